@@ -1,0 +1,4 @@
+// Command metaxy-delta is the command line of the library.
+package main
+
+func main() {}

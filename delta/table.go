@@ -1,0 +1,160 @@
+// Package delta is a table at a version: protocol gate, schema, live files with statistics, and the rules for appending or removing them.
+//
+// It writes data files but never reads one. A missing table is fs.ErrNotExist; a table that needs more than this build
+// knows is an *UnsupportedError; a schema that does not fit is a *SchemaError; a lost race is a *txlog.ConflictError.
+package delta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
+)
+
+// UnsupportedError is a table feature that this build cannot serve. Need and Have are for the message.
+type UnsupportedError struct {
+	Feature, Need, Have string
+}
+
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("table needs %s %q; this build supports: %s", e.Need, e.Feature, e.Have)
+}
+
+// SchemaError is a column whose type is not what is wanted.
+type SchemaError struct {
+	Column, Want, Got string
+}
+
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("column %s: want %s, got %s", e.Column, e.Want, e.Got)
+}
+
+// ErrOutsideRoot is a path that leads out of the table.
+var ErrOutsideRoot = errors.New("path leads out of the table")
+
+// Options of a table. The zero value is usable but for Now, which callers that write must set.
+type Options struct {
+	// Now is the clock of commits and tombstones.
+	Now func() time.Time
+	// AllowOutsideRoot lets data files and deletion vectors lie outside the table's root.
+	AllowOutsideRoot bool
+	// CheckpointInterval in commits; 0 = the table's property, else 100; negative = never.
+	CheckpointInterval int
+	// EngineInfo goes into commitInfo.
+	EngineInfo string
+	// Allocator of Arrow memory; nil = the default one.
+	Allocator memory.Allocator
+}
+
+// Table is a handle on a table that need not exist yet. It holds no state of the log and is safe for concurrent use.
+type Table struct {
+	store *objstore.Store
+	log   *txlog.Log
+	opts  Options
+}
+
+// New returns the table at the root of store. No I/O.
+func New(store *objstore.Store, opts *Options) *Table { return nil }
+
+// Store is where the table is.
+func (t *Table) Store() *objstore.Store { return t.store }
+
+// Log is the table's log.
+func (t *Table) Log() *txlog.Log { return t.log }
+
+// Snapshot reads the newest version. fs.ErrNotExist when there is no table.
+func (t *Table) Snapshot(ctx context.Context) (*Snapshot, error) { return nil, errors.ErrUnsupported }
+
+// SnapshotAt reads a version. fs.ErrNotExist when it does not exist or was cleaned up.
+func (t *Table) SnapshotAt(ctx context.Context, version int64) (*Snapshot, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// SnapshotAsOf reads the newest version committed at or before at: in-commit time where enabled, else file time made monotonic.
+func (t *Table) SnapshotAsOf(ctx context.Context, at time.Time) (*Snapshot, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// Rows is a single-use stream of batches with its schema. Who ranges over Batches retains what is kept past the step.
+type Rows struct {
+	Schema  *arrow.Schema
+	Batches iter.Seq2[arrow.RecordBatch, error]
+}
+
+// AppendOptions says how rows are added.
+type AppendOptions struct {
+	// MergeSchema adds new columns and struct members to the table.
+	MergeSchema bool
+	// Cast converts columns of another type to the table's, as delta-rs does (metaxy.md 7).
+	Cast bool
+	// PartitionBy, Configuration and Features apply when the table is created by this append.
+	PartitionBy   []string
+	Configuration map[string]string
+	Features      []string
+	// AppID and AppVersion make the append idempotent: a version not above the recorded one writes nothing.
+	AppID      string
+	AppVersion int64
+	// Parameters go to commitInfo.operationParameters.
+	Parameters map[string]string
+	// Tag is the mode written to commitInfo: "Append" by default.
+	Mode string
+}
+
+// Result is what a change did. Version is the commit, -1 if nothing was written.
+type Result struct {
+	Version  int64
+	Files    int
+	Rows     int64
+	Bytes    int64
+	Warnings []Warning
+}
+
+// Warning is a finding that changes nothing, such as LOSSY_CAST with the column and the number of values.
+type Warning struct{ Code, Message string }
+
+// Append writes rows as new files and commits them, creating the table when it is missing; zero rows still commit.
+// Concurrent appends are rebased; an incompatible schema is a *SchemaError and leaves nothing visible.
+func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Result, error) {
+	return Result{}, errors.ErrUnsupported
+}
+
+// Change is a set of actions against the version they were decided on.
+type Change struct {
+	// Read is the snapshot that the change was decided on; nil only for creating a table.
+	Read      *Snapshot
+	Operation string
+	// Parameters become operationParameters; values are JSON texts.
+	Parameters map[string]string
+	Protocol   *txlog.Protocol
+	Metadata   *txlog.Metadata
+	Adds       []*txlog.Add
+	Removes    []*txlog.Remove
+	CDC        []*txlog.CDC
+	Txns       []*txlog.Txn
+	Domains    []*txlog.DomainMetadata
+	// ReadFiles are keys (path, deletion vector) of files whose rows decided; ReadAll says the whole table did.
+	ReadFiles []string
+	ReadAll   bool
+	// BlindAppend says that nothing was read.
+	BlindAppend bool
+	// DataChange is false for compaction.
+	DataChange bool
+}
+
+// Commit writes a change, rebasing it over commits that do not conflict, and returns its version. A conflict is a *txlog.ConflictError.
+func (t *Table) Commit(ctx context.Context, ch *Change) (int64, error) {
+	return 0, errors.ErrUnsupported
+}
+
+// WriteFiles writes rows as data files of the snapshot's schema (physical names, partition directories, statistics) and returns
+// their adds, uncommitted. Rows must have the table's logical columns.
+func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows) ([]*txlog.Add, error) {
+	return nil, errors.ErrUnsupported
+}

@@ -1,0 +1,2 @@
+// Package hashjoin is being built.
+package hashjoin

@@ -1,0 +1,2 @@
+// Package deltatest is being built.
+package deltatest

@@ -1,0 +1,2 @@
+// Package lint is being built.
+package lint

@@ -1,0 +1,2 @@
+// Package rewrite is being built.
+package rewrite

@@ -1,0 +1,2 @@
+// Package rowhash is being built.
+package rowhash

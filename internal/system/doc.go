@@ -1,0 +1,2 @@
+// Package system is being built.
+package system

@@ -1,0 +1,2 @@
+// Package objstoretest is being built.
+package objstoretest

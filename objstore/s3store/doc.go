@@ -1,0 +1,2 @@
+// Package s3store is being built.
+package s3store
