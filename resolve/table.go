@@ -44,7 +44,7 @@ type Table interface {
 type Span struct{ From, To int64 }
 
 // RowRef is unit<<40 | row.
-type RowRef uint64
+type RowRef = uint64
 
 // Unit is a part of a table. Stats answers what is known of a column (a path like "a.b") over the unit; exact says that Min and Max occur.
 type Unit struct {

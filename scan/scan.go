@@ -88,7 +88,7 @@ func (s *Scan) Units(ctx context.Context) ([]Unit, error) { return nil, errors.E
 type Span struct{ From, To int64 }
 
 // RowRef is unit<<40 | row.
-type RowRef uint64
+type RowRef = uint64
 
 // Read gives columns of rows of one unit, page by page; many goroutines at once. cols may name struct members as "a.b". A further column
 // RowColumn (uint32, rows within the unit) is appended to each batch when deletion vectors or the scan's filter drop rows; without it rows are consecutive from the
