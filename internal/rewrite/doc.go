@@ -1,2 +1,0 @@
-// Package rewrite is being built.
-package rewrite
