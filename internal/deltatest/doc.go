@@ -1,2 +1,0 @@
-// Package deltatest is being built.
-package deltatest
