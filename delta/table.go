@@ -103,8 +103,8 @@ type AppendOptions struct {
 	AppVersion int64
 	// Parameters go to commitInfo.operationParameters.
 	Parameters map[string]string
-	// Tag is the mode written to commitInfo: "Append" by default.
-	Mode string
+	// Overwrite replaces all rows of the table in the same commit instead of adding to them.
+	Overwrite bool
 }
 
 // Result is what a change did. Version is the commit, -1 if nothing was written.
