@@ -1,20 +1,13 @@
 package objstore
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
 )
@@ -33,7 +26,8 @@ type localDriver struct {
 	root *os.Root // opened when the directory exists
 }
 
-// NewLocal opens a directory (which need not exist until something is written).
+// NewLocal opens a directory, which need not exist until something is written. An object is a regular file; what is being written
+// has a hidden name beside it. Links inside the directory are followed, one that leads out of it is ErrOutside.
 func NewLocal(dir string) (Driver, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -55,7 +49,7 @@ func (d *localDriver) open(create bool) (*os.Root, error) {
 		return d.root, nil
 	}
 	if create {
-		if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		if err := makeDirs(d.dir); err != nil {
 			return nil, err
 		}
 	}
@@ -67,270 +61,145 @@ func (d *localDriver) open(create bool) (*os.Root, error) {
 	return root, nil
 }
 
-func (d *localDriver) openFile(ctx context.Context, key string) (*os.File, error) {
+// do runs an operation on the root. A missing file under a root that was itself removed or replaced since it was opened says nothing,
+// so the operation runs once more on a fresh one.
+func (d *localDriver) do(ctx context.Context, create bool, op func(root *os.Root) error) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
-	root, err := d.open(false)
-	if err != nil {
-		return nil, err
+	for again := false; ; again = true {
+		root, err := d.open(create)
+		if err != nil {
+			return localError(nil, err)
+		}
+		err = op(root)
+		if err == nil || again || !errors.Is(err, fs.ErrNotExist) || !d.forget(root) {
+			return localError(root, err)
+		}
 	}
-	return root.Open(filepath.FromSlash(key))
 }
 
-func (d *localDriver) Stat(ctx context.Context, key string) (Object, error) {
-	if err := ctx.Err(); err != nil {
-		return Object{}, err
-	}
-	root, err := d.open(false)
+// forget drops a root that its path no longer names and reports whether it did.
+func (d *localDriver) forget(root *os.Root) bool {
+	have, err := root.Stat(".")
 	if err != nil {
-		return Object{}, err
+		return false
 	}
-	st, err := root.Stat(filepath.FromSlash(key))
-	if err != nil {
-		return Object{}, notDirIsMissing(err)
+	now, err := os.Stat(d.dir)
+	if err == nil && os.SameFile(have, now) {
+		return false
 	}
-	if st.IsDir() {
-		return Object{}, fmt.Errorf("is a directory: %w", fs.ErrNotExist)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.root == root {
+		d.root = nil
+		root.Close()
 	}
-	return Object{Key: key, Size: st.Size(), ModTime: st.ModTime()}, nil
+	return true
 }
 
-// notDirIsMissing says fs.ErrNotExist for a path through a file, as object stores have it.
-func notDirIsMissing(err error) error {
-	if errors.Is(err, syscall.ENOTDIR) {
+// localError gives errors of the system the names of this package: a path through a file is missing, one that leaves the root is ErrOutside.
+func localError(root *os.Root, err error) error {
+	var pe *fs.PathError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%v: %w", err, fs.ErrNotExist)
+	case root != nil && errors.As(err, &pe):
+		// The system library keeps its error for a path that escapes to itself; ask the root for one to compare with.
+		var escape *fs.PathError
+		if _, e := root.Lstat(".."); errors.As(e, &escape) && pe.Err == escape.Err {
+			return fmt.Errorf("%w (%v)", ErrOutside, err)
+		}
 	}
 	return err
 }
 
-func (d *localDriver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
-	f, err := d.openFile(ctx, key)
-	if err != nil {
-		return nil, notDirIsMissing(err)
-	}
-	st, err := f.Stat()
-	if err == nil && st.IsDir() {
-		err = fmt.Errorf("is a directory: %w", fs.ErrNotExist)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	if length < 0 {
-		length = max(0, st.Size()-offset)
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(f, offset, length), f}, nil
-}
-
-// OpenReaderAt keeps the file open, so that many ranges cost one open.
-func (d *localDriver) OpenReaderAt(ctx context.Context, key string) (ReaderAtCloser, error) {
-	f, err := d.openFile(ctx, key)
-	return f, notDirIsMissing(err)
-}
-
-func (d *localDriver) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
-		root, err := d.open(false)
-		if errors.Is(err, fs.ErrNotExist) {
-			return
-		}
+// openFile opens a regular file for reading. It does not block on what is none, such as a pipe that nobody writes to.
+func (d *localDriver) openFile(ctx context.Context, key string) (f *os.File, size int64, err error) {
+	err = d.do(ctx, false, func(root *os.Root) error {
+		f, err = root.OpenFile(filepath.FromSlash(key), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 		if err != nil {
-			yield(Object{}, err)
-			return
-		}
-		l := lister{ctx: ctx, root: root, opts: opts, yield: yield}
-		dir, _ := path.Split(opts.Prefix)
-		if err := l.dir(dir); err != nil && !errors.Is(err, errStop) {
-			yield(Object{}, err)
-		}
-	}
-}
-
-// errStop ends a listing that its caller broke off.
-var errStop = errors.New("stop")
-
-type lister struct {
-	ctx   context.Context
-	root  *os.Root
-	opts  ListOptions
-	yield func(Object, error) bool
-}
-
-// dir lists a directory (its key ends in a slash, or is empty) in byte order of the full keys: a directory sorts as its name with a slash.
-func (l *lister) dir(dir string) error {
-	entries, err := l.read(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := l.ctx.Err(); err != nil {
 			return err
 		}
-		key := dir + e.name
-		switch {
-		case e.dir && l.opts.Recursive && l.inside(key):
-			if err := l.dir(key); err != nil {
-				return err
-			}
-		case !e.dir && strings.HasPrefix(key, l.opts.Prefix) && key > l.opts.After:
-			st, err := l.root.Lstat(filepath.FromSlash(key))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // removed since the directory was read
-			}
-			if err != nil {
-				return err
-			}
-			if !l.yield(Object{Key: key, Size: st.Size(), ModTime: st.ModTime()}, nil) {
-				return errStop
-			}
+		st, err := f.Stat()
+		if err == nil {
+			size, err = st.Size(), regular(st)
 		}
+		if err != nil {
+			f.Close()
+		}
+		return err
+	})
+	return f, size, err
+}
+
+// regular reports why a file is no object.
+func regular(st fs.FileInfo) error {
+	switch {
+	case st.IsDir():
+		return fmt.Errorf("is a directory: %w", fs.ErrNotExist)
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("is no regular file (%v): %w", st.Mode().Type(), fs.ErrInvalid)
 	}
 	return nil
 }
 
-// inside reports whether keys below dir (ending in a slash) can match the options.
-func (l *lister) inside(dir string) bool {
-	if !strings.HasPrefix(dir, l.opts.Prefix) && !strings.HasPrefix(l.opts.Prefix, dir) {
-		return false
-	}
-	return dir > l.opts.After || strings.HasPrefix(l.opts.After, dir)
-}
-
-type entry struct {
-	name string // a directory's ends in a slash
-	dir  bool
-}
-
-func (l *lister) read(dir string) ([]entry, error) {
-	f, err := l.root.Open(filepath.FromSlash(path.Clean("./" + dir)))
-	if err != nil {
-		if err = notDirIsMissing(err); errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
+func (d *localDriver) Stat(ctx context.Context, key string) (o Object, err error) {
+	err = d.do(ctx, false, func(root *os.Root) error {
+		st, err := root.Stat(filepath.FromSlash(key))
+		if err == nil {
+			err = regular(st)
 		}
-		return nil, err
-	}
-	defer f.Close()
-	list, err := f.ReadDir(-1)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]entry, 0, len(list))
-	for _, e := range list {
-		switch {
-		case strings.HasPrefix(e.Name(), tempPrefix):
-		case e.IsDir():
-			out = append(out, entry{e.Name() + "/", true})
-		default:
-			out = append(out, entry{e.Name(), false})
-		}
-	}
-	slices.SortFunc(out, func(a, b entry) int { return strings.Compare(a.name, b.name) })
-	return out, nil
-}
-
-func (d *localDriver) Put(ctx context.Context, key string, body io.Reader) error {
-	return d.write(ctx, key, body, func(root *os.Root, temp, name string) error { return root.Rename(temp, name) })
-}
-
-func (d *localDriver) PutIfAbsent(ctx context.Context, key string, body []byte) error {
-	return d.write(ctx, key, bytes.NewReader(body), func(root *os.Root, temp, name string) error {
-		err := root.Link(temp, name)
-		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EMLINK) {
-			return fmt.Errorf("%w (%v)", ErrNoLinks, err)
+		if err == nil {
+			o = Object{Key: key, Size: st.Size(), ModTime: st.ModTime()}
 		}
 		return err
 	})
+	return o, err
 }
 
-// write fills a temporary file beside the final name, syncs it, publishes it and syncs the directory. What it leaves on failure is nothing, or after a crash
-// a file whose name listings skip.
-func (d *localDriver) write(ctx context.Context, key string, body io.Reader, publish func(root *os.Root, temp, name string) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	root, err := d.open(true)
+// localBody is a part of an open file; Size is its length.
+type localBody struct {
+	*io.SectionReader
+	io.Closer
+}
+
+func (d *localDriver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	f, size, err := d.openFile(ctx, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	name := filepath.FromSlash(key)
-	dir := filepath.Dir(name)
-	if err := root.MkdirAll(dir, 0o755); err != nil {
-		return err
+	rest := max(0, size-offset)
+	if length < 0 || length > rest {
+		length = rest
 	}
-	var id [12]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return err
-	}
-	temp := filepath.Join(dir, tempPrefix+hex.EncodeToString(id[:]))
-	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	return localBody{io.NewSectionReader(f, offset, length), f}, nil
+}
+
+// OpenReaderAt keeps the file open, so that many ranges cost one open.
+func (d *localDriver) OpenReaderAt(ctx context.Context, key string) (ReaderAtCloser, error) {
+	f, _, err := d.openFile(ctx, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer root.Remove(temp) // after a rename there is nothing left to remove
-	_, err = io.Copy(f, contextReader{ctx, body})
-	if err == nil {
-		err = syncFile(f)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = publish(root, temp, name)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(root, dir)
-}
-
-// contextReader ends a copy when its context does.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
-}
-
-func syncDir(root *os.Root, dir string) error {
-	f, err := root.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return syncFile(f)
-}
-
-// syncFile forces a file to disk; some file systems cannot sync directories or anything, which is no failure of the write.
-func syncFile(f *os.File) error {
-	err := f.Sync()
-	if errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) {
-		return nil
-	}
-	return err
+	return f, nil
 }
 
 func (d *localDriver) Delete(ctx context.Context, keys []string) error {
-	root, err := d.open(false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
+	if _, err := os.Stat(d.dir); errors.Is(err, fs.ErrNotExist) {
+		return ctx.Err()
 	}
 	for _, key := range keys {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := root.Remove(filepath.FromSlash(key)); err != nil && !errors.Is(notDirIsMissing(err), fs.ErrNotExist) {
+		err := d.do(ctx, false, func(root *os.Root) error {
+			name := filepath.FromSlash(key)
+			if st, err := root.Lstat(name); err != nil || st.IsDir() {
+				return err // a directory is no object, so there is nothing to delete
+			}
+			return root.Remove(name)
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ type ReaderAtCloser interface {
 // ReaderAt returns random access to an object of the given size. Calls are safe for concurrent use; each is one range
 // read, bound to ctx. A body shorter than size is io.ErrUnexpectedEOF. Close releases what a driver keeps open.
 func (s *Store) ReaderAt(ctx context.Context, key string, size int64) (ReaderAtCloser, error) {
-	if err := ValidKey(key); err != nil {
+	if err := s.check(key); err != nil {
 		return nil, s.fail("read", key, err)
 	}
 	if r, ok := s.driver.(RandomReader); ok {
@@ -54,10 +54,7 @@ func (r *boundReader) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, r.store.fail("read", r.key, fmt.Errorf("negative offset %d", off))
 	}
-	want := int64(len(p))
-	if off+want > r.size {
-		want = max(0, r.size-off)
-	}
+	want := min(int64(len(p)), max(0, r.size-off))
 	n, err := r.read(p[:want], off)
 	switch {
 	case err != nil:

@@ -6,6 +6,7 @@
 package objstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ var ErrExists = fs.ErrExist
 
 // ErrInvalidKey is a key that no store can hold: empty, rooted, with empty or dot parts, with a NUL.
 var ErrInvalidKey = errors.New("invalid key")
+
+// ErrOutside is a key whose path leads out of the store's root, through a symbolic link or dot parts. It is never fs.ErrNotExist.
+var ErrOutside = errors.New("path leads out of the store")
 
 // ErrTooLarge is an object above the limit of a ReadAll.
 var ErrTooLarge = errors.New("object is larger than allowed")
@@ -46,9 +50,14 @@ type Store struct {
 // New returns the store of a driver's root.
 func New(d Driver) *Store { return &Store{driver: d} }
 
-// Sub returns the store below prefix (slash-separated, no leading slash). Closing it closes nothing.
+// Sub returns the store below prefix (slash-separated; "" is the same root). Closing it closes nothing. A prefix that is no valid key
+// makes every operation of the result fail with ErrInvalidKey.
 func (s *Store) Sub(prefix string) *Store {
-	return &Store{driver: s.driver, prefix: s.prefix + strings.Trim(prefix, "/") + "/", sub: true}
+	sub := &Store{driver: s.driver, prefix: s.prefix, sub: true}
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		sub.prefix += prefix + "/"
+	}
+	return sub
 }
 
 // URL is where the store's root is, for messages, without credentials.
@@ -68,6 +77,14 @@ func ValidKey(key string) error {
 	return nil
 }
 
+// check validates a key together with the prefix of its store.
+func (s *Store) check(key string) error {
+	if err := ValidKey(key); err != nil {
+		return err
+	}
+	return ValidKey(s.prefix + key)
+}
+
 func (s *Store) fail(op, key string, err error) error {
 	var e *Error
 	if err == nil || errors.As(err, &e) {
@@ -78,7 +95,7 @@ func (s *Store) fail(op, key string, err error) error {
 
 // Stat returns size and modification time of an object.
 func (s *Store) Stat(ctx context.Context, key string) (Object, error) {
-	if err := ValidKey(key); err != nil {
+	if err := s.check(key); err != nil {
 		return Object{}, s.fail("stat", key, err)
 	}
 	var o Object
@@ -90,9 +107,9 @@ func (s *Store) Stat(ctx context.Context, key string) (Object, error) {
 	return o, s.fail("stat", key, err)
 }
 
-// ReadAll returns a whole object of at most limit bytes (a larger one is ErrTooLarge before memory is taken).
+// ReadAll returns a whole object of at most limit bytes. A larger one is ErrTooLarge; no more than limit bytes are held.
 func (s *Store) ReadAll(ctx context.Context, key string, limit int64) ([]byte, error) {
-	if err := ValidKey(key); err != nil {
+	if err := s.check(key); err != nil {
 		return nil, s.fail("read", key, err)
 	}
 	var data []byte
@@ -102,10 +119,7 @@ func (s *Store) ReadAll(ctx context.Context, key string, limit int64) ([]byte, e
 			return err
 		}
 		defer body.Close()
-		data, err = io.ReadAll(io.LimitReader(body, limit+1))
-		if err == nil && int64(len(data)) > limit {
-			return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
-		}
+		data, err = readLimited(body, limit)
 		return err
 	})
 	if err != nil {
@@ -114,7 +128,55 @@ func (s *Store) ReadAll(ctx context.Context, key string, limit int64) ([]byte, e
 	return data, nil
 }
 
-// List returns objects in ascending byte order; keys are relative to the store.
+// sized is implemented by bodies that know how many bytes are left in them.
+type sized interface{ Size() int64 }
+
+func readLimited(body io.Reader, limit int64) ([]byte, error) {
+	var buf bytes.Buffer
+	if b, ok := body.(sized); ok {
+		if b.Size() > limit {
+			return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, b.Size(), limit)
+		}
+		buf.Grow(int(b.Size()) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(io.LimitReader(body, limit)); err != nil {
+		return nil, err
+	}
+	if int64(buf.Len()) == limit {
+		var one [1]byte
+		n, err := io.ReadFull(body, one[:])
+		if n > 0 {
+			return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+		}
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+	}
+	return buf.Bytes(), nil
+}
+
+// Reader streams length bytes of an object from offset; length < 0 reads to the end, a range past the end is short. Only opening is
+// retried: an error in the middle of the body is the caller's. The caller closes it.
+func (s *Store) Reader(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	err := s.check(key)
+	if err == nil && offset < 0 {
+		err = fmt.Errorf("negative offset %d", offset)
+	}
+	var body io.ReadCloser
+	if err == nil {
+		err = retry(ctx, func() (err error) {
+			body, err = s.driver.ReadRange(ctx, s.prefix+key, offset, length)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, s.fail("read", key, err)
+	}
+	return body, nil
+}
+
+// List returns objects in ascending byte order; keys are relative to the store. Objects whose keys no call could name, such as the
+// markers that some tools keep for directories, are left out. A listing that is not ascending ends in an error.
 func (s *Store) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		full := opts
@@ -132,6 +194,9 @@ func (s *Store) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, er
 			if !ok || !strings.HasPrefix(key, opts.Prefix) || key <= opts.After {
 				continue // a server that ignores After or Prefix
 			}
+			if !opts.Recursive && strings.Contains(key[len(opts.Prefix):], "/") || ValidKey(key) != nil {
+				continue
+			}
 			if last != "" && key <= last {
 				yield(Object{}, s.fail("list", opts.Prefix, fmt.Errorf("keys out of order: %q after %q", key, last)))
 				return
@@ -144,17 +209,32 @@ func (s *Store) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, er
 	}
 }
 
-// Put creates or replaces an object from a stream (a failing body leaves nothing behind).
+// Put creates or replaces an object from a stream of any length; a failing body leaves nothing behind. A body that can seek is sent
+// again after errors that say they are temporary.
 func (s *Store) Put(ctx context.Context, key string, body io.Reader) error {
-	if err := ValidKey(key); err != nil {
+	if err := s.check(key); err != nil {
 		return s.fail("put", key, err)
 	}
-	return s.fail("put", key, s.driver.Put(ctx, s.prefix+key, body))
+	seeker, ok := body.(io.Seeker)
+	if !ok {
+		return s.fail("put", key, s.driver.Put(ctx, s.prefix+key, body))
+	}
+	start, err := seeker.Seek(0, io.SeekCurrent)
+	if err != nil { // such as a pipe, which is a file but cannot seek
+		return s.fail("put", key, s.driver.Put(ctx, s.prefix+key, body))
+	}
+	err = retry(ctx, func() error {
+		if _, err := seeker.Seek(start, io.SeekStart); err != nil {
+			return err
+		}
+		return s.driver.Put(ctx, s.prefix+key, body)
+	})
+	return s.fail("put", key, err)
 }
 
 // PutIfAbsent creates an object. nil: created now. ErrExists: it was there. Anything else: it may or may not be there.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, body []byte) error {
-	if err := ValidKey(key); err != nil {
+	if err := s.check(key); err != nil {
 		return s.fail("create", key, err)
 	}
 	return s.fail("create", key, s.driver.PutIfAbsent(ctx, s.prefix+key, body))
@@ -164,7 +244,7 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, body []byte) error 
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	full := make([]string, len(keys))
 	for i, key := range keys {
-		if err := ValidKey(key); err != nil {
+		if err := s.check(key); err != nil {
 			return s.fail("delete", key, err)
 		}
 		full[i] = s.prefix + key
