@@ -5,6 +5,8 @@
 // and offset, and satisfies errors.Is(err, ErrCorrupt); a lost race is a *ConflictError.
 package txlog
 
+import "strconv"
+
 // Action is one line of a commit: exactly one of *Protocol, *Metadata, *Add, *Remove, *CommitInfo, *Txn,
 // *DomainMetadata, *CDC, *CheckpointMetadata, *Sidecar.
 type Action interface{ isAction() }
@@ -13,8 +15,8 @@ type Action interface{ isAction() }
 type Protocol struct {
 	MinReaderVersion int      `json:"minReaderVersion"`
 	MinWriterVersion int      `json:"minWriterVersion"`
-	ReaderFeatures   []string `json:"readerFeatures,omitempty"`
-	WriterFeatures   []string `json:"writerFeatures,omitempty"`
+	ReaderFeatures   []string `json:"readerFeatures,omitzero"`
+	WriterFeatures   []string `json:"writerFeatures,omitzero"`
 }
 
 // Format is the data file format of a table; Provider is "parquet".
@@ -46,7 +48,16 @@ type DeletionVector struct {
 }
 
 // UniqueID is the part of a file's key that its deletion vector contributes ("" without one).
-func (d *DeletionVector) UniqueID() string { return "" }
+func (d *DeletionVector) UniqueID() string {
+	if d == nil {
+		return ""
+	}
+	id := d.StorageType + d.PathOrInlineDV
+	if d.Offset != nil {
+		id += "@" + strconv.FormatInt(int64(*d.Offset), 10)
+	}
+	return id
+}
 
 // Add is the raw add action. Path is as written (URI-encoded); Stats is JSON text, "" when absent (reading a checkpoint
 // renders stats_parsed into it). PartitionValues holds nil for null.
@@ -70,7 +81,7 @@ type Remove struct {
 	DeletionTimestamp       *int64             `json:"deletionTimestamp,omitempty"`
 	DataChange              bool               `json:"dataChange"`
 	ExtendedFileMetadata    *bool              `json:"extendedFileMetadata,omitempty"`
-	PartitionValues         map[string]*string `json:"partitionValues,omitempty"`
+	PartitionValues         map[string]*string `json:"partitionValues,omitzero"`
 	Size                    *int64             `json:"size,omitempty"`
 	Stats                   string             `json:"stats,omitempty"`
 	Tags                    map[string]*string `json:"tags,omitempty"`

@@ -3,6 +3,7 @@ package txlog
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrCorrupt marks every finding of damaged data, in this room and those above.
@@ -16,10 +17,33 @@ type CorruptError struct {
 	Err    error
 }
 
-func (e *CorruptError) Error() string { return fmt.Sprintf("%s: line %d: %v", e.Path, e.Line, e.Err) }
+func (e *CorruptError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Path)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ": line %d", e.Line)
+		if e.Offset >= 0 {
+			fmt.Fprintf(&b, " (byte %d)", e.Offset)
+		}
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	return b.String()
+}
 
 // Unwrap returns the mark and the cause.
-func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
+func (e *CorruptError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrCorrupt}
+	}
+	return []error{ErrCorrupt, e.Err}
+}
+
+// corrupt is a CorruptError that has no place within its file.
+func corrupt(path, format string, args ...any) error {
+	return &CorruptError{Path: path, Offset: -1, Err: fmt.Errorf(format, args...)}
+}
 
 // ConflictError says that another writer owns Version. WinnerID is its commit id, "" if it has none.
 type ConflictError struct {
@@ -29,7 +53,14 @@ type ConflictError struct {
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("version %d was written by another commit", e.Version)
+	msg := fmt.Sprintf("version %d was written by another commit", e.Version)
+	if e.WinnerID != "" {
+		msg += " (" + e.WinnerID + ")"
+	}
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	return msg
 }
 
 // Unwrap returns the reason why the loser could not be rebased, nil when that was not tried.

@@ -1,0 +1,450 @@
+package txlog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of JSON values in the log.
+const maxDepth = 256
+
+// syntaxError is a fault of a JSON text at a byte offset.
+type syntaxError struct {
+	off int
+	msg string
+}
+
+func (e *syntaxError) Error() string { return e.msg }
+
+// jsonReader is a strict pull reader over one JSON text. It exists because most bytes of a log are adds whose few members
+// can be read without building values in between, and because encoding/json neither bounds depth nor refuses bad UTF-8.
+type jsonReader struct {
+	data  []byte
+	pos   int
+	depth int
+	// names shares the text of map keys, which repeat from line to line.
+	names map[string]string
+}
+
+func (r *jsonReader) failAt(off int, format string, args ...any) error {
+	return &syntaxError{off: off, msg: fmt.Sprintf(format, args...)}
+}
+
+func (r *jsonReader) fail(format string, args ...any) error { return r.failAt(r.pos, format, args...) }
+
+func (r *jsonReader) space() {
+	for r.pos < len(r.data) {
+		switch r.data[r.pos] {
+		case ' ', '\t', '\r', '\n':
+			r.pos++
+		default:
+			return
+		}
+	}
+}
+
+// peek skips space and returns the next byte, 0 at the end (a NUL is no JSON either).
+func (r *jsonReader) peek() byte {
+	r.space()
+	if r.pos >= len(r.data) {
+		return 0
+	}
+	return r.data[r.pos]
+}
+
+// unexpected describes what stands where want should be.
+func (r *jsonReader) unexpected(want string) error {
+	if r.pos >= len(r.data) {
+		return r.fail("the text ends where %s is expected", want)
+	}
+	return r.fail("unexpected byte 0x%02x where %s is expected", r.data[r.pos], want)
+}
+
+func (r *jsonReader) literal(word string) bool {
+	if len(r.data)-r.pos >= len(word) && string(r.data[r.pos:r.pos+len(word)]) == word {
+		r.pos += len(word)
+		return true
+	}
+	return false
+}
+
+// null consumes a null and reports whether it stood there.
+func (r *jsonReader) null() bool { return r.peek() == 'n' && r.literal("null") }
+
+// object calls member for each key; member must consume the value. The key is valid during the call only.
+func (r *jsonReader) object(member func(key []byte) error) error {
+	if r.peek() != '{' {
+		return r.unexpected("an object")
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	if r.peek() == '}' {
+		return r.leave()
+	}
+	for {
+		r.space()
+		key, err := r.text()
+		if err != nil {
+			return err
+		}
+		if r.peek() != ':' {
+			return r.unexpected("a colon")
+		}
+		r.pos++
+		if err := member(key); err != nil {
+			return err
+		}
+		switch r.peek() {
+		case ',':
+			r.pos++
+		case '}':
+			return r.leave()
+		default:
+			return r.unexpected("a comma or the end of the object")
+		}
+	}
+}
+
+// array calls element for each element, which must consume it.
+func (r *jsonReader) array(element func() error) error {
+	if r.peek() != '[' {
+		return r.unexpected("an array")
+	}
+	if err := r.enter(); err != nil {
+		return err
+	}
+	if r.peek() == ']' {
+		return r.leave()
+	}
+	for {
+		if err := element(); err != nil {
+			return err
+		}
+		switch r.peek() {
+		case ',':
+			r.pos++
+		case ']':
+			return r.leave()
+		default:
+			return r.unexpected("a comma or the end of the array")
+		}
+	}
+}
+
+func (r *jsonReader) enter() error {
+	r.pos++
+	if r.depth++; r.depth > maxDepth {
+		return r.fail("nested deeper than %d levels", maxDepth)
+	}
+	return nil
+}
+
+func (r *jsonReader) leave() error {
+	r.pos++
+	r.depth--
+	return nil
+}
+
+// text reads a string; the bytes may lie in the input and are valid until the next call.
+func (r *jsonReader) text() ([]byte, error) {
+	if r.peek() != '"' {
+		return nil, r.unexpected("a string")
+	}
+	start := r.pos + 1
+	ascii := true
+	for i := start; i < len(r.data); i++ {
+		c := r.data[i]
+		switch {
+		case c == '"':
+			if !ascii && !utf8.Valid(r.data[start:i]) {
+				return nil, r.failAt(start, "string is not valid UTF-8")
+			}
+			r.pos = i + 1
+			return r.data[start:i], nil
+		case c == '\\':
+			return r.escaped(start, i)
+		case c < 0x20:
+			return nil, r.failAt(i, "control character 0x%02x in a string", c)
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	return nil, r.failAt(len(r.data), "the text ends within a string")
+}
+
+// escaped finishes text for a string whose first backslash is at i.
+func (r *jsonReader) escaped(start, i int) ([]byte, error) {
+	out := append(make([]byte, 0, 2*(i-start)+64), r.data[start:i]...)
+	for i < len(r.data) {
+		c := r.data[i]
+		switch {
+		case c == '"':
+			if !utf8.Valid(out) {
+				return nil, r.failAt(start, "string is not valid UTF-8")
+			}
+			r.pos = i + 1
+			return out, nil
+		case c < 0x20:
+			return nil, r.failAt(i, "control character 0x%02x in a string", c)
+		case c != '\\':
+			out = append(out, c)
+			i++
+		default:
+			ch, n, err := r.escape(i)
+			if err != nil {
+				return nil, err
+			}
+			out = utf8.AppendRune(out, ch)
+			i += n
+		}
+	}
+	return nil, r.failAt(len(r.data), "the text ends within a string")
+}
+
+// escape reads the escape sequence at i and returns its rune and length.
+func (r *jsonReader) escape(i int) (rune, int, error) {
+	if i+1 >= len(r.data) {
+		return 0, 0, r.failAt(i, "the text ends within a string")
+	}
+	switch c := r.data[i+1]; c {
+	case '"', '\\', '/':
+		return rune(c), 2, nil
+	case 'b':
+		return '\b', 2, nil
+	case 'f':
+		return '\f', 2, nil
+	case 'n':
+		return '\n', 2, nil
+	case 'r':
+		return '\r', 2, nil
+	case 't':
+		return '\t', 2, nil
+	case 'u':
+		first, ok := r.hex4(i + 2)
+		if !ok {
+			return 0, 0, r.failAt(i, "bad \\u escape")
+		}
+		if !utf16.IsSurrogate(first) {
+			return first, 6, nil
+		}
+		if i+7 < len(r.data) && r.data[i+6] == '\\' && r.data[i+7] == 'u' {
+			second, ok := r.hex4(i + 8)
+			if ch := utf16.DecodeRune(first, second); ok && ch != utf8.RuneError {
+				return ch, 12, nil
+			}
+		}
+		return 0, 0, r.failAt(i, "half of a surrogate pair in a string")
+	default:
+		return 0, 0, r.failAt(i, "bad escape in a string")
+	}
+}
+
+func (r *jsonReader) hex4(i int) (rune, bool) {
+	if i+4 > len(r.data) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(r.data[i:i+4]), 16, 32)
+	return rune(n), err == nil
+}
+
+// str reads a string; null is "".
+func (r *jsonReader) str() (string, error) {
+	if r.null() {
+		return "", nil
+	}
+	b, err := r.text()
+	return string(b), err
+}
+
+// name reads bytes as a shared string.
+func (r *jsonReader) name(b []byte) string {
+	if s, ok := r.names[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if r.names == nil {
+		r.names = map[string]string{}
+	}
+	if len(r.names) < 4096 && len(s) < 256 {
+		r.names[s] = s
+	}
+	return s
+}
+
+// number returns the text of a JSON number.
+func (r *jsonReader) number() ([]byte, error) {
+	r.space()
+	start, i := r.pos, r.pos
+	digits := func() bool {
+		from := i
+		for i < len(r.data) && r.data[i] >= '0' && r.data[i] <= '9' {
+			i++
+		}
+		return i > from
+	}
+	if i < len(r.data) && r.data[i] == '-' {
+		i++
+	}
+	if i < len(r.data) && r.data[i] == '0' {
+		i++
+	} else if !digits() {
+		return nil, r.unexpected("a number")
+	}
+	if i < len(r.data) && r.data[i] == '.' {
+		i++
+		if !digits() {
+			return nil, r.failAt(i, "bad number")
+		}
+	}
+	if i < len(r.data) && (r.data[i] == 'e' || r.data[i] == 'E') {
+		i++
+		if i < len(r.data) && (r.data[i] == '+' || r.data[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return nil, r.failAt(i, "bad number")
+		}
+	}
+	r.pos = i
+	return r.data[start:i], nil
+}
+
+// integer reads a 64-bit integer.
+func (r *jsonReader) integer() (int64, error) {
+	r.space()
+	at := r.pos
+	b, err := r.number()
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil {
+		return 0, r.failAt(at, "%s is not a 64-bit integer", b)
+	}
+	return n, nil
+}
+
+func (r *jsonReader) optInteger() (*int64, error) {
+	if r.null() {
+		return nil, nil
+	}
+	n, err := r.integer()
+	return &n, err
+}
+
+func (r *jsonReader) boolean() (bool, error) {
+	switch c := r.peek(); {
+	case c == 't' && r.literal("true"):
+		return true, nil
+	case c == 'f' && r.literal("false"):
+		return false, nil
+	}
+	return false, r.unexpected("true or false")
+}
+
+// skip consumes any value.
+func (r *jsonReader) skip() error {
+	switch c := r.peek(); c {
+	case '{':
+		return r.object(func([]byte) error { return r.skip() })
+	case '[':
+		return r.array(r.skip)
+	case '"':
+		_, err := r.text()
+		return err
+	case 't', 'f':
+		_, err := r.boolean()
+		return err
+	case 'n':
+		if r.null() {
+			return nil
+		}
+		return r.unexpected("a value")
+	default:
+		_, err := r.number()
+		if err != nil {
+			return r.unexpected("a value")
+		}
+		return nil
+	}
+}
+
+// raw consumes any value and returns its text.
+func (r *jsonReader) raw() ([]byte, error) {
+	r.space()
+	start := r.pos
+	err := r.skip()
+	return r.data[start:r.pos], err
+}
+
+// scalar reads a string, or the text of a number or boolean, as some writers put into maps of strings. Null is nil.
+func (r *jsonReader) scalar() (*string, error) {
+	switch r.peek() {
+	case '"':
+		b, err := r.text()
+		s := string(b)
+		return &s, err
+	case '{', '[':
+		return nil, r.unexpected("a string")
+	}
+	if r.null() {
+		return nil, nil
+	}
+	b, err := r.raw()
+	s := string(b)
+	return &s, err
+}
+
+// nullableMap reads an object of strings and nulls; null is nil.
+func (r *jsonReader) nullableMap() (map[string]*string, error) {
+	if r.null() {
+		return nil, nil
+	}
+	var m map[string]*string
+	err := r.object(func(key []byte) error {
+		name := r.name(key)
+		if _, ok := m[name]; ok {
+			return r.fail("key %q occurs twice", name)
+		}
+		v, err := r.scalar()
+		if m == nil {
+			m = make(map[string]*string, 2)
+		}
+		m[name] = v
+		return err
+	})
+	return m, err
+}
+
+// stringMap is nullableMap with nulls left out.
+func (r *jsonReader) stringMap() (map[string]string, error) {
+	m, err := r.nullableMap()
+	if m == nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		if v != nil {
+			out[k] = *v
+		}
+	}
+	return out, err
+}
+
+// strings reads an array of strings; null is nil, an empty array is not.
+func (r *jsonReader) strings() ([]string, error) {
+	if r.null() {
+		return nil, nil
+	}
+	out := []string{}
+	err := r.array(func() error {
+		b, err := r.text()
+		out = append(out, strings.Clone(r.name(b)))
+		return err
+	})
+	return out, err
+}
