@@ -54,9 +54,10 @@ func (l *lister) dir(parent *os.Root, dir string) error {
 	if parent != l.root {
 		name = path.Base(dir)
 	}
-	here, err := parent.OpenRoot(filepath.FromSlash(path.Clean("./" + name)))
+	name = filepath.FromSlash(path.Clean("./" + name))
+	here, err := parent.OpenRoot(name)
 	if err != nil {
-		if errors.Is(err, syscall.ENOTDIR) {
+		if st, serr := parent.Stat(name); errors.Is(err, syscall.ENOTDIR) || serr == nil && !st.IsDir() {
 			return fs.ErrNotExist
 		}
 		return err

@@ -1,2 +1,0 @@
-// Package objstoretest is being built.
-package objstoretest
