@@ -1,5 +1,11 @@
 package feature
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // GraphError is a graph that cannot answer: a missing dep, a cycle, an unknown key. Path is the way through the graph.
 type GraphError struct {
 	Key  Key
@@ -7,81 +13,210 @@ type GraphError struct {
 	Msg  string
 }
 
-func (e *GraphError) Error() string { return e.Msg }
+func (e *GraphError) Error() string {
+	var way []string
+	for _, k := range e.Path {
+		way = append(way, k.String())
+	}
+	if len(way) > 0 {
+		return fmt.Sprintf("feature %s: %s (%s)", e.Key, e.Msg, strings.Join(way, " -> "))
+	}
+	return fmt.Sprintf("feature %s: %s", e.Key, e.Msg)
+}
 
-// Graph is a set of definitions; truncation is the version length. It is a value handed in, never global.
-type Graph struct{}
+// Graph is a set of definitions; truncation is the version length. It is a value handed in, never global, and not safe for use while it is added to.
+type Graph struct {
+	truncation int
+	order      []Key
+	defs       map[Key]*Definition
+	versions   map[string]string // field versions by fully qualified text
+}
 
-// NewGraph returns an empty graph whose versions have truncation characters.
-func NewGraph(truncation int) *Graph { return &Graph{} }
+// NewGraph returns an empty graph whose versions have truncation characters (0 = 8).
+func NewGraph(truncation int) *Graph {
+	if truncation == 0 {
+		truncation = 8
+	}
+	return &Graph{truncation: truncation, defs: map[Key]*Definition{}, versions: map[string]string{}}
+}
 
-// Add registers a definition by the rules of metaxy.md 2.10.
-func (g *Graph) Add(d *Definition) error { return nil }
+// Add registers a definition: an external one never displaces a real one, a real one displaces an external one, equal class paths replace; anything else is an error.
+func (g *Graph) Add(d *Definition) error {
+	key := d.Spec.Key
+	old, ok := g.defs[key]
+	switch {
+	case !ok:
+		g.order = append(g.order, key)
+	case d.External && !old.External:
+		return nil
+	case old.External && !d.External, samePath(old.ClassPath, d.ClassPath):
+	default:
+		return &GraphError{Key: key, Msg: fmt.Sprintf("is already registered by %s, and again by %s; each feature key must be unique", old.DisplaySource(), d.DisplaySource())}
+	}
+	g.defs[key] = d
+	clear(g.versions)
+	return nil
+}
+
+// AddMissing registers a definition unless a real one of its key is there already.
+func (g *Graph) AddMissing(d *Definition) {
+	if old, ok := g.defs[d.Spec.Key]; ok && !(old.External && !d.External) {
+		return
+	}
+	if _, ok := g.defs[d.Spec.Key]; !ok {
+		g.order = append(g.order, d.Spec.Key)
+	}
+	g.defs[d.Spec.Key] = d
+	clear(g.versions)
+}
+
+func samePath(a, b *string) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
 
 // Get returns a definition.
-func (g *Graph) Get(k Key) (*Definition, bool) { return nil, false }
+func (g *Graph) Get(k Key) (*Definition, bool) {
+	d, ok := g.defs[k]
+	return d, ok
+}
 
 // Definitions are all of them in insertion order.
-func (g *Graph) Definitions() []*Definition { return nil }
+func (g *Graph) Definitions() []*Definition {
+	out := make([]*Definition, 0, len(g.order))
+	for _, k := range g.order {
+		out = append(out, g.defs[k])
+	}
+	return out
+}
 
-// Nearest returns keys that look like k, best first.
-func (g *Graph) Nearest(k string) []Key { return nil }
-
-// FieldVersion, FeatureVersion, DefinitionVersion, SpecVersion, CodeVersion are the versions of metaxy.md 3.
-func (g *Graph) FieldVersion(k Key, f FieldKey) (string, error) { return "", nil }
-
-// FeatureVersion of a feature.
-func (g *Graph) FeatureVersion(k Key) (string, error) { return "", nil }
-
-// DefinitionVersion of a feature.
-func (g *Graph) DefinitionVersion(k Key) (string, error) { return "", nil }
-
-// SpecVersion of a feature.
-func (g *Graph) SpecVersion(k Key) (string, error) { return "", nil }
-
-// CodeVersion of a feature.
-func (g *Graph) CodeVersion(k Key) (string, error) { return "", nil }
-
-// ProjectVersion of a project ("empty" when it has no features).
-func (g *Graph) ProjectVersion(project string) (string, error) { return "", nil }
+// Truncation is the length of versions.
+func (g *Graph) Truncation() int { return g.truncation }
 
 // Projects of non-external features, sorted.
-func (g *Graph) Projects() []string { return nil }
-
-// Topological orders keys, upstream first (metaxy.md 2.10).
-func (g *Graph) Topological(keys []Key) []Key { return nil }
-
-// Plan resolves a feature's deps and parent fields.
-func (g *Graph) Plan(k Key) (*Plan, error) { return nil, nil }
-
-// Plan is a feature with its upstream: what a resolve needs to know.
-type Plan struct {
-	Feature        *Definition
-	FeatureVersion string
-	Deps           []PlanDep
-	// Fields in declaration order, each with its parents sorted by fully qualified string.
-	Fields []PlanField
+func (g *Graph) Projects() []string {
+	var out []string
+	for _, d := range g.defs {
+		if !d.External {
+			out = append(out, d.Project)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
-// PlanDep is a dep with its definition and version.
-type PlanDep struct {
-	Dep
-	Definition     *Definition
-	FeatureVersion string
+// Nearest returns keys that look like k, best first, at most three.
+func (g *Graph) Nearest(k string) []Key {
+	type near struct {
+		key  Key
+		cost int
+	}
+	var found []near
+	for _, key := range g.order {
+		cost := distance(k, key.path)
+		if cost <= max(2, len(k)/3) || strings.Contains(key.path, k) {
+			found = append(found, near{key, cost})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b near) int { return a.cost - b.cost })
+	var out []Key
+	for _, n := range found[:min(3, len(found))] {
+		out = append(out, n.key)
+	}
+	return out
 }
 
-// PlanField is a field with its parents.
-type PlanField struct {
-	Field
-	Parents []Parent
+// distance is the number of edits between two texts.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
 }
 
-// Parent is a fully qualified parent field. Dep is its index in Plan.Deps.
-type Parent struct {
-	Feature Key
-	Field   FieldKey
-	Dep     int
+// Topological orders keys, upstream first: depth first, roots and deps in case-insensitive order, following only edges between the given keys. Keys that are not in the graph are left out.
+func (g *Graph) Topological(keys []Key) []Key {
+	wanted := map[Key]bool{}
+	for _, k := range keys {
+		if _, ok := g.defs[k]; ok {
+			wanted[k] = true
+		}
+	}
+	var out []Key
+	seen := map[Key]bool{}
+	var visit func(k Key)
+	visit = func(k Key) {
+		if seen[k] {
+			return
+		}
+		seen[k] = true
+		for _, d := range sortedFold(depKeys(g.defs[k].Spec)) {
+			if wanted[d] {
+				visit(d)
+			}
+		}
+		out = append(out, k)
+	}
+	var all []Key
+	for k := range wanted {
+		all = append(all, k)
+	}
+	for _, k := range sortedFold(all) {
+		visit(k)
+	}
+	return out
 }
 
-// JoinColumns is J of metaxy.md 8.5 in the order of D33.
-func (p *Plan) JoinColumns() []string { return nil }
+func depKeys(s *Spec) []Key {
+	out := make([]Key, 0, len(s.Deps))
+	for i := range s.Deps {
+		out = append(out, s.Deps[i].Feature)
+	}
+	return out
+}
+
+func sortedFold(keys []Key) []Key {
+	keys = slices.Clone(keys)
+	slices.SortStableFunc(keys, func(a, b Key) int {
+		if c := strings.Compare(strings.ToLower(a.path), strings.ToLower(b.path)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.path, b.path)
+	})
+	return keys
+}
+
+// Downstream are the features that depend, directly or not, on one of sources, upstream first, without the sources.
+func (g *Graph) Downstream(sources []Key) []Key {
+	var out []Key
+	seen := map[Key]bool{}
+	var visit func(k Key)
+	visit = func(k Key) {
+		if seen[k] {
+			return
+		}
+		seen[k] = true
+		for _, child := range g.order {
+			if slices.Contains(depKeys(g.defs[child].Spec), k) {
+				visit(child)
+			}
+		}
+		out = append(out, k)
+	}
+	for _, k := range sources {
+		visit(k)
+	}
+	slices.Reverse(out)
+	return slices.DeleteFunc(out, func(k Key) bool { return slices.Contains(sources, k) })
+}

@@ -69,30 +69,3 @@ type FieldMap struct {
 	Field    FieldKey
 	Upstream []FieldKey
 }
-
-// Value is a JSON value as Python reads and writes it (order, big ints, repr floats, lone surrogates).
-type Value struct{}
-
-// Definition is what a graph holds.
-type Definition struct {
-	Spec      *Spec
-	Schema    Value // feature_schema, a JSON object
-	ClassPath *string
-	Project   string
-	External  bool
-	// Override is the provenance_by_field of an external feature; nil = none.
-	Override map[FieldKey]string
-	Source   string
-}
-
-// Stored is the text form of a definition, as in the system table, lock files and --definitions lists.
-type Stored struct {
-	Project, FeatureSpec, FeatureSchema string
-	ClassPath                           *string
-}
-
-// Load reads a stored definition by the rules for loaded ones.
-func Load(s Stored) (*Definition, error) { return nil, nil }
-
-// Stored gives the texts for storage (declaration order).
-func (d *Definition) Stored() Stored { return Stored{} }
