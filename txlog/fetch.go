@@ -5,14 +5,14 @@ import "sync"
 // fetchers is how many files of the log are in flight at once: requests, not decoding, cost the time on object stores.
 const fetchers = 32
 
-// inOrder runs fetch for 0..n-1 on several goroutines, at most twice their number ahead, and use for each result in order on the caller's.
+// inOrder runs fetch for 0..n-1 on several goroutines (workers), at most twice their number ahead, and use for each result in order on the caller's.
 // It returns the first error of use, after the goroutines have ended.
-func inOrder[T any](n int, fetch func(i int) (T, error), use func(i int, v T, err error) error) error {
+func inOrder[T any](n, workers int, fetch func(i int) (T, error), use func(i int, v T, err error) error) error {
 	type result struct {
 		v   T
 		err error
 	}
-	workers := min(n, fetchers)
+	workers = min(n, workers)
 	slots := make([]chan result, 2*max(workers, 1))
 	for i := range slots {
 		slots[i] = make(chan result, 1)

@@ -250,7 +250,8 @@ func (s *Segment) Replay(ctx context.Context) (*State, error) {
 
 // replaceable reports whether the file may be one that others make up for: all but a commit.
 func (s *Segment) replaceable(key string) bool {
-	return parseName(key).kind != kindCommit
+	kind := parseName(key).kind
+	return kind != kindCommit && kind != kindStray
 }
 
 // replay builds the state; on an error bad is the listed file that it concerns (the first of a checkpoint).
@@ -273,7 +274,14 @@ func (s *Segment) replay(ctx context.Context) (st *State, bad string, err error)
 			return nil, commitKey(n.Version), err
 		}
 	}
-	return r.finish(), "", nil
+	st = r.finish()
+	switch {
+	case st.Protocol == nil:
+		return nil, "", corrupt(logDir, "no protocol action in the log of version %d", s.Version)
+	case st.Metadata == nil:
+		return nil, "", corrupt(logDir, "no metaData action in the log of version %d", s.Version)
+	}
+	return st, "", nil
 }
 
 // newestInfo fetches the commitInfo of the newest commit where a checkpoint or compaction stands for it and its stamp is needed.
@@ -299,7 +307,7 @@ func (s *Segment) replaySteps(ctx context.Context, r *replayer) (bad string, err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	fetch := func(i int) ([]Action, error) { return s.log.readActions(ctx, s.steps[i].key) }
-	err = inOrder(len(s.steps), fetch, func(i int, actions []Action, err error) error {
+	err = inOrder(len(s.steps), fetchers, fetch, func(i int, actions []Action, err error) error {
 		st := s.steps[i]
 		bad = st.key
 		if err != nil {
