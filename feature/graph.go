@@ -49,7 +49,7 @@ func (g *Graph) Add(d *Definition) error {
 		g.order = append(g.order, key)
 	case d.External && !old.External:
 		return nil
-	case old.External && !d.External, samePath(old.ClassPath, d.ClassPath):
+	case old.External, samePath(old.ClassPath, d.ClassPath):
 	default:
 		return &GraphError{Key: key, Msg: fmt.Sprintf("is already registered by %s, and again by %s; each feature key must be unique", old.DisplaySource(), d.DisplaySource())}
 	}

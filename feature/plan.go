@@ -15,11 +15,10 @@ type Plan struct {
 	Fields []PlanField
 }
 
-// PlanDep is a dep with its definition and version.
+// PlanDep is a dep with its definition.
 type PlanDep struct {
 	Dep
-	Definition     *Definition
-	FeatureVersion string
+	Definition *Definition
 }
 
 // PlanField is a field with its parents.
@@ -42,28 +41,19 @@ func (p Parent) FQ() string { return fq(p.Feature, p.Field) }
 var systemColumns = [...]string{"metaxy_provenance_by_field", "metaxy_provenance", "metaxy_feature_version", "metaxy_project_version", "metaxy_data_version_by_field",
 	"metaxy_data_version", "metaxy_created_at", "metaxy_updated_at", "metaxy_deleted_at", "metaxy_materialization_id"}
 
-// Plan resolves a feature's deps and parent fields. A dep that is not in the graph, a cycle, or renames and selects that cannot work are a *GraphError.
+// Plan resolves a feature's deps and parent fields. A dep that is not in the graph or a cycle is a *GraphError; what only a resolve cannot do is left to Plan.Check.
 func (g *Graph) Plan(k Key) (*Plan, error) {
 	d, err := g.must(k)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{Feature: d}
-	seen := map[Key]bool{}
 	for _, dep := range d.Spec.Deps {
 		up, ok := g.defs[dep.Feature]
 		if !ok {
 			return nil, missingDep(k, dep.Feature)
 		}
-		if seen[dep.Feature] {
-			return nil, &GraphError{Key: k, Msg: fmt.Sprintf("depends on %s twice", dep.Feature)}
-		}
-		seen[dep.Feature] = true
-		v, err := g.FeatureVersion(dep.Feature)
-		if err != nil {
-			return nil, err
-		}
-		p.Deps = append(p.Deps, PlanDep{Dep: dep, Definition: up, FeatureVersion: v})
+		p.Deps = append(p.Deps, PlanDep{Dep: dep, Definition: up})
 	}
 	for i := range d.Spec.Fields {
 		parents, err := g.parents(d, &d.Spec.Fields[i])
@@ -72,10 +62,8 @@ func (g *Graph) Plan(k Key) (*Plan, error) {
 		}
 		p.Fields = append(p.Fields, PlanField{Field: d.Spec.Fields[i], Parents: parents})
 	}
-	if p.FeatureVersion, err = g.FeatureVersion(k); err != nil {
-		return nil, err
-	}
-	return p, p.check()
+	p.FeatureVersion, err = g.FeatureVersion(k)
+	return p, err
 }
 
 // parents are the parent fields of a field, sorted by fully qualified text (metaxy.md 2.5).
@@ -196,11 +184,16 @@ func (m *FieldsMapping) resolve(f FieldKey, upstream []Field) []FieldKey {
 	return out
 }
 
-// check refuses renames and selects that cannot be joined (metaxy.md 8.5).
-func (p *Plan) check() error {
+// Check refuses what cannot be resolved: a feature that is a dep twice, renames to system columns, ids or one target, one column selected from two deps. Faults are a *GraphError.
+func (p *Plan) Check() error {
 	key := p.Feature.Spec.Key
 	selected := map[string]Key{}
+	deps := map[Key]bool{}
 	for _, d := range p.Deps {
+		if deps[d.Feature] {
+			return &GraphError{Key: key, Msg: fmt.Sprintf("depends on %s twice", d.Feature)}
+		}
+		deps[d.Feature] = true
 		targets := map[string]bool{}
 		for _, r := range d.Rename {
 			switch {
