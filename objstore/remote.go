@@ -1,0 +1,181 @@
+package objstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Location is what a store URL names: a bucket or container, and a prefix in it without slashes at its ends. User is what stands before an
+// "@", which some schemes use for a container; a password there is refused by ParseLocation.
+type Location struct {
+	Scheme, User, Bucket, Prefix string
+	Query                        url.Values
+}
+
+// ParseLocation reads scheme://[user@]bucket/prefix?query; errors do not repeat credentials.
+func ParseLocation(raw string) (Location, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err // the rest of it repeats the whole text
+		}
+		return Location{}, fmt.Errorf("store URL: %w", err)
+	}
+	shown := u.Scheme + "://" + u.Host + u.Path
+	if _, ok := u.User.Password(); ok {
+		return Location{}, fmt.Errorf("store URL %s: credentials do not belong into a URL, give them as storage options", shown)
+	}
+	l := Location{Scheme: strings.ToLower(u.Scheme), User: u.User.Username(), Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Query: u.Query()}
+	if l.Scheme == "" || l.Bucket == "" {
+		return Location{}, fmt.Errorf("store URL %q: want scheme://bucket/prefix", shown)
+	}
+	if l.Prefix != "" {
+		if err := ValidKey(l.Prefix); err != nil {
+			return Location{}, fmt.Errorf("store URL %q: %w", shown, err)
+		}
+	}
+	return l, nil
+}
+
+// Settings looks up storage options by any of their names, in either case, and then environment variables of the same names.
+type Settings struct {
+	values    map[string]string
+	getenv    func(string) string
+	envPrefix string
+}
+
+// NewSettings prepares options for look-ups. Only names that start with envPrefix (in lower case) are taken from getenv, nil = none are.
+func NewSettings(options map[string]string, getenv func(string) string, envPrefix string) Settings {
+	values := make(map[string]string, len(options))
+	for k, v := range options {
+		values[strings.ToLower(k)] = v
+	}
+	return Settings{values: values, getenv: getenv, envPrefix: envPrefix}
+}
+
+// Get returns the first value that is set and not empty, options before the environment, or "".
+func (s Settings) Get(names ...string) string {
+	for _, n := range names {
+		if v := s.values[n]; v != "" {
+			return v
+		}
+	}
+	for _, n := range names {
+		if s.getenv != nil && strings.HasPrefix(n, s.envPrefix) {
+			if v := s.getenv(strings.ToUpper(n)); v != "" {
+				return v
+			}
+		}
+	}
+	return ""
+}
+
+// Bool is Get for a truth value: 1, true, on, yes, y and their opposites. Nothing set is false.
+func (s Settings) Bool(names ...string) (bool, error) {
+	switch v := strings.ToLower(s.Get(names...)); v {
+	case "", "0", "false", "off", "no", "n":
+		return false, nil
+	case "1", "true", "on", "yes", "y":
+		return true, nil
+	default:
+		return false, fmt.Errorf("storage option %s: %q is neither true nor false", names[0], v)
+	}
+}
+
+type temporaryError struct{ err error }
+
+func (e *temporaryError) Error() string   { return e.err.Error() }
+func (e *temporaryError) Unwrap() error   { return e.err }
+func (e *temporaryError) Temporary() bool { return true }
+
+// Temporary marks an error as one that a second try may not meet; errors of a context stay as they are.
+func Temporary(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &temporaryError{err}
+}
+
+// statusError is an HTTP answer with the name that this package gives it.
+type statusError struct{ name, err error }
+
+func (e *statusError) Error() string   { return e.err.Error() }
+func (e *statusError) Unwrap() []error { return []error{e.name, e.err} }
+
+// StatusError names the answer of an HTTP service: 404 is fs.ErrNotExist, 401 and 403 are fs.ErrPermission, 408, 429 and 5xx are
+// temporary, as is an error without an answer (status 0). Whether 409 and 412 mean ErrExists depends on the call, so they stay nameless.
+func StatusError(status int, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case status == http.StatusNotFound:
+		return &statusError{fs.ErrNotExist, err}
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return &statusError{fs.ErrPermission, err}
+	case status == 0, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+		return Temporary(err)
+	}
+	return err
+}
+
+// ExistsError is err under the name ErrExists.
+func ExistsError(err error) error { return &statusError{ErrExists, err} }
+
+// ErrIdle is a body of which nothing arrived for a long time.
+var ErrIdle = errors.New("the store stopped sending")
+
+// OpenBody calls open with a context that ends when nothing arrives for the idle time, from the call until the body is closed. Errors in the
+// middle of the body are temporary.
+func OpenBody(ctx context.Context, idle time.Duration, open func(ctx context.Context) (io.ReadCloser, error)) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(idle, func() { cancel(ErrIdle) })
+	b := &watchedBody{ctx: ctx, cancel: cancel, timer: timer, idle: idle}
+	body, err := open(ctx)
+	if err != nil {
+		err = b.explain(err)
+		timer.Stop()
+		cancel(nil)
+		return nil, err
+	}
+	b.body = body
+	return b, nil
+}
+
+type watchedBody struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	idle   time.Duration
+	body   io.ReadCloser
+}
+
+func (b *watchedBody) explain(err error) error {
+	if errors.Is(context.Cause(b.ctx), ErrIdle) {
+		return &temporaryError{fmt.Errorf("%w for %v", ErrIdle, b.idle)}
+	}
+	return err
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF {
+		return n, Temporary(b.explain(err))
+	}
+	b.timer.Reset(b.idle)
+	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	b.timer.Stop()
+	err := b.body.Close()
+	b.cancel(nil)
+	return err
+}

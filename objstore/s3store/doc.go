@@ -1,2 +1,0 @@
-// Package s3store is being built.
-package s3store

@@ -1,0 +1,201 @@
+package s3store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	tmtypes "github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+// idle is how long a body may stand still.
+const idle = 60 * time.Second
+
+// deleteBatch is how many keys one DeleteObjects takes.
+const deleteBatch = 1000
+
+type driver struct {
+	client      *s3.Client
+	upload      *transfermanager.Client
+	bucket      string
+	sse, kmsKey string
+	secrets     []string
+}
+
+func (d *driver) URL() string { return "s3://" + d.bucket }
+
+// fail names an error of the SDK and hides credentials in it.
+func (d *driver) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	status := 0
+	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) {
+		status = re.HTTPStatusCode()
+	}
+	return objstore.Redact(objstore.StatusError(status, err), d.secrets...)
+}
+
+func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) {
+	out, err := d.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &d.bucket, Key: &key})
+	if err != nil {
+		return objstore.Object{}, d.fail(err)
+	}
+	return objstore.Object{Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified)}, nil
+}
+
+func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	if length == 0 {
+		_, err := d.Stat(ctx, key)
+		return http.NoBody, err
+	}
+	in := &s3.GetObjectInput{Bucket: &d.bucket, Key: &key}
+	switch {
+	case length > 0:
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
+	case offset > 0:
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
+	}
+	return objstore.OpenBody(ctx, idle, func(ctx context.Context) (io.ReadCloser, error) {
+		out, err := d.client.GetObject(ctx, in)
+		if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) && re.HTTPStatusCode() == http.StatusRequestedRangeNotSatisfiable {
+			return http.NoBody, nil
+		}
+		if err != nil {
+			return nil, d.fail(err)
+		}
+		if in.Range != nil && out.ContentRange == nil {
+			out.Body.Close()
+			return nil, fmt.Errorf("the server ignored the range %s", *in.Range)
+		}
+		return out.Body, nil
+	})
+}
+
+func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[objstore.Object, error] {
+	return func(yield func(objstore.Object, error) bool) {
+		in := &s3.ListObjectsV2Input{Bucket: &d.bucket, Prefix: &opts.Prefix}
+		if opts.After != "" {
+			in.StartAfter = &opts.After
+		}
+		if !opts.Recursive {
+			in.Delimiter = aws.String("/")
+		}
+		pages := s3.NewListObjectsV2Paginator(d.client, in)
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(objstore.Object{}, d.fail(err))
+				return
+			}
+			for _, o := range page.Contents {
+				if !yield(objstore.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), ModTime: aws.ToTime(o.LastModified)}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
+	watched := &errorReader{r: body}
+	in := &transfermanager.UploadObjectInput{Bucket: &d.bucket, Key: &key, Body: watched}
+	if d.sse != "" {
+		in.ServerSideEncryption = tmtypes.ServerSideEncryption(d.sse)
+	}
+	if d.kmsKey != "" {
+		in.SSEKMSKeyID = &d.kmsKey
+	}
+	_, err := d.upload.UploadObject(ctx, in)
+	if watched.err != nil { // the body's own error, which says more and must not be tried again
+		return watched.err
+	}
+	return d.fail(err)
+}
+
+// errorReader remembers the error of a body, so that it is not mistaken for one of the service. It hides that a body can seek.
+type errorReader struct {
+	r   io.Reader
+	err error
+}
+
+func (r *errorReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+// PutIfAbsent sends one request and never repeats it: a repeated one would meet the object that the first one left.
+func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error {
+	in := &s3.PutObjectInput{Bucket: &d.bucket, Key: &key, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))), IfNoneMatch: aws.String("*")}
+	if d.sse != "" {
+		in.ServerSideEncryption = types.ServerSideEncryption(d.sse)
+	}
+	if d.kmsKey != "" {
+		in.SSEKMSKeyId = &d.kmsKey
+	}
+	_, err := d.client.PutObject(ctx, in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) && re.HTTPStatusCode() == http.StatusPreconditionFailed {
+		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
+	}
+	return d.fail(err)
+}
+
+func (d *driver) Delete(ctx context.Context, keys []string) error {
+	if len(keys) == 1 {
+		_, err := d.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &d.bucket, Key: &keys[0]})
+		if err = d.fail(err); errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), "NoSuchBucket") {
+			return nil
+		}
+		return err
+	}
+	for batch := range slices.Chunk(keys, deleteBatch) {
+		ids := make([]types.ObjectIdentifier, len(batch))
+		for i := range batch {
+			ids[i].Key = &batch[i]
+		}
+		out, err := d.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &d.bucket, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)}})
+		if err != nil {
+			return d.fail(err)
+		}
+		for _, e := range out.Errors {
+			if err := deleteError(e); err != nil {
+				return objstore.Redact(err, d.secrets...)
+			}
+		}
+	}
+	return nil
+}
+
+// deleteError is what a service says of one key of many.
+func deleteError(e types.Error) error {
+	err := fmt.Errorf("delete %s: %s: %s", aws.ToString(e.Key), aws.ToString(e.Code), aws.ToString(e.Message))
+	switch aws.ToString(e.Code) {
+	case "NoSuchKey":
+		return nil
+	case "AccessDenied":
+		return objstore.StatusError(http.StatusForbidden, err)
+	case "InternalError", "SlowDown", "ServiceUnavailable":
+		return objstore.Temporary(err)
+	}
+	return err
+}
+
+func (d *driver) Close() error { return nil }

@@ -1,0 +1,158 @@
+// Package s3store opens s3:// URLs as drivers of package objstore, on Amazon S3 and services that speak its protocol.
+//
+// Conditional creation is If-None-Match on one PutObject that is sent once, so that ErrExists is always another writer's object; every
+// other failure of it is ambiguous. Objects keep their keys byte for byte. Errors never show credentials.
+package s3store
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
+	gcaws "gocloud.dev/aws"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+// Opener opens S3 URLs. Getenv finds the settings that the options leave out, nil = only the SDK's own look at its environment and files.
+type Opener struct {
+	Getenv func(string) string
+}
+
+var _ objstore.Opener = Opener{}
+
+// Schemes are s3 and the spellings that Hadoop uses.
+func (Opener) Schemes() []string { return []string{"s3", "s3a", "s3n"} }
+
+// Open returns a driver of the bucket, rooted at the URL's path. Options have the names of delta-rs (AWS_REGION, AWS_ENDPOINT_URL,
+// AWS_ALLOW_HTTP ...), query parameters those of gocloud.dev (region, profile, role, endpoint ...). A plain-text endpoint needs
+// AWS_ALLOW_HTTP; a DynamoDB lock is refused, because its writers would not see ours.
+func (o Opener) Open(ctx context.Context, raw string, options map[string]string) (objstore.Driver, error) {
+	loc, err := objstore.ParseLocation(raw)
+	if err != nil {
+		return nil, err
+	}
+	s := settings{objstore.NewSettings(options, o.Getenv, "aws_")}
+	if err := s.refuse(); err != nil {
+		return nil, err
+	}
+	endpoint, err := s.endpoint(loc)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := s.config(ctx, loc, endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("open s3://%s: %w", loc.Bucket, objstore.Redact(err, s.secrets()...))
+	}
+	virtual, err := s.Bool("aws_virtual_hosted_style_request", "virtual_hosted_style_request")
+	if err != nil {
+		return nil, err
+	}
+	if strings.EqualFold(s.Get("aws_s3_addressing_style", "s3_addressing_style"), "virtual") {
+		virtual = true
+	}
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = aws.String(endpoint)
+			o.UsePathStyle = !virtual
+		}
+		o.DisableLogOutputChecksumValidationSkipped = true
+	})
+	d := &driver{client: client, bucket: loc.Bucket, secrets: s.secrets(), sse: s.Get("aws_server_side_encryption"), kmsKey: s.Get("aws_sse_kms_key_id")}
+	d.upload = transfermanager.New(client, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
+	return objstore.Below(d, loc.Prefix), nil
+}
+
+type settings struct{ objstore.Settings }
+
+// secrets are the values that no message may show.
+func (s settings) secrets() []string {
+	return []string{
+		s.Get("aws_secret_access_key", "secret_access_key"), s.Get("aws_session_token", "aws_token", "session_token", "token"),
+		s.Get("aws_access_key_id", "access_key_id"),
+	}
+}
+
+// refuse says no to options that ask for another way of committing.
+func (s settings) refuse() error {
+	if v := s.Get("aws_s3_locking_provider", "locking_provider"); strings.EqualFold(v, "dynamodb") {
+		return fmt.Errorf("storage option AWS_S3_LOCKING_PROVIDER=%s: this program commits by conditional writes and would not take that lock; remove the option for all writers of the table", v)
+	}
+	if v := s.Get("aws_conditional_put", "conditional_put"); v != "" && !strings.HasPrefix(strings.ToLower(v), "etag") {
+		return fmt.Errorf("storage option AWS_CONDITIONAL_PUT=%s: only etag is served", v)
+	}
+	return nil
+}
+
+// endpoint is the service's URL, "" for Amazon's own.
+func (s settings) endpoint(loc objstore.Location) (string, error) {
+	e := loc.Query.Get("endpoint")
+	if e == "" {
+		e = s.Get("aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint", "endpoint_url", "endpoint")
+	}
+	if e == "" {
+		return "", nil
+	}
+	u, err := url.Parse(e)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("storage option AWS_ENDPOINT_URL: want http://host:port or https://host:port")
+	}
+	if u.User != nil {
+		return "", fmt.Errorf("storage option AWS_ENDPOINT_URL: credentials do not belong into a URL")
+	}
+	plain, err := s.Bool("aws_allow_http", "allow_http")
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme == "http" && !plain {
+		return "", fmt.Errorf("the S3 endpoint %s is not encrypted: set the storage option AWS_ALLOW_HTTP to true if that is meant", e)
+	}
+	u.Host = strings.TrimPrefix(u.Host, loc.Bucket+".") // delta-rs wants the bucket in the endpoint of virtual hosts, the SDK adds it
+	return u.String(), nil
+}
+
+// config finds credentials and region: options first, then what the SDK finds in its environment, its files and the machine's role.
+func (s settings) config(ctx context.Context, loc objstore.Location, endpoint string) (aws.Config, error) {
+	q := loc.Query
+	q.Del("endpoint")
+	set := func(param, value string) {
+		if value != "" && q.Get(param) == "" {
+			q.Set(param, value)
+		}
+	}
+	set("region", s.Get("aws_region", "region", "aws_default_region", "default_region"))
+	set("profile", s.Get("aws_profile", "profile"))
+	set("role", s.Get("aws_iam_role_arn", "aws_s3_assume_role_arn"))
+	if anonymous, err := s.Bool("aws_skip_signature", "skip_signature"); err != nil {
+		return aws.Config{}, err
+	} else if anonymous {
+		set("anonymous", "true")
+	}
+	set("response_checksum_validation", "when_required")
+	if endpoint != "" {
+		set("request_checksum_calculation", "when_required")
+	}
+	cfg, err := gcaws.V2ConfigFromURLParams(ctx, q)
+	if err != nil {
+		return aws.Config{}, err
+	}
+	id, secret := s.Get("aws_access_key_id", "access_key_id"), s.Get("aws_secret_access_key", "secret_access_key")
+	switch {
+	case (id == "") != (secret == ""):
+		return aws.Config{}, fmt.Errorf("storage options AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together, only one is set")
+	case id != "" && q.Get("role") == "" && q.Get("anonymous") != "true":
+		token := s.Get("aws_session_token", "aws_token", "session_token", "token")
+		cfg.Credentials = aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(id, secret, token))
+	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
+	cfg.Logger = logging.Nop{}
+	return cfg, nil
+}
