@@ -1,0 +1,2 @@
+// Package azurestore is being built.
+package azurestore

@@ -1,0 +1,2 @@
+// Package gcsstore is being built.
+package gcsstore
