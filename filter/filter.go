@@ -52,7 +52,7 @@ type Compare struct {
 	Left, Right Expr
 }
 
-// In is true when X equals an element, else null when X or an element is null (an empty List: false), else false.
+// In is null when X is null, true when X equals an element, else null when an element is null, else false.
 type In struct {
 	X    Expr
 	List []Literal

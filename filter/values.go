@@ -1,0 +1,241 @@
+package filter
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"math/big"
+	"strings"
+)
+
+// CompareValues orders two Literal values, numbers of any type by value, NaN greatest; ok is false when the types have no common order.
+// Text against a time is compared as ISO 8601.
+func CompareValues(a, b any) (order int, ok bool) {
+	if x, y, ok := sameKind(a, b); ok {
+		return compareSame(x, y)
+	}
+	if isNumber(a) && isNumber(b) {
+		return compareNumbers(a, b), true
+	}
+	return 0, false
+}
+
+// sameKind brings times and texts to one kind where that is possible.
+func sameKind(a, b any) (any, any, bool) {
+	switch x := a.(type) {
+	case string:
+		if t, ok := timeOf(b, x); ok {
+			return t, b, true
+		}
+	case Date:
+		if y, ok := b.(string); ok {
+			t, ok := timeOf(a, y)
+			return dateMicros(a), dateMicros(t), ok
+		}
+		if y, ok := b.(int64); ok {
+			return int64(x), y, true
+		}
+		if isTime(b) {
+			return dateMicros(a), dateMicros(b), true
+		}
+	case Timestamp, TimestampNTZ:
+		if y, ok := b.(string); ok {
+			t, ok := timeOf(a, y)
+			return dateMicros(a), dateMicros(t), ok
+		}
+		if isTime(b) {
+			return dateMicros(a), dateMicros(b), true
+		}
+	case int64:
+		if y, ok := b.(Date); ok {
+			return x, int64(y), true
+		}
+	}
+	return a, b, true
+}
+
+func isTime(v any) bool {
+	switch v.(type) {
+	case Date, Timestamp, TimestampNTZ:
+		return true
+	}
+	return false
+}
+
+// timeOf reads text as a time when like is one.
+func timeOf(like any, text string) (any, bool) {
+	if !isTime(like) {
+		return nil, false
+	}
+	at, _, ok := ParseTime(text)
+	return Timestamp(at), ok
+}
+
+// dateMicros is a time as microseconds.
+func dateMicros(v any) any {
+	switch v := v.(type) {
+	case Date:
+		return int64(v) * 86_400_000_000
+	case Timestamp:
+		return int64(v)
+	case TimestampNTZ:
+		return int64(v)
+	}
+	return v
+}
+
+func compareSame(a, b any) (int, bool) {
+	switch x := dateMicrosIfTimes(a, b).(type) {
+	case bool:
+		y, ok := b.(bool)
+		if !ok {
+			return numberAgainstBool(a, b)
+		}
+		return cmp.Compare(boolInt(x), boolInt(y)), true
+	case string:
+		y, ok := b.(string)
+		return strings.Compare(x, y), ok
+	case []byte:
+		y, ok := b.([]byte)
+		return bytes.Compare(x, y), ok
+	case int64:
+		if y, ok := dateMicros(b).(int64); ok {
+			return cmp.Compare(x, y), true
+		}
+	}
+	if y, ok := b.(bool); ok && isNumber(a) {
+		return compareNumbers(a, boolInt(y)), true
+	}
+	if isNumber(a) && isNumber(b) {
+		return compareNumbers(a, b), true
+	}
+	return 0, false
+}
+
+func dateMicrosIfTimes(a, b any) any {
+	if isTime(a) && (isTime(b) || isInt64(b)) {
+		return dateMicros(a)
+	}
+	return a
+}
+
+func isInt64(v any) bool { _, ok := v.(int64); return ok }
+
+func numberAgainstBool(a, b any) (int, bool) {
+	if !isNumber(b) {
+		return 0, false
+	}
+	return compareNumbers(boolInt(a.(bool)), b), true
+}
+
+func boolInt(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func isNumber(v any) bool {
+	switch v.(type) {
+	case int64, *big.Int, float64, float32, Decimal:
+		return true
+	}
+	return false
+}
+
+func isNaN(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return math.IsNaN(v)
+	case float32:
+		return math.IsNaN(float64(v))
+	}
+	return false
+}
+
+// compareNumbers orders numbers by value. Floats against decimal texts are compared as floats, as SQL does.
+func compareNumbers(a, b any) int {
+	if x, ok := a.(int64); ok {
+		if y, ok := b.(int64); ok {
+			return cmp.Compare(x, y)
+		}
+	}
+	fa, floatA := asFloat(a)
+	fb, floatB := asFloat(b)
+	switch {
+	case floatA && floatB:
+		return compareFloats(fa, fb)
+	case floatA && isDecimal(b):
+		return compareFloats(fa, decimalFloat(b.(Decimal)))
+	case floatB && isDecimal(a):
+		return compareFloats(decimalFloat(a.(Decimal)), fb)
+	case floatA && (math.IsNaN(fa) || math.IsInf(fa, 1)):
+		return 1
+	case floatA && math.IsInf(fa, -1):
+		return -1
+	case floatB && (math.IsNaN(fb) || math.IsInf(fb, 1)):
+		return -1
+	case floatB && math.IsInf(fb, -1):
+		return 1
+	}
+	return rational(a).Cmp(rational(b))
+}
+
+func isDecimal(v any) bool { _, ok := v.(Decimal); return ok }
+
+func decimalFloat(d Decimal) float64 {
+	f, err := floatOf(string(d))
+	if err != nil {
+		return math.NaN()
+	}
+	return f
+}
+
+func asFloat(v any) (float64, bool) {
+	switch v := v.(type) {
+	case float64:
+		return v, true
+	case float32:
+		return float64(v), true
+	}
+	return 0, false
+}
+
+// compareFloats has NaN greatest and equal to itself, -0.0 equal to 0.0.
+func compareFloats(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	case a == b:
+		return 0
+	case math.IsNaN(a) && math.IsNaN(b):
+		return 0
+	case math.IsNaN(a):
+		return 1
+	}
+	return -1
+}
+
+func rational(v any) *big.Rat {
+	switch v := v.(type) {
+	case int64:
+		return new(big.Rat).SetInt64(v)
+	case *big.Int:
+		return new(big.Rat).SetInt(v)
+	case float64:
+		if r := new(big.Rat).SetFloat64(v); r != nil {
+			return r
+		}
+	case float32:
+		if r := new(big.Rat).SetFloat64(float64(v)); r != nil {
+			return r
+		}
+	case Decimal:
+		if r, ok := new(big.Rat).SetString(string(v)); ok {
+			return r
+		}
+	}
+	return new(big.Rat)
+}
