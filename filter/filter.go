@@ -13,7 +13,11 @@ type Expr interface {
 }
 
 // Column names a column (one path element, which may itself contain dots) or a struct member (several).
-type Column struct{ Path []string }
+type Column struct {
+	Path []string
+	// Fold lets a name match without case where that is unambiguous, as SQL does.
+	Fold bool
+}
 
 // Literal is a constant. Value is one of: nil (NULL), bool, int64, *big.Int (outside int64), float64, float32, string,
 // []byte, Decimal, Date, Timestamp, TimestampNTZ.

@@ -260,7 +260,7 @@ func (l *lexer) dollar() (token, error) {
 	t := token{kind: tokQuoted, pos: l.pos}
 	if rest, ok := strings.CutPrefix(l.text[l.pos:], "$$"); ok {
 		if end := strings.Index(rest, "$$"); end >= 0 {
-			t.kind, t.text = tokString, rest[:end]
+			t.text = "$$" + rest[:end] + "$$"
 			l.pos += end + 4
 			return t, nil
 		}

@@ -233,9 +233,9 @@ func (p *parser) column() (Expr, error) {
 		return nil, p.fail("`%s` is not supported behind a column", t.text)
 	}
 	if p.sql {
-		return Column{parts}, nil
+		return Column{Path: parts, Fold: true}, nil
 	}
-	return Column{[]string{strings.Join(parts, ".")}}, nil
+	return Column{Path: []string{strings.Join(parts, ".")}}, nil
 }
 
 // typed reads DATE '...', TIMESTAMP '...', TIMESTAMP_NTZ '...' and X'...'.

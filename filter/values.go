@@ -153,41 +153,37 @@ func isNaN(v any) bool {
 	return false
 }
 
-// compareNumbers orders numbers by value. Floats against decimal texts are compared as floats, as SQL does.
+// compareNumbers orders numbers by value; against a float everything is compared as a float, as both dialects do.
 func compareNumbers(a, b any) int {
 	if x, ok := a.(int64); ok {
 		if y, ok := b.(int64); ok {
 			return cmp.Compare(x, y)
 		}
 	}
-	fa, floatA := asFloat(a)
-	fb, floatB := asFloat(b)
-	switch {
-	case floatA && floatB:
-		return compareFloats(fa, fb)
-	case floatA && isDecimal(b):
-		return compareFloats(fa, decimalFloat(b.(Decimal)))
-	case floatB && isDecimal(a):
-		return compareFloats(decimalFloat(a.(Decimal)), fb)
-	case floatA && (math.IsNaN(fa) || math.IsInf(fa, 1)):
-		return 1
-	case floatA && math.IsInf(fa, -1):
-		return -1
-	case floatB && (math.IsNaN(fb) || math.IsInf(fb, 1)):
-		return -1
-	case floatB && math.IsInf(fb, -1):
-		return 1
+	_, floatA := asFloat(a)
+	_, floatB := asFloat(b)
+	if floatA || floatB {
+		return compareFloats(toFloat(a), toFloat(b))
 	}
 	return rational(a).Cmp(rational(b))
 }
 
-func isDecimal(v any) bool { _, ok := v.(Decimal); return ok }
-
-func decimalFloat(d Decimal) float64 {
-	f, err := floatOf(string(d))
-	if err != nil {
-		return math.NaN()
+// toFloat rounds a number to a float.
+func toFloat(v any) float64 {
+	switch v := v.(type) {
+	case int64:
+		return float64(v)
+	case *big.Int:
+		f, _ := new(big.Float).SetInt(v).Float64()
+		return f
+	case Decimal:
+		f, err := floatOf(string(v))
+		if err != nil {
+			return math.NaN()
+		}
+		return f
 	}
+	f, _ := asFloat(v)
 	return f
 }
 
@@ -224,14 +220,6 @@ func rational(v any) *big.Rat {
 		return new(big.Rat).SetInt64(v)
 	case *big.Int:
 		return new(big.Rat).SetInt(v)
-	case float64:
-		if r := new(big.Rat).SetFloat64(v); r != nil {
-			return r
-		}
-	case float32:
-		if r := new(big.Rat).SetFloat64(float64(v)); r != nil {
-			return r
-		}
 	case Decimal:
 		if r, ok := new(big.Rat).SetString(string(v)); ok {
 			return r
