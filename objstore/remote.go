@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -111,7 +112,7 @@ func (e *statusError) Error() string   { return e.err.Error() }
 func (e *statusError) Unwrap() []error { return []error{e.name, e.err} }
 
 // StatusError names the answer of an HTTP service: 404 is fs.ErrNotExist, 401 and 403 are fs.ErrPermission, 408, 429 and 5xx are
-// temporary, as is an error without an answer (status 0). Whether 409 and 412 mean ErrExists depends on the call, so they stay nameless.
+// temporary, and so is a connection that broke before an answer (status 0). Whether 409 and 412 mean ErrExists depends on the call, so they stay nameless.
 func StatusError(status int, err error) error {
 	switch {
 	case err == nil:
@@ -120,10 +121,15 @@ func StatusError(status int, err error) error {
 		return &statusError{fs.ErrNotExist, err}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return &statusError{fs.ErrPermission, err}
-	case status == 0, status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+	case status == 0 && brokenConnection(err), status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
 		return Temporary(err)
 	}
 	return err
+}
+
+func brokenConnection(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // ExistsError is err under the name ErrExists.

@@ -48,7 +48,9 @@ func start(t *testing.T) *server {
 	return s
 }
 
-func (s *server) set(h func(w http.ResponseWriter, r *http.Request, next http.Handler)) { s.hook.Store(&h) }
+func (s *server) set(h func(w http.ResponseWriter, r *http.Request, next http.Handler)) {
+	s.hook.Store(&h)
+}
 
 func (s *server) options() map[string]string {
 	return map[string]string{"AWS_ENDPOINT_URL": s.url, "aws_allow_http": "true", "AWS_ACCESS_KEY_ID": "CANARY-id", "aws_secret_access_key": secret, "AWS_REGION": "eu-west-1"}

@@ -1,2 +1,0 @@
-// Package gcsstore is being built.
-package gcsstore

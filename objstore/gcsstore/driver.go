@@ -1,0 +1,166 @@
+package gcsstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/iterator"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+const (
+	// idle is how long a body may stand still.
+	idle = 60 * time.Second
+	// deleteParallel is how many deletes are under way at once; the service has no call for many keys.
+	deleteParallel = 16
+)
+
+type driver struct {
+	client  *storage.Client
+	bucket  *storage.BucketHandle
+	name    string
+	secrets []string
+}
+
+func (d *driver) URL() string { return "gs://" + d.name }
+
+func status(err error) int {
+	var ae *googleapi.Error
+	switch {
+	case errors.As(err, &ae):
+		return ae.Code
+	case errors.Is(err, storage.ErrObjectNotExist), errors.Is(err, storage.ErrBucketNotExist):
+		return http.StatusNotFound
+	}
+	return 0
+}
+
+// fail names an error of the SDK and hides credentials in it.
+func (d *driver) fail(err error) error {
+	return objstore.Redact(objstore.StatusError(status(err), err), d.secrets...)
+}
+
+func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) {
+	a, err := d.bucket.Object(key).Attrs(ctx)
+	if err != nil {
+		return objstore.Object{}, d.fail(err)
+	}
+	return objstore.Object{Key: key, Size: a.Size, ModTime: a.Updated}, nil
+}
+
+func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	if length == 0 {
+		_, err := d.Stat(ctx, key)
+		return http.NoBody, err
+	}
+	return objstore.OpenBody(ctx, idle, func(ctx context.Context) (io.ReadCloser, error) {
+		r, err := d.bucket.Object(key).ReadCompressed(true).NewRangeReader(ctx, offset, length)
+		if status(err) == http.StatusRequestedRangeNotSatisfiable {
+			return http.NoBody, nil
+		}
+		if err != nil {
+			return nil, d.fail(err)
+		}
+		return r, nil
+	})
+}
+
+func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[objstore.Object, error] {
+	return func(yield func(objstore.Object, error) bool) {
+		q := &storage.Query{Prefix: opts.Prefix, StartOffset: opts.After} // which includes the key itself
+		if !opts.Recursive {
+			q.Delimiter = "/"
+		}
+		if err := q.SetAttrSelection([]string{"Name", "Size", "Updated"}); err != nil {
+			yield(objstore.Object{}, err)
+			return
+		}
+		for it := d.bucket.Objects(ctx, q); ; {
+			a, err := it.Next()
+			if errors.Is(err, iterator.Done) {
+				return
+			}
+			if err != nil {
+				yield(objstore.Object{}, d.fail(err))
+				return
+			}
+			if a.Name == "" || a.Name <= opts.After { // a directory, or the key to start after
+				continue
+			}
+			if !yield(objstore.Object{Key: a.Name, Size: a.Size, ModTime: a.Updated}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
+	ctx, cancel := context.WithCancel(ctx) // ends an upload whose body fails, which then leaves nothing
+	defer cancel()
+	w := d.bucket.Object(key).Retryer(storage.WithPolicy(storage.RetryAlways)).NewWriter(ctx)
+	body = &errorReader{r: body}
+	if _, err := io.Copy(w, body); err != nil {
+		cancel()
+		w.Close()
+		if own := body.(*errorReader).err; own != nil {
+			return own
+		}
+		return d.fail(err)
+	}
+	return d.fail(w.Close())
+}
+
+// errorReader remembers the error of a body, so that it is not mistaken for one of the service.
+type errorReader struct {
+	r   io.Reader
+	err error
+}
+
+func (r *errorReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+// PutIfAbsent sends one request and never repeats it: a repeated one would meet the object that the first one left.
+func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := d.bucket.Object(key).If(storage.Conditions{DoesNotExist: true}).Retryer(storage.WithPolicy(storage.RetryNever)).NewWriter(ctx)
+	w.ChunkSize = 0 // one request instead of a resumable upload
+	_, err := w.Write(body)
+	if cerr := w.Close(); err == nil || cerr != nil {
+		err = cerr
+	}
+	if status(err) == http.StatusPreconditionFailed {
+		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
+	}
+	return d.fail(err)
+}
+
+func (d *driver) Delete(ctx context.Context, keys []string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(deleteParallel)
+	for _, key := range keys {
+		g.Go(func() error {
+			err := d.bucket.Object(key).Retryer(storage.WithPolicy(storage.RetryAlways)).Delete(ctx)
+			if errors.Is(err, storage.ErrObjectNotExist) {
+				return nil
+			}
+			return d.fail(err)
+		})
+	}
+	return g.Wait()
+}
+
+func (d *driver) Close() error { return d.client.Close() }
