@@ -1,2 +1,0 @@
-// Package azurestore is being built.
-package azurestore
