@@ -1,40 +1,24 @@
 package delta
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
-	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
 // Snapshot is a table at a version, after the protocol gate. It is immutable.
-type Snapshot struct{}
-
-// Table is the handle the snapshot was read through.
-func (s *Snapshot) Table() *Table { return nil }
-
-// Version of the table.
-func (s *Snapshot) Version() int64 { return 0 }
-
-// Timestamp of the version: in-commit time where enabled, else file time.
-func (s *Snapshot) Timestamp() time.Time { return time.Time{} }
-
-// Schema is the logical schema.
-func (s *Snapshot) Schema() *Schema { return nil }
-
-// State is the raw state behind the snapshot.
-func (s *Snapshot) State() *txlog.State { return nil }
-
-// PartitionColumns are logical names in table order.
-func (s *Snapshot) PartitionColumns() []string { return nil }
-
-// Files are the live files in tie order, oldest first.
-func (s *Snapshot) Files() []File { return nil }
-
-// MappingMode is how columns are found in data files.
-func (s *Snapshot) MappingMode() MappingMode { return MappingNone }
+type Snapshot struct {
+	table      *Table
+	state      *txlog.State
+	schema     *Schema
+	mapping    MappingMode
+	partitions []string
+	files      []File
+}
 
 // MappingMode is the column mapping of a table: MappingNone, MappingName, MappingID.
 type MappingMode uint8
@@ -46,60 +30,199 @@ const (
 	MappingID
 )
 
-// File is a live data file with typed access to what the log says of it.
+// newSnapshot judges a raw state: protocol gate, schema, column mapping, partition columns.
+func newSnapshot(t *Table, st *txlog.State) (*Snapshot, error) {
+	where := fmt.Sprintf("%s version %d", t.store.URL(), st.Version)
+	if st.Protocol == nil {
+		return nil, corrupt(where, fmt.Errorf("the log has no protocol"))
+	}
+	if st.Metadata == nil {
+		return nil, corrupt(where, fmt.Errorf("the log has no metadata"))
+	}
+	if err := gateRead(st.Protocol); err != nil {
+		if _, ok := err.(*UnsupportedError); ok {
+			return nil, err
+		}
+		return nil, corrupt(where, err)
+	}
+	if p := st.Metadata.Format.Provider; p != "" && p != "parquet" {
+		return nil, &UnsupportedError{Feature: p, Need: "data format", Have: "parquet"}
+	}
+	s := &Snapshot{table: t, state: st}
+	var err error
+	if s.schema, err = ParseSchema(st.Metadata.SchemaString); err != nil {
+		if _, ok := err.(*UnsupportedError); ok {
+			return nil, err
+		}
+		return nil, corrupt(where, err)
+	}
+	if err := s.setMapping(where); err != nil {
+		return nil, err
+	}
+	for _, c := range st.Metadata.PartitionColumns {
+		f, ok := s.schema.Find([]string{c})
+		if !ok || f.Type.Name == "" {
+			return nil, corrupt(where, fmt.Errorf("partition column %q is not a primitive column of the schema", c))
+		}
+		s.partitions = append(s.partitions, f.Name)
+	}
+	s.files = make([]File, len(st.Files))
+	dv := hasFeature(st.Protocol, "deletionVectors")
+	for i := range st.Files {
+		if st.Files[i].DeletionVector != nil && !dv {
+			return nil, corrupt(where, fmt.Errorf("file %s has a deletion vector, but the table lacks the feature", st.Files[i].Key))
+		}
+		s.files[i] = File{LiveFile: &st.Files[i], snap: s}
+	}
+	return s, nil
+}
+
+func (s *Snapshot) setMapping(where string) error {
+	mode := s.state.Metadata.Configuration["delta.columnMapping.mode"]
+	switch mode {
+	case "", "none":
+		return nil
+	case "name":
+		s.mapping = MappingName
+	case "id":
+		s.mapping = MappingID
+	default:
+		return &UnsupportedError{Feature: mode, Need: "column mapping mode", Have: "none, name, id"}
+	}
+	p := s.state.Protocol
+	if p.MinReaderVersion == 3 && !slices.Contains(p.ReaderFeatures, "columnMapping") || p.MinReaderVersion < 2 {
+		s.mapping = MappingNone // the property has no effect without the feature
+		return nil
+	}
+	if err := mapColumns(s.schema.Fields, ""); err != nil {
+		return corrupt(where, err)
+	}
+	return nil
+}
+
+// Table is the handle the snapshot was read through.
+func (s *Snapshot) Table() *Table { return s.table }
+
+// Version of the table.
+func (s *Snapshot) Version() int64 { return s.state.Version }
+
+// Timestamp of the version: in-commit time where enabled, else file time; the zero time when only a checkpoint tells of it.
+func (s *Snapshot) Timestamp() time.Time {
+	if ci := s.state.CommitInfo; ci != nil && ci.InCommitTimestamp != nil && s.property("delta.enableInCommitTimestamps") == "true" {
+		return time.UnixMilli(*ci.InCommitTimestamp).UTC()
+	}
+	return s.state.ModTime
+}
+
+// Schema is the logical schema.
+func (s *Snapshot) Schema() *Schema { return s.schema }
+
+// State is the raw state behind the snapshot.
+func (s *Snapshot) State() *txlog.State { return s.state }
+
+// PartitionColumns are logical names in table order.
+func (s *Snapshot) PartitionColumns() []string { return s.partitions }
+
+// Files are the live files in tie order, oldest first.
+func (s *Snapshot) Files() []File { return s.files }
+
+// MappingMode is how columns are found in data files.
+func (s *Snapshot) MappingMode() MappingMode { return s.mapping }
+
+func (s *Snapshot) property(name string) string { return s.state.Metadata.Configuration[name] }
+
+// File is a live data file with typed access to what the log says of it. It is not safe for concurrent use: statistics are parsed on first use.
 type File struct {
 	*txlog.LiveFile
-	snap *Snapshot
+	snap  *Snapshot
+	stats *fileStats
 }
+
+// Snapshot is what the file belongs to.
+func (f *File) Snapshot() *Snapshot { return f.snap }
 
 // Partition returns the typed value of a partition column (a filter literal value, nil = null). An unparsable text is a corruption error.
-func (f *File) Partition(column string) (any, error) { return nil, nil }
+func (f *File) Partition(column string) (any, error) {
+	field, ok := f.snap.schema.Find([]string{column})
+	if !ok {
+		return nil, fmt.Errorf("no partition column %q", column)
+	}
+	text, ok := f.PartitionValues[field.Physical]
+	if !ok {
+		text, ok = f.PartitionValues[field.Name]
+	}
+	if !ok || text == nil {
+		return nil, nil
+	}
+	v, err := parsePartition(*text, field.Type.Name)
+	if err != nil {
+		return nil, corrupt(f.Key, fmt.Errorf("partition column %s: %w", column, err))
+	}
+	return v, nil
+}
+
+// Records is numRecords; -1 if the log does not tell.
+func (f *File) Records() int64 { return f.parsed().records }
 
 // Rows is numRecords less the deleted rows; -1 if the log does not tell.
-func (f *File) Rows() int64 { return -1 }
-
-// Range is what the statistics prove of a leaf column (logical path), widened where writers cut values short: timestamps are
-// given 999 microseconds more, strings as the protocol says. Partition columns give their value. Unknown: zero Range.
-func (f *File) Range(path []string) filter.Range { return filter.Range{} }
-
-// Constant returns the one value that every row of the column has, if the statistics prove it (design: min = max, no nulls, tight,
-// not a timestamp, a string shorter than 32 characters), and whether they do. All-null columns give nil, true.
-func (f *File) Constant(path []string) (any, bool) { return nil, false }
-
-// Schema is a table's logical schema with the physical names and all metadata of its columns. It is immutable.
-type Schema struct{ Fields []Field }
-
-// Field is a column or struct member. Physical is its name in data files (the logical one without column mapping); ID its
-// column mapping id, 0 without. Metadata keeps unknown keys as JSON text.
-type Field struct {
-	Name     string
-	Type     Type
-	Nullable bool
-	Physical string
-	ID       int
-	Metadata map[string]string
+func (f *File) Rows() int64 {
+	n := f.parsed().records
+	if n < 0 {
+		return -1
+	}
+	if f.DeletionVector != nil {
+		n -= f.DeletionVector.Cardinality
+	}
+	return n
 }
 
-// Type is a Delta data type: a primitive (Name set: "string", "long", "decimal(10,2)", "timestamp_ntz" ...), a struct, a list or a map.
-type Type struct {
-	Name   string
-	Fields []Field
-	// Elem is the element of a list ("array"), or the value of a "map"; Key the key of a map. Nulls: may elements or values be null.
-	Elem, Key *Type
-	Nulls     bool
+// fileStats are the statistics of a file, values still JSON.
+type fileStats struct {
+	records int64
+	loose   bool // bounds are wide: nulls and values may be fewer than told
+	min     map[string]json.RawMessage
+	max     map[string]json.RawMessage
+	nulls   map[string]json.RawMessage
 }
 
-// ParseSchema reads a schemaString; faults name the column.
-func ParseSchema(schemaString string) (*Schema, error) { return nil, nil }
+// parsed reads the statistics once. Text that is not JSON counts as none.
+func (f *File) parsed() *fileStats {
+	if f.stats != nil {
+		return f.stats
+	}
+	f.stats = &fileStats{records: -1}
+	var w struct {
+		NumRecords  json.Number                `json:"numRecords"`
+		TightBounds *bool                      `json:"tightBounds"`
+		MinValues   map[string]json.RawMessage `json:"minValues"`
+		MaxValues   map[string]json.RawMessage `json:"maxValues"`
+		NullCount   map[string]json.RawMessage `json:"nullCount"`
+	}
+	if f.Stats == "" || json.Unmarshal([]byte(f.Stats), &w) != nil {
+		return f.stats
+	}
+	if n, err := strconv.ParseInt(w.NumRecords.String(), 10, 64); err == nil && n >= 0 {
+		f.stats.records = n
+	}
+	f.stats.loose = w.TightBounds != nil && !*w.TightBounds
+	f.stats.min, f.stats.max, f.stats.nulls = w.MinValues, w.MaxValues, w.NullCount
+	return f.stats
+}
 
-// JSON is the schemaString.
-func (s *Schema) JSON() string { return "" }
-
-// Arrow is the in-memory form: utf8 strings, microsecond timestamps (UTC for timestamp, no zone for timestamp_ntz), decimal128, void as int32.
-func (s *Schema) Arrow() *arrow.Schema { return nil }
-
-// Find returns the field at a logical path, matching names exactly, then without case where that is unambiguous.
-func (s *Schema) Find(path []string) (*Field, bool) { return nil, false }
-
-// SchemaOf is the Delta schema of an Arrow schema (dictionary values, large strings and views as their plain types). A type Delta lacks is a *SchemaError.
-func SchemaOf(a *arrow.Schema) (*Schema, error) { return nil, nil }
+// lookup finds the value at a physical path.
+func lookup(m map[string]json.RawMessage, path []string) (json.RawMessage, bool) {
+	for depth, name := range path {
+		raw, ok := m[name]
+		if !ok {
+			return nil, false
+		}
+		if depth+1 == len(path) {
+			return raw, string(raw) != "null"
+		}
+		m = nil
+		if json.Unmarshal(raw, &m) != nil {
+			return nil, false
+		}
+	}
+	return nil, false
+}

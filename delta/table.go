@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"time"
 
@@ -61,7 +62,19 @@ type Table struct {
 }
 
 // New returns the table at the root of store. No I/O.
-func New(store *objstore.Store, opts *Options) *Table { return nil }
+func New(store *objstore.Store, opts *Options) *Table {
+	t := &Table{store: store, log: txlog.Open(store)}
+	if opts != nil {
+		t.opts = *opts
+	}
+	if t.opts.Allocator == nil {
+		t.opts.Allocator = memory.DefaultAllocator
+	}
+	if t.opts.EngineInfo == "" {
+		t.opts.EngineInfo = "metaxy-delta"
+	}
+	return t
+}
 
 // Store is where the table is.
 func (t *Table) Store() *objstore.Store { return t.store }
@@ -69,17 +82,66 @@ func (t *Table) Store() *objstore.Store { return t.store }
 // Log is the table's log.
 func (t *Table) Log() *txlog.Log { return t.log }
 
+// AllowsOutsideRoot reports whether files outside the table's root may be read.
+func (t *Table) AllowsOutsideRoot() bool { return t.opts.AllowOutsideRoot }
+
+// Allocator of Arrow memory.
+func (t *Table) Allocator() memory.Allocator { return t.opts.Allocator }
+
 // Snapshot reads the newest version. fs.ErrNotExist when there is no table.
-func (t *Table) Snapshot(ctx context.Context) (*Snapshot, error) { return nil, errors.ErrUnsupported }
+func (t *Table) Snapshot(ctx context.Context) (*Snapshot, error) { return t.SnapshotAt(ctx, txlog.Newest) }
 
 // SnapshotAt reads a version. fs.ErrNotExist when it does not exist or was cleaned up.
 func (t *Table) SnapshotAt(ctx context.Context, version int64) (*Snapshot, error) {
-	return nil, errors.ErrUnsupported
+	seg, err := t.log.Segment(ctx, version)
+	if err != nil {
+		return nil, err
+	}
+	st, err := seg.Replay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newSnapshot(t, st)
 }
 
-// SnapshotAsOf reads the newest version committed at or before at: in-commit time where enabled, else file time made monotonic.
+// SnapshotAsOf reads the newest version committed at or before at: in-commit time where enabled, else file time made strictly increasing.
 func (t *Table) SnapshotAsOf(ctx context.Context, at time.Time) (*Snapshot, error) {
-	return nil, errors.ErrUnsupported
+	found, last := int64(-1), time.Time{}
+	for c, err := range t.log.Commits(ctx, 0) {
+		if err != nil {
+			return nil, err
+		}
+		stamp := c.ModTime
+		if ict, err := t.inCommitTime(ctx, c.Version); err != nil {
+			return nil, err
+		} else if !ict.IsZero() {
+			stamp = ict
+		} else if !stamp.After(last) && !last.IsZero() {
+			stamp = last.Add(time.Millisecond)
+		}
+		if stamp.After(at) {
+			break
+		}
+		found, last = c.Version, stamp
+	}
+	if found < 0 {
+		return nil, fmt.Errorf("no version at or before %s: %w", at.UTC().Format(time.RFC3339Nano), fs.ErrNotExist)
+	}
+	return t.SnapshotAt(ctx, found)
+}
+
+// inCommitTime is the stamp inside a commit; the zero time when it has none.
+func (t *Table) inCommitTime(ctx context.Context, version int64) (time.Time, error) {
+	actions, err := t.log.ReadCommit(ctx, version)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, a := range actions {
+		if ci, ok := a.(*txlog.CommitInfo); ok && ci.InCommitTimestamp != nil {
+			return time.UnixMilli(*ci.InCommitTimestamp).UTC(), nil
+		}
+	}
+	return time.Time{}, nil
 }
 
 // Rows is a single-use stream of batches with its schema. Who ranges over Batches retains what is kept past the step.
@@ -118,43 +180,3 @@ type Result struct {
 
 // Warning is a finding that changes nothing, such as LOSSY_CAST with the column and the number of values.
 type Warning struct{ Code, Message string }
-
-// Append writes rows as new files and commits them, creating the table when it is missing; zero rows still commit.
-// Concurrent appends are rebased; an incompatible schema is a *SchemaError and leaves nothing visible.
-func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Result, error) {
-	return Result{}, errors.ErrUnsupported
-}
-
-// Change is a set of actions against the version they were decided on.
-type Change struct {
-	// Read is the snapshot that the change was decided on; nil only for creating a table.
-	Read      *Snapshot
-	Operation string
-	// Parameters become operationParameters; values are JSON texts.
-	Parameters map[string]string
-	Protocol   *txlog.Protocol
-	Metadata   *txlog.Metadata
-	Adds       []*txlog.Add
-	Removes    []*txlog.Remove
-	CDC        []*txlog.CDC
-	Txns       []*txlog.Txn
-	Domains    []*txlog.DomainMetadata
-	// ReadFiles are keys (path, deletion vector) of files whose rows decided; ReadAll says the whole table did.
-	ReadFiles []string
-	ReadAll   bool
-	// BlindAppend says that nothing was read.
-	BlindAppend bool
-	// DataChange is false for compaction.
-	DataChange bool
-}
-
-// Commit writes a change, rebasing it over commits that do not conflict, and returns its version. A conflict is a *txlog.ConflictError.
-func (t *Table) Commit(ctx context.Context, ch *Change) (int64, error) {
-	return 0, errors.ErrUnsupported
-}
-
-// WriteFiles writes rows as data files of the snapshot's schema (physical names, partition directories, statistics) and returns
-// their adds, uncommitted. Rows must have the table's logical columns.
-func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows) ([]*txlog.Add, error) {
-	return nil, errors.ErrUnsupported
-}

@@ -74,7 +74,7 @@ func (t *topActions) note(a Action, c *checkpoint) error {
 
 // sidecarKey finds the file of a sidecar, which lies in the log's directory of sidecars and nowhere else.
 func sidecarKey(raw string) (string, error) {
-	path, err := decodePath(raw)
+	path, err := DecodePath(raw)
 	if err != nil {
 		return "", err
 	}

@@ -245,7 +245,7 @@ func checkFile(path string, size int64) error {
 	if size < 0 {
 		return fmt.Errorf("file %q has a negative size %d", path, size)
 	}
-	_, err := decodePath(path)
+	_, err := DecodePath(path)
 	return err
 }
 

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// decodePath turns the path of a file action into the key of its file: percent escapes decoded, a relative path cleaned, an
+// DecodePath turns the path of a file action into the key of its file: percent escapes decoded, a relative path cleaned, an
 // absolute one as scheme://authority/path with the spellings file:/x, file:///x and /x made one. A relative key that leaves the
 // table starts with "../"; the caller judges it.
-func decodePath(raw string) (string, error) {
+func DecodePath(raw string) (string, error) {
 	if raw == "" {
 		return "", errors.New("empty path")
 	}

@@ -118,7 +118,7 @@ func (r *replayer) apply(a Action) error {
 }
 
 func (r *replayer) add(a *Add) error {
-	path, err := decodePath(a.Path)
+	path, err := DecodePath(a.Path)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (r *replayer) add(a *Add) error {
 }
 
 func (r *replayer) remove(a *Remove) error {
-	path, err := decodePath(a.Path)
+	path, err := DecodePath(a.Path)
 	if err != nil {
 		return err
 	}

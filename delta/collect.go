@@ -1,0 +1,335 @@
+package delta
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// statsPrefix is the number of characters that string bounds keep.
+const statsPrefix = 32
+
+// collector gathers the statistics of one data file while it is written.
+type collector struct {
+	records int64
+	columns []*leafStats
+}
+
+// leafStats are those of a leaf, or only counts of nulls for a list or map.
+type leafStats struct {
+	path    []string // physical
+	source  []int    // column, then members
+	kind    string   // Delta primitive, "" for what is only counted
+	nulls   int64
+	seen    bool
+	bad     bool // NaN came by: no bounds
+	lo, hi  int64
+	flo     float64
+	fhi     float64
+	slo     string
+	shi     string
+	dlo     string
+	dhi     string
+}
+
+// newCollector prepares the first columns of a schema, limit leaves of it (-1 = all). Partition columns have no statistics.
+func newCollector(fields []Field, limit int, skip map[string]bool) *collector {
+	c := &collector{}
+	var visit func(fields []Field, path []string, source []int)
+	visit = func(fields []Field, path []string, source []int) {
+		for i := range fields {
+			f := &fields[i]
+			if limit >= 0 && len(c.columns) >= limit || len(path) == 0 && skip[f.Name] {
+				continue
+			}
+			p := append(append([]string{}, path...), f.Physical)
+			s := append(append([]int{}, source...), i)
+			switch {
+			case f.Type.Name == "void":
+			case f.Type.Name != "" || f.Type.Elem != nil:
+				c.columns = append(c.columns, &leafStats{path: p, source: s, kind: f.Type.Name})
+			default:
+				visit(f.Type.Fields, p, s)
+			}
+		}
+	}
+	visit(fields, nil, nil)
+	return c
+}
+
+func (c *collector) add(b arrow.RecordBatch) {
+	c.records += b.NumRows()
+	for _, l := range c.columns {
+		a := b.Column(l.source[0])
+		var parents []arrow.Array
+		for _, m := range l.source[1:] {
+			if a.NullN() > 0 {
+				parents = append(parents, a)
+			}
+			a = a.(*array.Struct).Field(m)
+		}
+		l.add(a, parents)
+	}
+}
+
+func (l *leafStats) add(a arrow.Array, parents []arrow.Array) {
+	null := func(i int) bool { return a.IsNull(i) }
+	if len(parents) > 0 {
+		null = func(i int) bool {
+			for _, p := range parents {
+				if p.IsNull(i) {
+					return true
+				}
+			}
+			return a.IsNull(i)
+		}
+	} else if a.NullN() == 0 {
+		null = func(int) bool { return false }
+	}
+	each := l.observer(a)
+	for i := range a.Len() {
+		switch {
+		case null(i):
+			l.nulls++
+		case each != nil:
+			each(i)
+			l.seen = true
+		}
+	}
+}
+
+// observer takes the value of a row into the bounds; nil when the type has none.
+func (l *leafStats) observer(a arrow.Array) func(int) {
+	switch a := a.(type) {
+	case *array.Int64:
+		return func(i int) { l.integer(a.Value(i)) }
+	case *array.Int32:
+		return func(i int) { l.integer(int64(a.Value(i))) }
+	case *array.Int16:
+		return func(i int) { l.integer(int64(a.Value(i))) }
+	case *array.Int8:
+		return func(i int) { l.integer(int64(a.Value(i))) }
+	case *array.Date32:
+		return func(i int) { l.integer(int64(a.Value(i))) }
+	case *array.Timestamp:
+		return func(i int) { l.integer(int64(a.Value(i))) }
+	case *array.Float64:
+		return func(i int) { l.float(a.Value(i)) }
+	case *array.Float32:
+		return func(i int) { l.float(float64(a.Value(i))) }
+	case *array.String:
+		return func(i int) { l.text(a.Value(i)) }
+	case *array.Decimal128:
+		scale := a.DataType().(*arrow.Decimal128Type).Scale
+		return func(i int) {
+			text := a.Value(i).ToString(scale)
+			if l.decimalBelow(text, l.dlo) {
+				l.dlo = text
+			}
+			if l.decimalBelow(l.dhi, text) {
+				l.dhi = text
+			}
+		}
+	}
+	return nil
+}
+
+// decimalBelow compares decimal texts of one scale by value; an empty one is absent and gives way.
+func (l *leafStats) decimalBelow(a, b string) bool {
+	if a == "" || b == "" {
+		return true
+	}
+	na, nb := strings.HasPrefix(a, "-"), strings.HasPrefix(b, "-")
+	if na != nb {
+		return na
+	}
+	ta, tb := strings.TrimPrefix(a, "-"), strings.TrimPrefix(b, "-")
+	less := len(ta) < len(tb) || len(ta) == len(tb) && ta < tb
+	return less != na && ta != tb
+}
+
+func (l *leafStats) integer(v int64) {
+	if !l.seen || v < l.lo {
+		l.lo = v
+	}
+	if !l.seen || v > l.hi {
+		l.hi = v
+	}
+}
+
+func (l *leafStats) float(v float64) {
+	if math.IsNaN(v) {
+		l.bad = true
+		return
+	}
+	if !l.seen || v < l.flo {
+		l.flo = v
+	}
+	if !l.seen || v > l.fhi {
+		l.fhi = v
+	}
+}
+
+func (l *leafStats) text(v string) {
+	if !l.seen || v < l.slo {
+		l.slo = strings.Clone(v)
+	}
+	if !l.seen || v > l.shi {
+		l.shi = strings.Clone(v)
+	}
+}
+
+// json is the text of add.stats.
+func (c *collector) json() string {
+	lo, hi, nulls := newObject(), newObject(), newObject()
+	for _, l := range c.columns {
+		nulls.set(l.path, strconv.FormatInt(l.nulls, 10))
+		if !l.seen || l.bad {
+			continue
+		}
+		a, b := l.bounds()
+		if a != "" {
+			lo.set(l.path, a)
+		}
+		if b != "" {
+			hi.set(l.path, b)
+		}
+	}
+	var b bytes.Buffer
+	b.WriteString(`{"numRecords":` + strconv.FormatInt(c.records, 10) + `,"minValues":`)
+	lo.write(&b)
+	b.WriteString(`,"maxValues":`)
+	hi.write(&b)
+	b.WriteString(`,"nullCount":`)
+	nulls.write(&b)
+	b.WriteByte('}')
+	return b.String()
+}
+
+// bounds are JSON texts; "" where there is none. Timestamps are cut down to milliseconds, as the protocol asks of writers.
+func (l *leafStats) bounds() (lo, hi string) {
+	switch l.kind {
+	case "byte", "short", "integer", "long":
+		return strconv.FormatInt(l.lo, 10), strconv.FormatInt(l.hi, 10)
+	case "date":
+		day := func(v int64) string { return quoteJSON(time.Unix(v*86400, 0).UTC().Format("2006-01-02")) }
+		return day(l.lo), day(l.hi)
+	case "timestamp":
+		return stampText(l.lo, "2006-01-02T15:04:05.000Z"), stampText(l.hi, "2006-01-02T15:04:05.000Z")
+	case "timestamp_ntz":
+		return stampText(l.lo, "2006-01-02T15:04:05.000"), stampText(l.hi, "2006-01-02T15:04:05.000")
+	case "float", "double":
+		return floatStat(l.flo, l.kind), floatStat(l.fhi, l.kind)
+	case "string":
+		return quoteJSON(cutMin(l.slo)), cutMax(l.shi)
+	}
+	return l.dlo, l.dhi
+}
+
+func stampText(micros int64, layout string) string {
+	return quoteJSON(time.UnixMilli(floorDiv(micros, 1000)).UTC().Format(layout))
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+func floatStat(f float64, kind string) string {
+	if math.IsInf(f, 0) {
+		return ""
+	}
+	bits := 64
+	if kind == "float" {
+		bits = 32
+	}
+	text := strconv.FormatFloat(f, 'g', -1, bits)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return text
+}
+
+// cutMin is the first characters, which sort before or at the whole.
+func cutMin(s string) string {
+	n := 0
+	for i := range s {
+		if n == statsPrefix {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
+// cutMax is a cut text with a tie-breaker, so that it sorts after the whole; "" when no short text does.
+func cutMax(s string) string {
+	cut := cutMin(s)
+	if cut == s {
+		return quoteJSON(s)
+	}
+	for end := len(cut); end < len(s) && utf8.RuneCountInString(s[:end]) <= 2*statsPrefix; {
+		r, n := utf8.DecodeRuneInString(s[end:])
+		switch {
+		case r < 0x7f:
+			return quoteJSON(s[:end] + "\x7f")
+		case r < utf8.MaxRune:
+			return quoteJSON(s[:end] + string(utf8.MaxRune))
+		}
+		end += n
+	}
+	return ""
+}
+
+// object is a nested JSON object in order of insertion.
+type object struct {
+	names  []string
+	values map[string]any // string (JSON text) or *object
+}
+
+func newObject() *object { return &object{values: map[string]any{}} }
+
+func (o *object) set(path []string, text string) {
+	name := path[0]
+	if _, ok := o.values[name]; !ok {
+		o.names = append(o.names, name)
+	}
+	if len(path) == 1 {
+		o.values[name] = text
+		return
+	}
+	child, ok := o.values[name].(*object)
+	if !ok {
+		child = newObject()
+		o.values[name] = child
+	}
+	child.set(path[1:], text)
+}
+
+func (o *object) write(b *bytes.Buffer) {
+	b.WriteByte('{')
+	for i, n := range o.names {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(quoteJSON(n))
+		b.WriteByte(':')
+		switch v := o.values[n].(type) {
+		case string:
+			b.WriteString(v)
+		case *object:
+			v.write(b)
+		}
+	}
+	b.WriteByte('}')
+}
+
