@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // DecodePath turns the path of a file action into the key of its file: percent escapes decoded, a relative path cleaned, an
@@ -44,6 +46,29 @@ func DecodePath(raw string) (string, error) {
 		authority = ""
 	}
 	return scheme + "://" + authority + path.Clean(p), nil
+}
+
+// EncodePath is the path to write into a file action for a key relative to the table's root: percent escapes for what a URI cannot hold.
+func EncodePath(key string) string {
+	var b strings.Builder
+	first := true
+	for i, c := range key {
+		switch {
+		case c == '/':
+			first = false
+		case c == utf8.RuneError && key[i] != "\uFFFD"[0]: // a byte that is no UTF-8
+			fmt.Fprintf(&b, "%%%02X", key[i])
+			continue
+		case c == ':' && !first:
+		case c <= ' ' || c == 0x7f || strings.ContainsRune("%\"#<>?[\\]^`{|}:", c) || c > 0x7f && (unicode.IsControl(c) || unicode.IsSpace(c)):
+			for _, x := range []byte(string(c)) {
+				fmt.Fprintf(&b, "%%%02X", x)
+			}
+			continue
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
 }
 
 // splitScheme cuts an absolute URI; a colon in a relative path is no scheme unless a slash follows.

@@ -60,6 +60,8 @@ type replayer struct {
 	tombs   map[fileKey]tombstone
 	txns    map[string]int64
 	domains map[string]int64
+	// removedDomains are tombstones of domains, kept only when it is not nil.
+	removedDomains map[string]*DomainMetadata
 	// seenProtocol and seenMetadata are the versions that brought them.
 	seenProtocol, seenMetadata int64
 	// version and position of the file being applied; -1 in a checkpoint.
@@ -106,8 +108,13 @@ func (r *replayer) apply(a Action) error {
 			return errors.New("two domainMetadata actions of domain " + a.Domain + " in one version")
 		}
 		r.domains[a.Domain] = r.version
-		if delete(r.state.Domains, a.Domain); !a.Removed {
+		delete(r.state.Domains, a.Domain)
+		delete(r.removedDomains, a.Domain)
+		switch {
+		case !a.Removed:
 			r.state.Domains[a.Domain] = a
+		case r.removedDomains != nil:
+			r.removedDomains[a.Domain] = a
 		}
 	case *CommitInfo:
 		if r.version == r.state.Version && r.state.CommitInfo == nil {
