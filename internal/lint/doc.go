@@ -1,2 +1,0 @@
-// Package lint is being built.
-package lint

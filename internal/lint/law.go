@@ -1,0 +1,171 @@
+package lint
+
+import (
+	"go/token"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// law says which packages of the module each package may import: a fan, in which no room knows one that stands above it. "." is the module's
+// root. A package without a line fails, so that a new folder is a decision.
+var law = map[string]string{
+	"filter":           "",
+	"objstore":         "",
+	"hashjoin":         "",
+	"internal/dv":      "",
+	"internal/rowhash": "",
+	"internal/lint":    "",
+
+	"feature":             "filter",
+	"txlog":               "objstore",
+	"internal/filtereval": "filter",
+	"objstore/s3store":    "objstore",
+	"objstore/gcsstore":   "objstore",
+	"objstore/azurestore": "objstore",
+
+	"delta":   "txlog objstore filter",
+	"resolve": "feature filter hashjoin internal/rowhash internal/filtereval",
+
+	"scan":   "delta txlog objstore filter internal/filtereval internal/dv",
+	"config": "feature",
+
+	"internal/rewrite": "delta scan txlog filter objstore internal/dv internal/filtereval",
+	"internal/system":  "delta scan feature filter objstore",
+
+	".": "feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval",
+
+	"bench": ". feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
+
+	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan internal/rewrite",
+
+	// For tests only: no line above names them.
+	"objstore/objstoretest": "objstore",
+	"internal/deltatest":    "delta txlog objstore",
+}
+
+// outside says which packages may import the libraries that shape what a room is.
+var outside = []struct {
+	name, reason string
+	prefixes     []string
+	packages     string
+}{
+	{
+		"cloud SDKs", "only the adapters know a cloud, so that everything else builds without one",
+		[]string{"gocloud.dev", "github.com/aws/", "github.com/Azure/", "cloud.google.com/", "google.golang.org/", "golang.org/x/oauth2", "github.com/googleapis/"},
+		"objstore/s3store objstore/gcsstore objstore/azurestore",
+	},
+	{
+		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
+		[]string{"github.com/apache/arrow-go"},
+		"delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest bench cmd/metaxy-delta",
+	},
+	{
+		"Parquet", "a room that reads no files reads no Parquet",
+		[]string{"github.com/parquet-go/parquet-go", "github.com/apache/arrow-go/v18/parquet"},
+		"txlog delta scan internal/rewrite internal/deltatest bench cmd/metaxy-delta",
+	},
+	{
+		"the command line", "a library has no flags",
+		[]string{"github.com/spf13/", "golang.org/x/term"},
+		"cmd/metaxy-delta",
+	},
+}
+
+// vague are the package names that say nothing.
+var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "errors", "misc", "base", "shared"}
+
+func lawDir(dir string) string {
+	if dir == "" {
+		return "."
+	}
+	return dir
+}
+
+func contains(list, name string) bool {
+	for _, n := range strings.Fields(list) {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// imports checks a package against the law.
+func (c *checker) imports(p *pkg) {
+	dir := lawDir(p.dir)
+	may, ok := law[dir]
+	if !ok {
+		c.add("law", p.files[0].path, token.NoPos, "package %q has no line in the import law; add one on purpose", dir)
+		return
+	}
+	for _, v := range vague {
+		if p.name == v || path.Base(dir) == v {
+			c.add("name", p.files[0].path, token.NoPos, "a package called %s says nothing about what is in it", v)
+		}
+	}
+	for _, f := range p.files {
+		for _, spec := range f.ast.Imports {
+			target, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				continue
+			}
+			if target == c.module || strings.HasPrefix(target, c.module+"/") {
+				rel := lawDir(strings.TrimPrefix(strings.TrimPrefix(target, c.module), "/"))
+				if !contains(may, rel) {
+					c.add("law", f.path, spec.Pos(), "%s may not import %s (it may import: %s)", dir, rel, may)
+				}
+				continue
+			}
+			for _, o := range outside {
+				for _, prefix := range o.prefixes {
+					if strings.HasPrefix(target, prefix) && !contains(o.packages, dir) {
+						c.add("law", f.path, spec.Pos(), "%s may not import %s (%s): %s", dir, target, o.name, o.reason)
+					}
+				}
+			}
+		}
+	}
+}
+
+// unusedLaw finds lines of the law without a package.
+func (c *checker) unusedLaw(pkgs map[string]*pkg) {
+	for dir := range law {
+		key := dir
+		if key == "." {
+			key = ""
+		}
+		if pkgs[key] == nil {
+			c.add("law", dir, token.NoPos, "the import law names a package that is not there")
+		}
+	}
+}
+
+// Circle names packages that the law lets import each other, "" when there are none.
+func Circle() string {
+	done := map[string]bool{}
+	var walk func(dir string, trail []string) string
+	walk = func(dir string, trail []string) string {
+		for _, t := range trail {
+			if t == dir {
+				return strings.Join(append(trail, dir), " -> ")
+			}
+		}
+		if done[dir] {
+			return ""
+		}
+		for _, next := range strings.Fields(law[dir]) {
+			if c := walk(next, append(trail[:len(trail):len(trail)], dir)); c != "" {
+				return c
+			}
+		}
+		done[dir] = true
+		return ""
+	}
+	for dir := range law {
+		if c := walk(dir, nil); c != "" {
+			return c
+		}
+	}
+	return ""
+}
