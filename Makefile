@@ -1,0 +1,56 @@
+# Bare make prints the targets.
+GO ?= go
+BIN ?= bin/metaxy-delta
+PYTHON ?= python3
+FUZZTIME ?= 30s
+METAXY_SHARED ?= ../shared
+
+.PHONY: help
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+.PHONY: build
+build: ## the program, static, into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/metaxy-delta
+
+.PHONY: check
+check: ## everything a change must pass: format, build, vet, tests (the house rules are one of them), clean tree
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	./.ci/run
+	@git diff --exit-code --stat
+
+.PHONY: test
+test: ## all tests
+	$(GO) test ./...
+
+.PHONY: race
+race: ## all tests with the race detector
+	$(GO) test -race -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's/^\.\/(.*)\/[^/]*:[0-9]+:func (.*)/\1 \2/' | sort | \
+	while read -r dir name; do echo "== $$dir $$name"; $(GO) test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; done
+
+.PHONY: bench
+bench: ## micro-benchmarks beside the code and the workloads of bench/
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: conformance
+conformance: build ## the black-box judges over the conformance data in METAXY_SHARED (needs Python with pyarrow)
+	$(PYTHON) $(METAXY_SHARED)/judge/scenarios.py $(BIN) $(METAXY_SHARED)/scenarios --replay
+	$(PYTHON) $(METAXY_SHARED)/judge/tables.py $(BIN) $(METAXY_SHARED)/tables
+
+.PHONY: golden
+golden: ## pack the recorded data of METAXY_SHARED into testdata/ again (say in the commit which Metaxy recorded it)
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(METAXY_SHARED) -cf - vectors | gzip -9n > testdata/vectors.tar.gz
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(METAXY_SHARED) -cf - scenarios | gzip -9n > testdata/scenarios.tar.gz
+	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(METAXY_SHARED) -cf - tables/spark tables/vectors.json | gzip -9n > testdata/tables-spark.tar.gz
+
+.PHONY: interop
+interop: build ## stores and tables written here, read and changed by Metaxy, deltalake and Spark (needs their Python packages)
+	$(PYTHON) internal/interop/interop.py $(BIN)
+
+.PHONY: differential
+differential: build ## random graphs, data and operations, executed by Metaxy and by this program (needs Metaxy)
+	$(PYTHON) internal/interop/differential.py $(BIN)
