@@ -48,7 +48,7 @@ func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	c := newCaster(rows.Schema, want.Arrow(), t.opts.Allocator)
+	c := NewCaster(rows.Schema, want.Arrow(), t.opts.Allocator)
 	w := t.newWriter(ctx, a.target(snap, want))
 	if ch.Adds, err = w.all(rows, c); err != nil {
 		return Result{}, err

@@ -11,17 +11,18 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// caster brings batches to the types of a table, as delta-rs does when it appends: whatever has a value of the wanted type is converted, lossy conversions of numbers are
-// counted, anything else is an error naming the column.
-type caster struct {
+// Caster brings batches to the columns and types of another schema, as delta-rs does when it appends: whatever has a value of the wanted type is converted, lossy
+// conversions of numbers are counted, missing columns and members are null, anything else is an error naming the column. It is not safe for concurrent use.
+type Caster struct {
 	from, to *arrow.Schema
 	source   []int // column of the batch for each wanted one, -1 = all null
 	mem      memory.Allocator
 	lossy    map[string]int64
 }
 
-func newCaster(from, to *arrow.Schema, mem memory.Allocator) *caster {
-	c := &caster{from: from, to: to, mem: mem, lossy: map[string]int64{}}
+// NewCaster prepares a conversion.
+func NewCaster(from, to *arrow.Schema, mem memory.Allocator) *Caster {
+	c := &Caster{from: from, to: to, mem: mem, lossy: map[string]int64{}}
 	for _, f := range to.Fields() {
 		c.source = append(c.source, columnIndex(from, f.Name))
 	}
@@ -36,7 +37,7 @@ func columnIndex(s *arrow.Schema, name string) int {
 }
 
 // warnings tells what was lost.
-func (c *caster) warnings() []Warning {
+func (c *Caster) warnings() []Warning {
 	var out []Warning
 	for _, col := range sortedKeys(c.lossy) {
 		out = append(out, Warning{"LOSSY_CAST", fmt.Sprintf("column %s: %d values changed by the conversion to the table's type", col, c.lossy[col])})
@@ -44,8 +45,8 @@ func (c *caster) warnings() []Warning {
 	return out
 }
 
-// batch converts; the caller releases the result.
-func (c *caster) batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBatch, error) {
+// Batch converts; the caller releases the result.
+func (c *Caster) Batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBatch, error) {
 	cols := make([]arrow.Array, len(c.source))
 	defer func() {
 		for _, a := range cols {
@@ -69,7 +70,7 @@ func (c *caster) batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBa
 	return array.NewRecordBatch(c.to, cols, b.NumRows()), nil
 }
 
-func (c *caster) array(ctx context.Context, a arrow.Array, to arrow.DataType, path string) (arrow.Array, error) {
+func (c *Caster) array(ctx context.Context, a arrow.Array, to arrow.DataType, path string) (arrow.Array, error) {
 	if d, ok := a.(*array.Dictionary); ok {
 		plain, err := compute.TakeArray(ctx, d.Dictionary(), d.Indices())
 		if err != nil {
@@ -104,7 +105,7 @@ func (c *caster) array(ctx context.Context, a arrow.Array, to arrow.DataType, pa
 	return nil, &SchemaError{Column: path, Want: to.String(), Got: a.DataType().String()}
 }
 
-func (c *caster) structure(ctx context.Context, a *array.Struct, to *arrow.StructType, path string) (arrow.Array, error) {
+func (c *Caster) structure(ctx context.Context, a *array.Struct, to *arrow.StructType, path string) (arrow.Array, error) {
 	from := a.DataType().(*arrow.StructType)
 	children := make([]arrow.ArrayData, 0, to.NumFields())
 	for _, f := range to.Fields() {
@@ -152,7 +153,7 @@ func releaseBuffer(b *memory.Buffer) {
 }
 
 // list copies element ranges into a list of the wanted element type.
-func (c *caster) list(ctx context.Context, a array.ListLike, to *arrow.ListType, path string) (arrow.Array, error) {
+func (c *Caster) list(ctx context.Context, a array.ListLike, to *arrow.ListType, path string) (arrow.Array, error) {
 	values := a.ListValues()
 	first, last := int64(0), int64(0)
 	offsets := make([]int32, a.Len()+1)
@@ -184,7 +185,7 @@ func (c *caster) list(ctx context.Context, a array.ListLike, to *arrow.ListType,
 }
 
 // gatherList handles lists whose elements do not lie one after another (views, null fixed-size lists).
-func (c *caster) gatherList(ctx context.Context, a array.ListLike, to *arrow.ListType, path string) (arrow.Array, error) {
+func (c *Caster) gatherList(ctx context.Context, a array.ListLike, to *arrow.ListType, path string) (arrow.Array, error) {
 	idx := array.NewInt64Builder(c.mem)
 	defer idx.Release()
 	offsets := make([]int32, a.Len()+1)
@@ -218,7 +219,7 @@ func (c *caster) gatherList(ctx context.Context, a array.ListLike, to *arrow.Lis
 	return array.NewListData(data), nil
 }
 
-func (c *caster) mapping(ctx context.Context, a *array.Map, to *arrow.MapType, path string) (arrow.Array, error) {
+func (c *Caster) mapping(ctx context.Context, a *array.Map, to *arrow.MapType, path string) (arrow.Array, error) {
 	start, end := int64(0), int64(0)
 	offsets := make([]int32, a.Len()+1)
 	if a.Len() > 0 {
@@ -254,7 +255,7 @@ func (c *caster) mapping(ctx context.Context, a *array.Map, to *arrow.MapType, p
 }
 
 // primitive converts flat arrays. Timestamps of any zone are the same instants; between naive and zoned the wall clock stays.
-func (c *caster) primitive(ctx context.Context, a arrow.Array, to arrow.DataType, path string) (arrow.Array, error) {
+func (c *Caster) primitive(ctx context.Context, a arrow.Array, to arrow.DataType, path string) (arrow.Array, error) {
 	if from, ok := a.DataType().(*arrow.TimestampType); ok {
 		if target, ok := to.(*arrow.TimestampType); ok {
 			if (from.TimeZone == "") != (target.TimeZone == "") {
@@ -314,7 +315,7 @@ func viewText(mem memory.Allocator, a *array.StringView) arrow.Array {
 }
 
 // countLoss counts floats that lose their fraction or become infinite.
-func (c *caster) countLoss(a arrow.Array, to arrow.DataType, path string) {
+func (c *Caster) countLoss(a arrow.Array, to arrow.DataType, path string) {
 	var value func(int) float64
 	switch a := a.(type) {
 	case *array.Float64:

@@ -265,4 +265,3 @@ func checkColumns(fields []Field, refuse func(string) error, adds bool) error {
 	}
 	return nil
 }
-

@@ -23,19 +23,19 @@ type collector struct {
 
 // leafStats are those of a leaf, or only counts of nulls for a list or map.
 type leafStats struct {
-	path    []string // physical
-	source  []int    // column, then members
-	kind    string   // Delta primitive, "" for what is only counted
-	nulls   int64
-	seen    bool
-	bad     bool // NaN came by: no bounds
-	lo, hi  int64
-	flo     float64
-	fhi     float64
-	slo     string
-	shi     string
-	dlo     string
-	dhi     string
+	path   []string // physical
+	source []int    // column, then members
+	kind   string   // Delta primitive, "" for what is only counted
+	nulls  int64
+	seen   bool
+	bad    bool // NaN came by: no bounds
+	lo, hi int64
+	flo    float64
+	fhi    float64
+	slo    string
+	shi    string
+	dlo    string
+	dhi    string
 }
 
 // newCollector prepares the first columns of a schema, limit leaves of it (-1 = all). Partition columns have no statistics.
@@ -332,4 +332,3 @@ func (o *object) write(b *bytes.Buffer) {
 	}
 	b.WriteByte('}')
 }
-

@@ -46,7 +46,7 @@ func indexedColumns(configuration map[string]string) int {
 // WriteFiles writes rows as data files of the snapshot's schema (physical names, partition directories, statistics) and returns
 // their adds, uncommitted. Rows must have the table's logical columns; they are cast as an append casts them.
 func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows, dataChange bool) ([]*txlog.Add, error) {
-	c := newCaster(rows.Schema, snap.schema.Arrow(), t.opts.Allocator)
+	c := NewCaster(rows.Schema, snap.schema.Arrow(), t.opts.Allocator)
 	w := t.newWriter(ctx, &target{snap.schema, snap.partitions, snap.mapping, indexedColumns(snap.state.Metadata.Configuration), dataChange})
 	return w.all(rows, c)
 }
@@ -115,7 +115,7 @@ func physicalType(t *Type, mapping MappingMode) arrow.DataType {
 }
 
 // all writes every batch. On a failure what was written is removed again as far as that is possible.
-func (w *writer) all(rows *Rows, c *caster) (adds []*txlog.Add, err error) {
+func (w *writer) all(rows *Rows, c *Caster) (adds []*txlog.Add, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("write: %v", r)
@@ -128,7 +128,7 @@ func (w *writer) all(rows *Rows, c *caster) (adds []*txlog.Add, err error) {
 		if err != nil {
 			return nil, err
 		}
-		cast, err := c.batch(w.ctx, b)
+		cast, err := c.Batch(w.ctx, b)
 		if err != nil {
 			return nil, err
 		}
@@ -298,7 +298,7 @@ func (w *writer) append(key string, values map[string]*string, b arrow.RecordBat
 	}
 	cols := make([]arrow.Array, len(w.data))
 	for i, c := range w.data {
-		cols[i] = retyped(b.Column(c), w.file.Field(i).Type)
+		cols[i] = Retyped(b.Column(c), w.file.Field(i).Type)
 		defer cols[i].Release()
 	}
 	rec := array.NewRecordBatch(w.file, cols, b.NumRows())
@@ -314,8 +314,8 @@ func (w *writer) append(key string, values map[string]*string, b arrow.RecordBat
 	return nil
 }
 
-// retyped gives an array the physical names of its members; the caller releases it.
-func retyped(a arrow.Array, t arrow.DataType) arrow.Array {
+// Retyped gives an array another type of the same layout, such as other names of its members; the caller releases it.
+func Retyped(a arrow.Array, t arrow.DataType) arrow.Array {
 	if arrow.TypeEqual(a.DataType(), t) {
 		a.Retain()
 		return a

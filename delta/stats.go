@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -38,6 +39,9 @@ func (f *File) Range(path []string) filter.Range {
 	}
 	if raw, ok := lookup(st.max, phys); ok {
 		r.Max = widenMax(statValue(raw, leaf.Type.Name))
+		if _, number := r.Max.(float64); number {
+			r.MayNaN = false // a writer that met NaN says so in the maximum, or leaves it out
+		}
 	}
 	return r
 }
@@ -148,7 +152,7 @@ func widenMax(v any) any {
 	case filter.TimestampNTZ:
 		return v + stampSlack
 	case string:
-		if len(v) >= shortString {
+		if len(v) >= shortString && !strings.HasSuffix(v, "\x7f") && !strings.HasSuffix(v, "\U0010FFFF") {
 			// A cut maximum has a tie-breaker appended by some writers and none by others: only what sorts after every continuation is safe.
 			return v + "\U0010FFFF"
 		}

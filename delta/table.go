@@ -89,7 +89,9 @@ func (t *Table) AllowsOutsideRoot() bool { return t.opts.AllowOutsideRoot }
 func (t *Table) Allocator() memory.Allocator { return t.opts.Allocator }
 
 // Snapshot reads the newest version. fs.ErrNotExist when there is no table.
-func (t *Table) Snapshot(ctx context.Context) (*Snapshot, error) { return t.SnapshotAt(ctx, txlog.Newest) }
+func (t *Table) Snapshot(ctx context.Context) (*Snapshot, error) {
+	return t.SnapshotAt(ctx, txlog.Newest)
+}
 
 // SnapshotAt reads a version. fs.ErrNotExist when it does not exist or was cleaned up.
 func (t *Table) SnapshotAt(ctx context.Context, version int64) (*Snapshot, error) {

@@ -47,6 +47,12 @@ func outcomes(e Expr, b Bounds) outcome {
 		case nil:
 			return mayNull
 		}
+	case Column:
+		r := b.Column(e.Path)
+		if _, isBool := r.Min.(bool); isBool {
+			return withNulls(r, func() outcome { return compareRange(r, Eq, true) })
+		}
+		return withNulls(r, func() outcome { return mayTrue | mayFalse })
 	case And:
 		all := mayTrue
 		for _, a := range e.Args {

@@ -7,15 +7,19 @@ package scan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
 
 // FileError is a data file that cannot be read. RowGroup is -1 when the whole file is meant. Damage carries txlog.ErrCorrupt.
@@ -26,11 +30,17 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
+	if e.RowGroup < 0 {
+		return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err)
+	}
 	return fmt.Sprintf("%s %s: row group %d: %v", e.Op, e.Path, e.RowGroup, e.Err)
 }
 
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
+
+// ColumnError is a column asked for that the table lacks. Nearest are existing names that look alike.
+type ColumnError = filtereval.ColumnError
 
 // Options of a scan; nil = every column and row.
 type Options struct {
@@ -46,61 +56,243 @@ type Options struct {
 }
 
 // Scan is a plan over a snapshot. It is safe for concurrent use.
-type Scan struct{}
+type Scan struct {
+	snap      *delta.Snapshot
+	table     *delta.Table
+	mem       memory.Allocator
+	schema    *arrow.Schema // of the output
+	columns   []int         // of the table, for the output
+	filter    filter.Expr
+	batchRows int
+	parallel  int
+	plan      *Plan
+
+	once  sync.Once
+	files []*dataFile
+	units []unit
+	err   error
+}
 
 // New plans a scan: files are chosen by partition values and statistics, without reading any. An unknown column is an error.
-func New(snap *delta.Snapshot, opts *Options) (*Scan, error) { return nil, errors.ErrUnsupported }
+func New(snap *delta.Snapshot, opts *Options) (*Scan, error) {
+	o := Options{}
+	if opts != nil {
+		o = *opts
+	}
+	s := &Scan{snap: snap, table: snap.Table(), mem: allocatorOr(o.Allocator), filter: o.Filter, batchRows: o.BatchRows, parallel: o.Parallel}
+	if s.batchRows <= 0 {
+		s.batchRows = 1 << 16
+	}
+	if s.parallel <= 0 {
+		s.parallel = runtime.GOMAXPROCS(0)
+	}
+	all := snap.Schema().Arrow()
+	if o.Columns == nil {
+		for i := range all.Fields() {
+			s.columns = append(s.columns, i)
+		}
+	}
+	for _, name := range o.Columns {
+		i, err := s.columnIndex(name)
+		if err != nil {
+			return nil, err
+		}
+		s.columns = append(s.columns, i)
+	}
+	var fields []arrow.Field
+	for _, i := range s.columns {
+		f := all.Field(i)
+		f.Nullable = true // what a damaged file lacks is null, whatever the table says
+		fields = append(fields, f)
+	}
+	s.schema = arrow.NewSchema(fields, nil)
+	if s.filter != nil {
+		if _, err := filtereval.Bind(s.filter, all); err != nil {
+			return nil, err
+		}
+	}
+	s.plan = prune(snap, s.filter)
+	return s, nil
+}
+
+// columnIndex finds a column by its exact name, else without case.
+func (s *Scan) columnIndex(name string) (int, error) {
+	fields := s.snap.Schema().Fields
+	if i := slices.IndexFunc(fields, func(f delta.Field) bool { return f.Name == name }); i >= 0 {
+		return i, nil
+	}
+	var near []string
+	for i, f := range fields {
+		if strings.EqualFold(f.Name, name) {
+			return i, nil
+		}
+		if strings.Contains(strings.ToLower(f.Name), strings.ToLower(name)) && len(near) < 3 {
+			near = append(near, f.Name)
+		}
+	}
+	return -1, &ColumnError{Column: name, Nearest: near}
+}
 
 // Schema of the batches of Batches.
-func (s *Scan) Schema() *arrow.Schema { return nil }
-
-// Batches streams all rows that the filter keeps; order is unspecified between row groups. The producer releases each batch after the step.
-func (s *Scan) Batches(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] { return nil }
+func (s *Scan) Schema() *arrow.Schema { return s.schema }
 
 // Plan tells what is read and what was skipped, and why.
-func (s *Scan) Plan() *Plan { return nil }
+func (s *Scan) Plan() *Plan { return s.plan }
 
-// Plan counts files and row groups; String renders it for people. Files lists what is left to read.
-type Plan struct {
-	FilesTotal, SkippedByPartition, SkippedByStats int
-	RowGroupsTotal, RowGroupsSkipped               int
-	Files                                          []delta.File
+// wantType is the type of a wanted column or member.
+func (s *Scan) wantType(w want) arrow.DataType {
+	f := &s.snap.Schema().Fields[w.column]
+	for _, m := range w.member {
+		if f.Type.Key != nil {
+			return f.Type.Elem.Arrow()
+		}
+		i := slices.IndexFunc(f.Type.Fields, func(x delta.Field) bool { return x.Name == m })
+		if i < 0 {
+			return arrow.BinaryTypes.String
+		}
+		f = &f.Type.Fields[i]
+	}
+	return f.Type.Arrow()
 }
 
-// String is one line: `files 120 -> 7 (stats 98, partition 15)`.
-func (p *Plan) String() string { return "" }
-
-// Unit is a row group. Units come in tie order (older first): Ordinal grows with (commit version, add position, row group), so rows compare by
-// (Ordinal, row). Deleted rows (deletion vectors) are counted in Rows but never given by Read or Take.
-type Unit struct {
-	File     string
-	RowGroup int
-	Rows     int64
-	Ordinal  int
-	// Stats answers for the row group what the footer proves; it is exact for timestamps too.
-	Stats func(column string) (r filter.Range, exact bool)
+func (s *Scan) wantSchema(wants []want) *arrow.Schema {
+	fields := make([]arrow.Field, len(wants))
+	for i, w := range wants {
+		fields[i] = arrow.Field{Name: w.name, Type: s.wantType(w), Nullable: true}
+	}
+	return arrow.NewSchema(fields, nil)
 }
 
-// Units opens the footers of the planned files (in parallel) and lists their row groups that the filter's statistics do not exclude.
-func (s *Scan) Units(ctx context.Context) ([]Unit, error) { return nil, errors.ErrUnsupported }
-
-// Span is rows [From, To) of a unit.
-type Span struct{ From, To int64 }
-
-// RowRef is unit<<40 | row.
-type RowRef = uint64
-
-// Read gives columns of rows of one unit, page by page; many goroutines at once. cols may name struct members as "a.b". A further column
-// RowColumn (uint32, rows within the unit) is appended to each batch when deletion vectors or the scan's filter drop rows; without it rows are consecutive from the
-// span's start. The scan's filter is applied only where statistics have not answered it for the unit. Strings may be StringView.
-func (s *Scan) Read(ctx context.Context, unit int, rows Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
-	return nil
+// filterColumns are the table's columns that the filter names.
+func (s *Scan) filterColumns() ([]int, error) {
+	var out []int
+	if s.filter == nil {
+		return nil, nil
+	}
+	for _, path := range filter.Columns(s.filter) {
+		i, err := s.columnIndex(path[0])
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, i) {
+			out = append(out, i)
+		}
+	}
+	return out, nil
 }
 
-// Take gives columns of chosen rows, in the order of refs, which must ascend. Strings are utf8; nested columns are whole.
-func (s *Scan) Take(ctx context.Context, refs []RowRef, cols []string) iter.Seq2[arrow.RecordBatch, error] {
-	return nil
+// Batches streams all rows that the filter keeps; order is unspecified between row groups. The producer releases each batch after the step.
+func (s *Scan) Batches(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		units, err := s.load(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		out := make(chan result, s.parallel)
+		var wg sync.WaitGroup
+		defer func() {
+			cancel()
+			go func() { wg.Wait(); close(out) }()
+			for r := range out {
+				if r.batch != nil {
+					r.batch.Release()
+				}
+			}
+		}()
+		next := make(chan int)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			defer close(next)
+			for i := range units {
+				select {
+				case next <- i:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		done := make(chan struct{})
+		var workers sync.WaitGroup
+		for range min(s.parallel, len(units)) {
+			workers.Add(1)
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				defer workers.Done()
+				for i := range next {
+					s.produce(ctx, &units[i], out)
+				}
+			}()
+		}
+		go func() { workers.Wait(); close(done) }()
+		drain(ctx, out, done, yield)
+	}
 }
 
-// RowColumn is the name of the row number column that Read may append.
-const RowColumn = "__row"
+type result struct {
+	batch arrow.RecordBatch
+	err   error
+}
+
+// drain hands results to the consumer until the workers are done or it has enough.
+func drain(ctx context.Context, out chan result, done chan struct{}, yield func(arrow.RecordBatch, error) bool) {
+	for {
+		var r result
+		select {
+		case r = <-out:
+		case <-done:
+			select {
+			case r = <-out:
+			default:
+				if err := ctx.Err(); err != nil {
+					yield(nil, err)
+				}
+				return
+			}
+		}
+		if r.err != nil {
+			yield(nil, r.err)
+			return
+		}
+		ok := yield(r.batch, nil)
+		r.batch.Release()
+		if !ok {
+			return
+		}
+	}
+}
+
+// produce sends the kept rows of a row group.
+func (s *Scan) produce(ctx context.Context, u *unit, out chan<- result) {
+	send := func(r result) bool {
+		select {
+		case out <- r:
+			return true
+		case <-ctx.Done():
+			if r.batch != nil {
+				r.batch.Release()
+			}
+			return false
+		}
+	}
+	wants := make([]want, len(s.columns))
+	for i, c := range s.columns {
+		wants[i] = want{column: c, name: s.snap.Schema().Fields[c].Name}
+	}
+	for b, err := range s.rows(ctx, u, wants) {
+		if err != nil {
+			send(result{err: err})
+			return
+		}
+		if b.batch.NumRows() == 0 {
+			continue
+		}
+		cut := withoutRowColumn(b.batch, s.schema)
+		if !send(result{batch: cut}) {
+			return
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package scan
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/dv"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
+)
+
+// maxFooterBytes is the largest footer that is read.
+const maxFooterBytes = 256 << 20
+
+// dataFile is a live file with what opening it told.
+type dataFile struct {
+	delta.File
+	meta    *metadata.FileMetaData
+	columns []fileColumn // for each column of the table
+	starts  []int64      // first row of each row group
+	deleted *dv.Bitmap   // nil without a deletion vector
+}
+
+// guard turns a panic of a decoder into an error.
+func guard(path string, group int, err *error) {
+	if r := recover(); r != nil {
+		*err = damaged("read", path, group, fmt.Errorf("the decoder gave up: %v", r))
+	}
+}
+
+func damaged(op, path string, group int, err error) error {
+	return &FileError{Op: op, Path: path, RowGroup: group, Err: &txlog.CorruptError{Path: path, Offset: -1, Err: err}}
+}
+
+// key is where a file is, relative to the table's root. A path that leads out of it is refused unless the table allows it.
+func (f *dataFile) locate(t *delta.Table) (*objstore.Store, string, error) {
+	if !outside(f.Key) {
+		return t.Store(), f.Key, nil
+	}
+	if !t.AllowsOutsideRoot() {
+		return nil, "", &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: delta.ErrOutsideRoot}
+	}
+	return absolute(t, f.Key)
+}
+
+func outside(key string) bool { return strings.HasPrefix(key, "../") || strings.Contains(key, "://") }
+
+// absolute opens a local file outside the table's root.
+func absolute(t *delta.Table, key string) (*objstore.Store, string, error) {
+	path, ok := strings.CutPrefix(key, "file://")
+	if !ok {
+		if strings.Contains(key, "://") {
+			return nil, "", &FileError{Op: "open", Path: key, RowGroup: -1, Err: &delta.UnsupportedError{Feature: key, Need: "file", Have: "local files outside the table"}}
+		}
+		path = t.Store().URL() + "/" + key
+	}
+	d, err := objstore.NewLocal("/")
+	if err != nil {
+		return nil, "", err
+	}
+	return objstore.New(d), strings.TrimPrefix(cleanPath(path), "/"), nil
+}
+
+// open reads the footer and the deletion vector of a file and checks both against the log.
+func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
+	defer guard(f.Key, -1, &err)
+	store, key, err := f.locate(s.table)
+	if err != nil {
+		return err
+	}
+	obj, err := store.Stat(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return damaged("open", f.Key, -1, errors.New("the data file is missing"))
+	}
+	if err != nil {
+		return &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}
+	}
+	if obj.Size != f.Size {
+		return damaged("open", f.Key, -1, fmt.Errorf("the file has %d bytes, the log says %d", obj.Size, f.Size))
+	}
+	r, err := f.reader(ctx, s, nil)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	f.meta = r.MetaData()
+	rows := int64(0)
+	for i := range f.meta.NumRowGroups() {
+		f.starts = append(f.starts, rows)
+		n := f.meta.RowGroup(i).NumRows()
+		if n < 0 || n > 1<<40 {
+			return damaged("open", f.Key, i, fmt.Errorf("the row group claims %d rows", n))
+		}
+		rows += n
+	}
+	if n := f.Records(); n >= 0 && n != rows {
+		return damaged("open", f.Key, -1, fmt.Errorf("the file has %d rows, the log says %d", rows, n))
+	}
+	if f.columns, err = matchColumns(s.snap, f.meta.Schema); err != nil {
+		return &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}
+	}
+	if f.DeletionVector != nil {
+		if f.deleted, err = readDeleted(ctx, s.table, f); err != nil {
+			return err
+		}
+		if last, ok := f.deleted.Max(); ok && last >= uint64(rows) {
+			return damaged("open", f.Key, -1, fmt.Errorf("the deletion vector names row %d of %d", last, rows))
+		}
+	}
+	return nil
+}
+
+// fileReader is a Parquet reader with the handle below it.
+type fileReader struct {
+	*file.Reader
+	handle io.Closer
+}
+
+func (r *fileReader) Close() error {
+	return errors.Join(r.Reader.Close(), r.handle.Close())
+}
+
+// reader opens the Parquet file; with a footer read before, that one is used.
+func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaData) (*fileReader, error) {
+	store, key, err := f.locate(s.table)
+	if err != nil {
+		return nil, err
+	}
+	at, err := store.ReaderAt(ctx, key, f.Size)
+	if err != nil {
+		return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}
+	}
+	if meta == nil {
+		if err := checkFooter(at, f.Size); err != nil {
+			at.Close()
+			return nil, damaged("open", f.Key, -1, err)
+		}
+	}
+	section := io.NewSectionReader(at, 0, f.Size)
+	props := parquet.NewReaderProperties(s.mem)
+	opts := []file.ReadOption{file.WithReadProps(props)}
+	if meta != nil {
+		opts = append(opts, file.WithMetadata(meta))
+	}
+	r, err := file.NewParquetReader(section, opts...)
+	if err != nil {
+		at.Close()
+		return nil, damaged("open", f.Key, -1, err)
+	}
+	return &fileReader{r, at}, nil
+}
+
+// checkFooter compares what the end of the file claims with its size, before anything is allocated.
+func checkFooter(r io.ReaderAt, size int64) error {
+	var tail [8]byte
+	if size < 12 {
+		return fmt.Errorf("%d bytes are too few for a Parquet file", size)
+	}
+	if _, err := r.ReadAt(tail[:], size-8); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(tail[4:]) != "PAR1" {
+		return errors.New("the file does not end as Parquet files do")
+	}
+	n := int64(binary.LittleEndian.Uint32(tail[:4]))
+	if n+12 > size || n > maxFooterBytes {
+		return fmt.Errorf("the footer claims %d of %d bytes", n, size)
+	}
+	return nil
+}
+
+// allocatorOr is the default when none is given.
+func allocatorOr(mem memory.Allocator) memory.Allocator {
+	if mem == nil {
+		return memory.DefaultAllocator
+	}
+	return mem
+}

@@ -1,0 +1,307 @@
+package scan
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+)
+
+// want is a column to read: the table's column and the members of it that are needed (nil = all).
+type want struct {
+	column int // index in the table's schema
+	member []string
+	name   string // in the batches
+}
+
+// groupReader reads columns of one row group as batches of the table's types.
+type groupReader struct {
+	file    *dataFile
+	group   int
+	wants   []want
+	reader  pqarrow.RecordReader // nil when no leaf is needed
+	left    int64
+	rows    int64
+	matcher matcher
+	out     *arrow.Schema
+	scan    *Scan
+	closer  func()
+}
+
+// readGroup opens a row group for reading the wanted columns.
+func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []want) (g *groupReader, err error) {
+	defer guard(f.Key, group, &err)
+	g = &groupReader{file: f, group: group, wants: wants, left: f.meta.RowGroup(group).NumRows(), rows: int64(s.batchRows), scan: s,
+		matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}, closer: func() {}}
+	var leaves []int
+	for _, w := range wants {
+		leaves = append(leaves, f.leafIndices(s, w)...)
+	}
+	slices.Sort(leaves)
+	leaves = slices.Compact(leaves)
+	g.out = s.wantSchema(wants)
+	if len(leaves) == 0 {
+		return g, nil
+	}
+	r, err := f.reader(ctx, s, f.meta)
+	if err != nil {
+		return nil, err
+	}
+	fr, err := pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: int64(s.batchRows)}, s.mem)
+	if err != nil {
+		r.Close()
+		return nil, damaged("read", f.Key, group, err)
+	}
+	g.reader, err = fr.GetRecordReader(ctx, leaves, []int{group})
+	if err != nil {
+		r.Close()
+		return nil, damaged("read", f.Key, group, err)
+	}
+	g.closer = func() {
+		g.reader.Release()
+		r.Close()
+	}
+	return g, nil
+}
+
+// leafIndices are the file's leaves that hold a wanted column. A member that the file lacks still needs one leaf of its struct, which tells where it is null; none is needed to say null.
+func (f *dataFile) leafIndices(s *Scan, w want) []int {
+	prefix := s.snap.Schema().Fields[w.column].Name
+	if len(w.member) > 0 {
+		prefix += pathSeparator + strings.Join(w.member, pathSeparator)
+	}
+	var out []int
+	for _, l := range f.columns[w.column].leaves {
+		if l.path == prefix || strings.HasPrefix(l.path, prefix+pathSeparator) || l.path == s.snap.Schema().Fields[w.column].Name {
+			out = append(out, l.index)
+		}
+	}
+	return out
+}
+
+// next gives the next rows; nil at the end. The caller releases the batch.
+func (g *groupReader) next(ctx context.Context) (b arrow.RecordBatch, err error) {
+	defer guard(g.file.Key, g.group, &err)
+	if g.left == 0 {
+		return nil, nil
+	}
+	n := min(g.left, g.rows)
+	if g.reader == nil {
+		g.left -= n
+		return g.convert(ctx, nil, n)
+	}
+	if !g.reader.Next() {
+		if err := g.reader.Err(); err != nil {
+			return nil, damaged("read", g.file.Key, g.group, err)
+		}
+		return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows are missing", g.left))
+	}
+	rec := g.reader.RecordBatch()
+	if rec.NumRows() > g.left {
+		return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows too many", rec.NumRows()-g.left))
+	}
+	g.left -= rec.NumRows()
+	return g.convert(ctx, rec, rec.NumRows())
+}
+
+// convert gives the batch the table's names and types, partition values and nulls for what the file lacks.
+func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int64) (arrow.RecordBatch, error) {
+	cols := make([]arrow.Array, len(g.wants))
+	defer func() {
+		for _, c := range cols {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	columns := g.scan.snap.Schema().Fields
+	for i, w := range g.wants {
+		var err error
+		field := &columns[w.column]
+		switch {
+		case slices.Contains(g.scan.snap.PartitionColumns(), field.Name):
+			var v any
+			if v, err = g.file.Partition(field.Name); err == nil {
+				cols[i], err = repeat(g.scan.mem, g.out.Field(i).Type, v, int(n))
+			}
+		case rec == nil || len(g.file.columns[w.column].leaves) == 0:
+			cols[i] = array.MakeArrayOfNull(g.scan.mem, g.out.Field(i).Type, int(n))
+		default:
+			cols[i], err = g.column(ctx, rec, w, field)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return array.NewRecordBatch(g.out, cols, n), nil
+}
+
+func (g *groupReader) column(ctx context.Context, rec arrow.RecordBatch, w want, field *delta.Field) (arrow.Array, error) {
+	j := g.matcher.find(rec.Schema().Fields(), field)
+	whole := field.Type.Arrow()
+	if j < 0 {
+		return array.MakeArrayOfNull(g.scan.mem, g.scan.wantType(w), int(rec.NumRows())), nil
+	}
+	a := delta.Retyped(rec.Column(j), g.matcher.rename(rec.Column(j).DataType(), &field.Type))
+	defer a.Release()
+	if len(w.member) == 0 {
+		return g.cast(ctx, a, whole, field.Name)
+	}
+	if m, ok := a.(*array.Map); ok {
+		return mapValues(g.scan.mem, m, strings.Join(w.member, ".")), nil
+	}
+	inner, err := member(g.scan.mem, a, w.member)
+	if err != nil || inner == nil {
+		return array.MakeArrayOfNull(g.scan.mem, g.scan.wantType(w), int(rec.NumRows())), err
+	}
+	defer inner.Release()
+	return g.cast(ctx, inner, g.scan.wantType(w), w.name)
+}
+
+func (g *groupReader) cast(ctx context.Context, a arrow.Array, to arrow.DataType, name string) (arrow.Array, error) {
+	if arrow.TypeEqual(a.DataType(), to) {
+		a.Retain()
+		return a, nil
+	}
+	from := arrow.NewSchema([]arrow.Field{{Name: name, Type: a.DataType(), Nullable: true}}, nil)
+	rec := array.NewRecordBatch(from, []arrow.Array{a}, int64(a.Len()))
+	defer rec.Release()
+	out, err := delta.NewCaster(from, arrow.NewSchema([]arrow.Field{{Name: name, Type: to, Nullable: true}}, nil), g.scan.mem).Batch(ctx, rec)
+	if err != nil {
+		return nil, &FileError{Op: "read", Path: g.file.Key, RowGroup: g.group, Err: err}
+	}
+	defer out.Release()
+	c := out.Column(0)
+	c.Retain()
+	return c, nil
+}
+
+// member follows struct members; nulls of a struct are nulls of its members. nil when there is no such member.
+func member(mem memory.Allocator, a arrow.Array, path []string) (arrow.Array, error) {
+	a.Retain()
+	for _, name := range path {
+		st, ok := a.(*array.Struct)
+		if !ok {
+			a.Release()
+			return nil, nil
+		}
+		i, ok := st.DataType().(*arrow.StructType).FieldIdx(name)
+		if !ok {
+			a.Release()
+			return nil, nil
+		}
+		child := withParentNulls(mem, st, st.Field(i))
+		a.Release()
+		a = child
+	}
+	return a, nil
+}
+
+func withParentNulls(mem memory.Allocator, parent *array.Struct, child arrow.Array) arrow.Array {
+	if parent.NullN() == 0 {
+		child.Retain()
+		return child
+	}
+	n := child.Len()
+	buf := memory.NewResizableBuffer(mem)
+	defer buf.Release()
+	d := child.Data()
+	buf.Resize((d.Offset() + n + 7) / 8)
+	bits := buf.Bytes()
+	clear(bits)
+	nulls := 0
+	for i := range n {
+		if parent.IsValid(i) && child.IsValid(i) {
+			at := d.Offset() + i
+			bits[at/8] |= 1 << (at % 8)
+		} else {
+			nulls++
+		}
+	}
+	buffers := slices.Clone(d.Buffers())
+	buffers[0] = buf
+	data := array.NewData(d.DataType(), n, buffers, d.Children(), nulls, d.Offset())
+	defer data.Release()
+	return array.MakeFromData(data)
+}
+
+// mapValues gives the value of a key in each row of a map of strings.
+func mapValues(mem memory.Allocator, m *array.Map, key string) arrow.Array {
+	b := array.NewStringBuilder(mem)
+	defer b.Release()
+	keys, okKeys := m.Keys().(*array.String)
+	items, okItems := m.Items().(*array.String)
+	for i := range m.Len() {
+		found := -1
+		if m.IsValid(i) && okKeys && okItems {
+			start, end := m.ValueOffsets(i)
+			for j := int(start); j < int(end); j++ {
+				if keys.Value(j) == key {
+					found = j
+				}
+			}
+		}
+		if found < 0 || items.IsNull(found) {
+			b.AppendNull()
+			continue
+		}
+		b.Append(items.Value(found))
+	}
+	return b.NewArray()
+}
+
+// repeat is n times a filter literal value.
+func repeat(mem memory.Allocator, t arrow.DataType, v any, n int) (arrow.Array, error) {
+	if v == nil {
+		return array.MakeArrayOfNull(mem, t, n), nil
+	}
+	b := array.NewBuilder(mem, t)
+	defer b.Release()
+	b.Reserve(n)
+	for range n {
+		switch b := b.(type) {
+		case *array.StringBuilder:
+			b.Append(v.(string))
+		case *array.BinaryBuilder:
+			b.Append(v.([]byte))
+		case *array.BooleanBuilder:
+			b.Append(v.(bool))
+		case *array.Int8Builder:
+			b.Append(int8(v.(int64)))
+		case *array.Int16Builder:
+			b.Append(int16(v.(int64)))
+		case *array.Int32Builder:
+			b.Append(int32(v.(int64)))
+		case *array.Int64Builder:
+			b.Append(v.(int64))
+		case *array.Float32Builder:
+			b.Append(v.(float32))
+		case *array.Float64Builder:
+			b.Append(v.(float64))
+		case *array.Date32Builder:
+			b.Append(arrow.Date32(v.(filter.Date)))
+		case *array.TimestampBuilder:
+			switch v := v.(type) {
+			case filter.Timestamp:
+				b.Append(arrow.Timestamp(v))
+			case filter.TimestampNTZ:
+				b.Append(arrow.Timestamp(v))
+			}
+		case *array.Decimal128Builder:
+			if err := b.AppendValueFromString(string(v.(filter.Decimal))); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, fmt.Errorf("partition values of type %s are not supported", t)
+		}
+	}
+	return b.NewArray(), nil
+}

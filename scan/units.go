@@ -1,0 +1,411 @@
+package scan
+
+import (
+	"context"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
+
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+)
+
+// Unit is a row group. Units come in tie order (older first): rows compare by (index of the unit, row). Deleted rows (deletion vectors) are
+// counted in Rows but never given by Read or Take.
+type Unit struct {
+	File     string
+	RowGroup int
+	Rows     int64
+	// Stats answers for the row group what the footer proves of a column ("a.b" for a member); exact says that Min and Max occur.
+	Stats func(column string) (r filter.Range, exact bool)
+}
+
+// Span is rows [From, To) of a unit.
+type Span struct{ From, To int64 }
+
+// RowRef is unit<<40 | row.
+type RowRef = uint64
+
+// RowColumn is the name of the row number column that Read may append.
+const RowColumn = "__row"
+
+// unit is a row group of a file.
+type unit struct {
+	file  *dataFile
+	group int
+	// kept says that the filter is proved true for every row.
+	kept bool
+}
+
+// Units opens the footers of the planned files (in parallel) and lists their row groups that the filter's statistics do not exclude.
+func (s *Scan) Units(ctx context.Context) ([]Unit, error) {
+	units, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Unit, len(units))
+	for i := range units {
+		u := &units[i]
+		out[i] = Unit{File: u.file.Key, RowGroup: u.group, Rows: u.file.meta.RowGroup(u.group).NumRows(),
+			Stats: func(column string) (filter.Range, bool) { return u.stats(s, s.path(column)) }}
+	}
+	return out, nil
+}
+
+// path splits a column name at dots where no column has the whole name.
+func (s *Scan) path(column string) []string {
+	if slices.ContainsFunc(s.snap.Schema().Arrow().Fields(), func(f arrow.Field) bool { return f.Name == column }) {
+		return []string{column}
+	}
+	top, rest, ok := strings.Cut(column, ".")
+	if !ok {
+		return []string{column}
+	}
+	return []string{top, rest}
+}
+
+// load opens the files once.
+func (s *Scan) load(ctx context.Context) ([]unit, error) {
+	s.once.Do(func() {
+		s.files = make([]*dataFile, len(s.plan.Files))
+		errs := make([]error, len(s.files))
+		gate := make(chan struct{}, 4*s.parallel)
+		var wg sync.WaitGroup
+		for i := range s.plan.Files {
+			s.files[i] = &dataFile{File: s.plan.Files[i]}
+			wg.Add(1)
+			gate <- struct{}{}
+			go func() {
+				defer wg.Done()
+				errs[i] = s.files[i].open(ctx, s)
+				<-gate
+			}()
+		}
+		wg.Wait()
+		for _, err := range errs {
+			if err != nil {
+				s.err = err
+				return
+			}
+		}
+		for _, f := range s.files {
+			for g := range f.meta.NumRowGroups() {
+				u := unit{file: f, group: g}
+				s.plan.RowGroupsTotal++
+				if s.filter != nil {
+					b := unitBounds{&u, s}
+					if !filter.MayMatch(s.filter, b) {
+						s.plan.RowGroupsSkipped++
+						continue
+					}
+					u.kept = filter.AlwaysMatches(s.filter, b)
+				}
+				s.units = append(s.units, u)
+			}
+		}
+	})
+	return s.units, s.err
+}
+
+// unitBounds are the footer's statistics of a row group.
+type unitBounds struct {
+	u *unit
+	s *Scan
+}
+
+func (b unitBounds) Column(path []string) filter.Range {
+	r, _ := b.u.stats(b.s, path)
+	return r
+}
+
+// keptRows is a batch with the row numbers of its rows, which are consecutive from the span's start when rows is nil.
+type keptRows struct {
+	batch arrow.RecordBatch
+	rows  []uint32
+}
+
+// rows streams the rows of a row group that are neither deleted nor filtered. Each batch has the wanted columns, then those of the filter; the producer releases it.
+func (s *Scan) rows(ctx context.Context, u *unit, wants []want) iter.Seq2[keptRows, error] {
+	return func(yield func(keptRows, error) bool) {
+		all, program, err := s.withFilter(u, wants)
+		if err != nil {
+			yield(keptRows{}, err)
+			return
+		}
+		g, err := s.readGroup(ctx, u.file, u.group, all)
+		if err != nil {
+			yield(keptRows{}, err)
+			return
+		}
+		defer g.closer()
+		for at := int64(0); ; {
+			if err := ctx.Err(); err != nil {
+				yield(keptRows{}, err)
+				return
+			}
+			b, err := g.next(ctx)
+			if b == nil || err != nil {
+				if err != nil {
+					yield(keptRows{}, err)
+				}
+				return
+			}
+			n := b.NumRows()
+			k, err := s.keep(ctx, u, b, at, program)
+			at += n
+			if err != nil {
+				yield(keptRows{}, err)
+				return
+			}
+			ok := yield(k, nil)
+			k.batch.Release()
+			if !ok {
+				return
+			}
+		}
+	}
+}
+
+// withFilter adds the columns of the filter where statistics have not answered it.
+func (s *Scan) withFilter(u *unit, wants []want) ([]want, *filtereval.Program, error) {
+	if s.filter == nil || u.kept {
+		return wants, nil, nil
+	}
+	cols, err := s.filterColumns()
+	if err != nil {
+		return nil, nil, err
+	}
+	all := slices.Clone(wants)
+	for _, c := range cols {
+		name := s.snap.Schema().Fields[c].Name
+		if !slices.ContainsFunc(all, func(w want) bool { return w.column == c && w.name == name && w.member == nil }) {
+			all = append(all, want{column: c, name: name})
+		}
+	}
+	p, err := filtereval.Bind(s.filter, s.wantSchema(all))
+	return all, p, err
+}
+
+// keep drops deleted and filtered rows; it takes over b.
+func (s *Scan) keep(ctx context.Context, u *unit, b arrow.RecordBatch, at int64, program *filtereval.Program) (keptRows, error) {
+	n := int(b.NumRows())
+	if u.file.deleted == nil && program == nil {
+		return keptRows{batch: b}, nil
+	}
+	defer b.Release()
+	drop := make([]bool, n)
+	if u.file.deleted != nil {
+		u.file.deleted.Mark(uint64(u.file.starts[u.group]+at), drop)
+	}
+	if program != nil {
+		keep, err := program.Eval(b)
+		if err != nil {
+			return keptRows{}, err
+		}
+		for i, k := range keep {
+			drop[i] = drop[i] || !k
+		}
+	}
+	k := keptRows{rows: make([]uint32, 0, n)}
+	for i, d := range drop {
+		if !d {
+			k.rows = append(k.rows, uint32(at)+uint32(i))
+		}
+	}
+	var err error
+	k.batch, err = gather(ctx, s, b, k.rows, uint32(at))
+	return k, err
+}
+
+// gather takes rows (numbered from base) out of a batch.
+func gather(ctx context.Context, s *Scan, b arrow.RecordBatch, rows []uint32, base uint32) (arrow.RecordBatch, error) {
+	if len(rows) == int(b.NumRows()) {
+		b.Retain()
+		return b, nil
+	}
+	ib := array.NewUint32Builder(s.mem)
+	defer ib.Release()
+	ib.Reserve(len(rows))
+	for _, r := range rows {
+		ib.UnsafeAppend(r - base)
+	}
+	idx := ib.NewArray()
+	defer idx.Release()
+	cols := make([]arrow.Array, b.NumCols())
+	defer func() {
+		for _, c := range cols {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i, c := range b.Columns() {
+		a, err := compute.TakeArray(ctx, c, idx)
+		if err != nil {
+			return nil, err
+		}
+		cols[i] = a
+	}
+	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
+}
+
+// withoutRowColumn projects a batch to the first columns, those of schema; the caller releases it.
+func withoutRowColumn(b arrow.RecordBatch, schema *arrow.Schema) arrow.RecordBatch {
+	return array.NewRecordBatch(schema, b.Columns()[:schema.NumFields()], b.NumRows())
+}
+
+// wantsOf resolves column names; a name with a dot that no column has is a member.
+func (s *Scan) wantsOf(cols []string) ([]want, error) {
+	out := make([]want, len(cols))
+	for i, name := range cols {
+		path := s.path(name)
+		c, err := s.columnIndex(path[0])
+		if err != nil {
+			return nil, err
+		}
+		out[i] = want{column: c, member: path[1:], name: name}
+		if len(path) == 1 {
+			out[i].member = nil
+		}
+	}
+	return out, nil
+}
+
+// Read gives columns of rows of one unit; many goroutines at once. cols may name struct members as "a.b", or keys of a map of strings. A further column
+// RowColumn (uint32, rows within the unit) is appended to each batch when deletion vectors or the scan's filter drop rows; without it rows are consecutive from the
+// span's start. The scan's filter is applied only where statistics have not answered it for the unit. The producer releases each batch after the step.
+func (s *Scan) Read(ctx context.Context, unit int, rows Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		units, err := s.load(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		wants, err := s.wantsOf(cols)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		plain := s.wantSchema(wants)
+		at := int64(0)
+		for k, err := range s.rows(ctx, &units[unit], wants) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			b := spanOf(k, rows, at, plain)
+			at += k.batch.NumRows()
+			if b == nil {
+				continue
+			}
+			ok := yield(b, nil)
+			b.Release()
+			if !ok {
+				return
+			}
+		}
+	}
+}
+
+// spanOf cuts a batch to the span and appends the row numbers where rows are missing; nil when nothing is left.
+func spanOf(k keptRows, rows Span, at int64, plain *arrow.Schema) arrow.RecordBatch {
+	b := withoutRowColumn(k.batch, plain)
+	defer b.Release()
+	from, to := int64(0), b.NumRows()
+	if k.rows == nil {
+		from, to = max(0, rows.From-at), min(to, rows.To-at)
+	} else {
+		lower, _ := slices.BinarySearch(k.rows, uint32(min(rows.From, math.MaxUint32)))
+		upper, _ := slices.BinarySearch(k.rows, uint32(min(rows.To, math.MaxUint32)))
+		from, to = int64(lower), int64(upper)
+	}
+	if from >= to {
+		return nil
+	}
+	if k.rows == nil {
+		return b.NewSlice(from, to)
+	}
+	nb := array.NewUint32Builder(allocatorOr(nil))
+	defer nb.Release()
+	nb.AppendValues(k.rows[from:to], nil)
+	numbers := nb.NewArray()
+	defer numbers.Release()
+	cut := b.NewSlice(from, to)
+	defer cut.Release()
+	fields := append(slices.Clone(plain.Fields()), arrow.Field{Name: RowColumn, Type: arrow.PrimitiveTypes.Uint32})
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), append(slices.Clone(cut.Columns()), numbers), to-from)
+}
+
+// Take gives columns of chosen rows, in the order of refs, which must ascend. Strings are utf8; nested columns are whole. The producer releases each batch after the step.
+func (s *Scan) Take(ctx context.Context, refs []RowRef, cols []string) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		units, err := s.load(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		wants, err := s.wantsOf(cols)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for len(refs) > 0 {
+			u := refs[0] >> 40
+			n, _ := slices.BinarySearch(refs, (u+1)<<40)
+			if !s.takeUnit(ctx, &units[u], refs[:n], wants, yield) {
+				return
+			}
+			refs = refs[n:]
+		}
+	}
+}
+
+// takeUnit gives chosen rows of one row group; false when the consumer has enough or an error was given.
+func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []RowRef, wants []want, yield func(arrow.RecordBatch, error) bool) bool {
+	g, err := s.readGroup(ctx, u.file, u.group, wants)
+	if err != nil {
+		yield(nil, err)
+		return false
+	}
+	defer g.closer()
+	var rows []uint32
+	for at := uint64(0); len(refs) > 0; {
+		b, err := g.next(ctx)
+		if err != nil || b == nil {
+			if err == nil {
+				err = damaged("read", u.file.Key, u.group, errMissingRow)
+			}
+			yield(nil, err)
+			return false
+		}
+		end := at + uint64(b.NumRows())
+		rows = rows[:0]
+		for len(refs) > 0 && refs[0]&(1<<40-1) < end {
+			rows = append(rows, uint32(refs[0]&(1<<40-1)))
+			refs = refs[1:]
+		}
+		if len(rows) > 0 {
+			out, err := gather(ctx, s, b, rows, uint32(at))
+			b.Release()
+			if err != nil {
+				yield(nil, err)
+				return false
+			}
+			ok := yield(out, nil)
+			out.Release()
+			if !ok {
+				return false
+			}
+		} else {
+			b.Release()
+		}
+		at = end
+	}
+	return true
+}
