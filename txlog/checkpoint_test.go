@@ -97,7 +97,10 @@ func TestCheckpointRoundTrip(t *testing.T) {
 				return // judged by TestConformance
 			}
 			for kind, opts := range kinds {
-				if c.Archive != "" && kind == "v2-sidecars" {
+				if c.Archive != "" { // a large one: once, in several sidecars
+					if kind != "v2-sidecars" {
+						continue
+					}
 					opts = &txlog.CheckpointOptions{V2: true, SidecarActions: 100_000}
 				}
 				if opts != nil {

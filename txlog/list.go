@@ -134,14 +134,15 @@ func (ls *listing) segment(log *Log, version int64, bad rejected) (*Segment, err
 	}
 	for v := s.CheckpointVersion + 1; v <= version; {
 		if c, ok := ls.compaction(v, version, bad); ok {
-			s.steps = append(s.steps, step{key: c.key, version: c.name.last, compacted: true})
+			s.steps = append(s.steps, step{key: c.key, version: c.name.last, size: c.size, compacted: true})
 			v = c.name.last + 1
 			continue
 		}
-		if _, ok := commits[v]; !ok {
+		c, ok := commits[v]
+		if !ok {
 			return nil, ls.missing(log, v, version)
 		}
-		s.steps = append(s.steps, step{key: commitKey(v), version: v})
+		s.steps = append(s.steps, step{key: commitKey(v), version: v, size: c.Size})
 		v++
 	}
 	return s, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/internal/deltatest"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -485,5 +486,30 @@ func TestCleanup(t *testing.T) {
 	res, err = log.Cleanup(t.Context(), &txlog.CleanupOptions{Before: time.UnixMilli(1000), Now: seventh.Add(day)})
 	if err != nil || res.Checkpoint != 4 || len(res.Deleted) > 0 {
 		t.Errorf("torn checkpoint: %+v, %v", res, err)
+	}
+}
+
+// TestCleanupWhileReading: files that go between the listing and the reading cost a second listing, not the read.
+func TestCleanupWhileReading(t *testing.T) {
+	mem := objstore.NewMem()
+	log := txlog.Open(objstore.New(mem))
+	commits(t, log, 9)
+	f := objstoretest.NewFaulty(mem, 1)
+	f.Add(objstoretest.Rule{Op: objstoretest.OpRead, Key: commitName(0), Fault: objstoretest.None, Times: 1, Do: func(objstoretest.Op, string) {
+		st, err := stateAt(t, log, 6)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := log.WriteCheckpoint(t.Context(), st, nil); err != nil {
+			t.Error(err)
+		}
+		if _, err := log.Cleanup(t.Context(), &txlog.CleanupOptions{Before: time.UnixMilli(100)}); err != nil {
+			t.Error(err)
+		}
+	}})
+	st, err := stateAt(t, txlog.Open(objstore.New(f)), txlog.Newest)
+	if err != nil || st.CheckpointVersion != 6 || len(st.Files) != 9 {
+		t.Fatalf("got %+v, %v", st, err)
 	}
 }

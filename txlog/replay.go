@@ -309,12 +309,24 @@ func (s *Segment) newestInfo(ctx context.Context, st *State) error {
 	return nil
 }
 
+// readAhead bounds the bytes of commits that are in memory before they are applied; what is decoded needs about as much again.
+const readAhead = 256 << 20
+
+// parallel is how many files to fetch at once: fewer where they are large.
+func (s *Segment) parallel() int {
+	largest := int64(1)
+	for _, st := range s.steps {
+		largest = max(largest, st.size)
+	}
+	return int(min(fetchers, max(1, readAhead/2/largest)))
+}
+
 // replaySteps reads the commits and compactions ahead, many at once, and applies them in order.
 func (s *Segment) replaySteps(ctx context.Context, r *replayer) (bad string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	fetch := func(i int) ([]Action, error) { return s.log.readActions(ctx, s.steps[i].key) }
-	err = inOrder(len(s.steps), fetchers, fetch, func(i int, actions []Action, err error) error {
+	err = inOrder(len(s.steps), s.parallel(), fetch, func(i int, actions []Action, err error) error {
 		st := s.steps[i]
 		bad = st.key
 		if err != nil {

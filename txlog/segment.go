@@ -29,6 +29,7 @@ type Segment struct {
 type step struct {
 	key       string
 	version   int64
+	size      int64
 	compacted bool
 }
 
