@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"go/ast"
 	"go/token"
+	"io/fs"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -189,6 +191,21 @@ func (c *checker) comments(f file) {
 					c.add("comment", f.path, line.Pos(), "%s (%s) goes out of date; say what is true of the code", what, strings.TrimSpace(m))
 				}
 			}
+		}
+	}
+}
+
+var linkText = regexp.MustCompile(`\]\(([^)#\s]+)[^)]*\)`)
+
+// links wants every relative link of a page to lead to a file of the repository.
+func (c *checker) links(tree fs.FS, name string, data []byte) {
+	for _, m := range linkText.FindAllSubmatch(data, -1) {
+		target := string(m[1])
+		if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+			continue
+		}
+		if _, err := fs.Stat(tree, path.Join(path.Dir(name), target)); err != nil {
+			c.findings = append(c.findings, Finding{Rule: "link", File: name, Message: "leads to " + target + ", which is not there"})
 		}
 	}
 }

@@ -103,6 +103,9 @@ func (c *checker) read(tree fs.FS, name string, pkgs map[string]*pkg) error {
 		return err
 	}
 	c.text(name, data)
+	if strings.HasSuffix(name, ".md") {
+		c.links(tree, name, data)
+	}
 	if !strings.HasSuffix(name, ".go") {
 		return nil
 	}

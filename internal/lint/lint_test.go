@@ -80,7 +80,9 @@ func TestRules(t *testing.T) {
 		"options by value":   {"filter/a.go", body("// Options are.\ntype Options struct{}\n\n// F does.\nfunc F(o Options) {}\n"), "options"},
 		"release": {"scan/a.go", strings.ReplaceAll(body("import (\n\t\"iter\"\n\n\t\"github.com/apache/arrow-go/v18/arrow\"\n)\n\n// F yields.\nfunc F() iter.Seq2[arrow.RecordBatch, error] { return nil }\n"), "filter", "scan"),
 			"release"},
-		"place": {"filter/x.md", "see /wo" + "rk/shared\n", "place"},
+		"link":     {"filter/x.md", "see [that](gone.md#part)\n", "link"},
+		"web link": {"filter/x.md", "see [that](https://host/gone.md) and [this](../filter/x.md)\n", ""},
+		"place":    {"filter/x.md", "see /wo" + "rk/shared\n", "place"},
 	} {
 		found, err := lint.Check("m", fstest.MapFS{c.file: {Data: []byte(c.text)}})
 		if err != nil {
@@ -89,7 +91,7 @@ func TestRules(t *testing.T) {
 		}
 		var rules []string
 		for _, f := range found {
-			if !strings.Contains(f.Message, "not there") { // the law's other packages
+			if !strings.Contains(f.Message, "the import law names") { // the law's other packages
 				rules = append(rules, f.Rule)
 			}
 		}
