@@ -1,2 +1,0 @@
-// Package hashjoin is being built.
-package hashjoin

@@ -1,2 +1,0 @@
-// Package rowhash is being built.
-package rowhash
