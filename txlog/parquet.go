@@ -2,22 +2,14 @@ package txlog
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
-	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/metaxy-delta/metaxy-delta/internal/pqcheck"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
-)
-
-// A page may claim this much more than its compressed size before it is taken for a lie.
-const (
-	maxPageRatio = 2000
-	maxPageSlack = 16 << 20
 )
 
 // maxFooterBytes bounds the footer, which holds all columns of stats_parsed.
@@ -48,21 +40,39 @@ func openParquet(ctx context.Context, store *objstore.Store, key string, size in
 		}
 	}()
 	err = f.guard(func() error {
-		var tail [8]byte
-		if _, err := cr.ReadAt(tail[:], size-8); err != nil {
+		if err := cr.loadFooter(size); err != nil {
 			return err
 		}
-		if string(tail[4:]) != "PAR1" {
-			return errors.New("does not end as a Parquet file does: cut off or of another format")
-		}
-		if n := int64(binary.LittleEndian.Uint32(tail[:4])); n > size-12 || n > maxFooterBytes {
-			return fmt.Errorf("claims a footer of %d bytes in a file of %d", n, size)
-		}
 		var err error
-		f.file, err = parquet.OpenFile(cr, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+		f.file, err = parquet.OpenFile(cr, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.SkipMagicBytes(true))
+		cr.chunks = nil
 		return err
 	})
 	return f, err
+}
+
+// tailBytes is what is read of the end of a file at first: most footers fit.
+const tailBytes = 64 << 10
+
+// loadFooter reads the footer, in one read where it is small, checks it and keeps it for the library.
+func (c *chunkReader) loadFooter(size int64) error {
+	data := make([]byte, min(size, tailBytes))
+	if _, err := c.ReadAt(data, size-int64(len(data))); err != nil {
+		return err
+	}
+	n, err := pqcheck.FooterLength([8]byte(data[len(data)-8:]), size, maxFooterBytes)
+	if err != nil {
+		return err
+	}
+	if have := int64(len(data)) - 8; n > have {
+		front := make([]byte, n-have)
+		if _, err := c.ReadAt(front, size-8-n); err != nil {
+			return err
+		}
+		data = append(front, data...)
+	}
+	c.chunks = append(c.chunks, loadedChunk{size - int64(len(data)), data})
+	return pqcheck.Footer(data[int64(len(data))-8-n : len(data)-8])
 }
 
 // Close releases the file.
@@ -133,7 +143,7 @@ func (f *parquetFile) load(group, leaf int) (unload func(), err error) {
 	if _, err := f.io.ReadAt(data, off); err != nil && size > 0 {
 		return nil, err
 	}
-	if err := checkPages(data, md); err != nil {
+	if err := pqcheck.Pages(data, md.NumValues); err != nil {
 		return nil, fmt.Errorf("row group %d, column %v: %w", group, md.PathInSchema, err)
 	}
 	f.io.chunks = append(f.io.chunks, loadedChunk{off, data})
@@ -145,47 +155,6 @@ func (f *parquetFile) load(group, leaf int) (unload func(), err error) {
 			}
 		}
 	}, nil
-}
-
-// checkPages walks the page headers of a chunk: sizes must lie within it and counts add up to what the footer says.
-func checkPages(data []byte, md *format.ColumnMetaData) error {
-	var proto thrift.CompactProtocol
-	values, pos := int64(0), 0
-	for pos < len(data) && values < md.NumValues {
-		r := proto.NewReaderFromBytes(data[pos:])
-		var h format.PageHeader
-		if err := thrift.NewDecoder(r).Decode(&h); err != nil {
-			return fmt.Errorf("page header at byte %d: %w", pos, err)
-		}
-		pos += r.BytesRead()
-		claimed, held := int64(h.UncompressedPageSize), int64(h.CompressedPageSize)
-		if held < 0 || held > int64(len(data)-pos) {
-			return fmt.Errorf("page claims %d bytes, %d are left", held, len(data)-pos)
-		}
-		if claimed < 0 || claimed > held*maxPageRatio+maxPageSlack {
-			return fmt.Errorf("page of %d bytes claims %d uncompressed ones", held, claimed)
-		}
-		n := int64(0)
-		switch {
-		case h.DataPageHeader.Valid:
-			n = int64(h.DataPageHeader.V.NumValues)
-		case h.DataPageHeaderV2.Valid:
-			n = int64(h.DataPageHeaderV2.V.NumValues)
-		case h.DictionaryPageHeader.Valid:
-			if d := int64(h.DictionaryPageHeader.V.NumValues); d < 0 || d > claimed+1 {
-				return fmt.Errorf("dictionary of %d bytes claims %d values", claimed, d)
-			}
-		}
-		if n < 0 || n > md.NumValues-values {
-			return fmt.Errorf("page claims %d values, the column has %d left", n, md.NumValues-values)
-		}
-		values += n
-		pos += int(held)
-	}
-	if values != md.NumValues {
-		return fmt.Errorf("pages hold %d values, the footer says %d", values, md.NumValues)
-	}
-	return nil
 }
 
 // checkRows judges what a row group claims: an action takes some bytes, however well it is compressed.

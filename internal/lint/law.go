@@ -14,11 +14,12 @@ var law = map[string]string{
 	"objstore":         "",
 	"hashjoin":         "",
 	"internal/dv":      "",
+	"internal/pqcheck": "",
 	"internal/rowhash": "",
 	"internal/lint":    "",
 
 	"feature":             "filter",
-	"txlog":               "objstore",
+	"txlog":               "objstore internal/pqcheck",
 	"internal/filtereval": "filter",
 	"objstore/s3store":    "objstore",
 	"objstore/gcsstore":   "objstore",
@@ -27,7 +28,7 @@ var law = map[string]string{
 	"delta":   "txlog objstore filter",
 	"resolve": "feature filter hashjoin internal/rowhash internal/filtereval",
 
-	"scan":   "delta txlog objstore filter internal/filtereval internal/dv",
+	"scan":   "delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck",
 	"config": "feature",
 
 	"internal/rewrite": "delta scan txlog filter objstore internal/dv internal/filtereval",

@@ -1,0 +1,253 @@
+// Package pqcheck judges the footers and page headers of Parquet files by their bytes, before a library believes what they claim.
+//
+// Libraries allocate lists as long as a footer says and pages as large as their headers say; a few flipped bits can claim gigabytes. What passes here
+// holds what it claims. It does no I/O; a fault is an error that says where.
+package pqcheck
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// A page may claim this much more than its compressed size before it is taken for a lie.
+const (
+	maxPageRatio = 2000
+	maxPageSlack = 16 << 20
+)
+
+const (
+	// maxDepth bounds the nesting of a footer, whose format needs less than ten levels.
+	maxDepth = 32
+	// maxStructs bounds the structs of a footer: columns times row groups, a few each.
+	maxStructs = 1 << 23
+)
+
+// FooterLength reads the last eight bytes of a file of a known size and returns the length of the footer before them.
+func FooterLength(tail [8]byte, size, limit int64) (int64, error) {
+	if string(tail[4:]) != "PAR1" {
+		return 0, errors.New("does not end as a Parquet file does: cut off or of another format")
+	}
+	n := int64(binary.LittleEndian.Uint32(tail[:4]))
+	if n > size-12 || n > limit {
+		return 0, fmt.Errorf("claims a footer of %d bytes in a file of %d", n, size)
+	}
+	return n, nil
+}
+
+// Footer walks a footer: every list and text must lie within it, and it must end with its bytes.
+func Footer(b []byte) error {
+	w := &walker{b: b, structs: maxStructs}
+	if err := w.structure(); err != nil {
+		return fmt.Errorf("footer, byte %d: %w", w.pos, err)
+	}
+	return nil
+}
+
+// Pages walks the page headers of a column chunk: sizes must lie within it and counts add up to the number of values that the footer states.
+func Pages(chunk []byte, numValues int64) error {
+	var proto thrift.CompactProtocol
+	values, pos := int64(0), 0
+	for pos < len(chunk) && values < numValues {
+		w := &walker{b: chunk[pos:], structs: 64}
+		if err := w.structure(); err != nil {
+			return fmt.Errorf("page header at byte %d: %w", pos, err)
+		}
+		var h format.PageHeader
+		if err := thrift.NewDecoder(proto.NewReaderFromBytes(chunk[pos : pos+w.pos])).Decode(&h); err != nil {
+			return fmt.Errorf("page header at byte %d: %w", pos, err)
+		}
+		pos += w.pos
+		n, err := page(&h, int64(len(chunk)-pos))
+		if err != nil {
+			return err
+		}
+		if n > numValues-values {
+			return fmt.Errorf("page claims %d values, the column has %d left", n, numValues-values)
+		}
+		values += n
+		pos += int(h.CompressedPageSize)
+	}
+	if values != numValues {
+		return fmt.Errorf("pages hold %d values, the footer says %d", values, numValues)
+	}
+	return nil
+}
+
+// page judges one header with left bytes after it and returns its number of values, 0 for a dictionary.
+func page(h *format.PageHeader, left int64) (int64, error) {
+	claimed, held := int64(h.UncompressedPageSize), int64(h.CompressedPageSize)
+	if held < 0 || held > left {
+		return 0, fmt.Errorf("page claims %d bytes, %d are left", held, left)
+	}
+	if claimed < 0 || claimed > held*maxPageRatio+maxPageSlack {
+		return 0, fmt.Errorf("page of %d bytes claims %d uncompressed ones", held, claimed)
+	}
+	n := int64(0)
+	switch {
+	case h.DataPageHeader.Valid:
+		n = int64(h.DataPageHeader.V.NumValues)
+	case h.DataPageHeaderV2.Valid:
+		n = int64(h.DataPageHeaderV2.V.NumValues)
+	case h.DictionaryPageHeader.Valid:
+		if d := int64(h.DictionaryPageHeader.V.NumValues); d < 0 || d > claimed+1 {
+			return 0, fmt.Errorf("dictionary of %d bytes claims %d values", claimed, d)
+		}
+	}
+	if n < 0 {
+		return 0, fmt.Errorf("page claims %d values", n)
+	}
+	return n, nil
+}
+
+// walker skips over values of the compact Thrift protocol.
+type walker struct {
+	b       []byte
+	pos     int
+	depth   int
+	structs int
+}
+
+// The compact protocol's types that need more than a varint.
+const (
+	typeTrue   = 1
+	typeFalse  = 2
+	typeByte   = 3
+	typeDouble = 7
+	typeBinary = 8
+	typeList   = 9
+	typeSet    = 10
+	typeMap    = 11
+	typeStruct = 12
+	typeUUID   = 13
+)
+
+var errShort = errors.New("ends early")
+
+func (w *walker) take(n uint64) error {
+	if n > uint64(len(w.b)-w.pos) {
+		return errShort
+	}
+	w.pos += int(n)
+	return nil
+}
+
+func (w *walker) byte() (byte, error) {
+	if w.pos >= len(w.b) {
+		return 0, errShort
+	}
+	w.pos++
+	return w.b[w.pos-1], nil
+}
+
+func (w *walker) varint() (uint64, error) {
+	n, size := binary.Uvarint(w.b[w.pos:])
+	if size <= 0 {
+		return 0, errShort
+	}
+	w.pos += size
+	return n, nil
+}
+
+func (w *walker) structure() error {
+	if w.structs--; w.structs < 0 {
+		return errors.New("too many structs")
+	}
+	if w.depth++; w.depth > maxDepth {
+		return errors.New("nested too deep")
+	}
+	defer func() { w.depth-- }()
+	for {
+		head, err := w.byte()
+		if err != nil || head == 0 {
+			return err
+		}
+		if head>>4 == 0 {
+			if _, err := w.varint(); err != nil {
+				return err
+			}
+		}
+		typ := head & 0x0f
+		if typ == typeTrue || typ == typeFalse {
+			continue // the value lies in the type
+		}
+		if err := w.value(typ); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *walker) value(typ byte) error {
+	switch typ {
+	case typeTrue, typeFalse, typeByte:
+		return w.take(1)
+	case 4, 5, 6:
+		_, err := w.varint()
+		return err
+	case typeDouble:
+		return w.take(8)
+	case typeUUID:
+		return w.take(16)
+	case typeBinary:
+		n, err := w.varint()
+		if err != nil {
+			return err
+		}
+		return w.take(n)
+	case typeList, typeSet:
+		return w.list()
+	case typeMap:
+		return w.dict()
+	case typeStruct:
+		return w.structure()
+	}
+	return fmt.Errorf("unknown type %d", typ)
+}
+
+func (w *walker) list() error {
+	head, err := w.byte()
+	if err != nil {
+		return err
+	}
+	n := uint64(head >> 4)
+	if n == 15 {
+		if n, err = w.varint(); err != nil {
+			return err
+		}
+	}
+	return w.values(n, head&0x0f)
+}
+
+func (w *walker) dict() error {
+	n, err := w.varint()
+	if err != nil || n == 0 {
+		return err
+	}
+	kinds, err := w.byte()
+	if err != nil {
+		return err
+	}
+	return w.values(n, kinds>>4, kinds&0x0f)
+}
+
+// values skips n times the given types; each takes a byte at least.
+func (w *walker) values(n uint64, types ...byte) error {
+	if n > uint64(len(w.b)-w.pos) {
+		return fmt.Errorf("claims %d elements in %d bytes", n, len(w.b)-w.pos)
+	}
+	if w.depth++; w.depth > maxDepth {
+		return errors.New("nested too deep")
+	}
+	defer func() { w.depth-- }()
+	for range n {
+		for _, t := range types {
+			if err := w.value(t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
