@@ -1,8 +1,6 @@
 package resolve
 
 import (
-	"context"
-	"errors"
 	"iter"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -79,24 +77,6 @@ type PartBatch struct {
 	Batch arrow.RecordBatch
 }
 
-// Increment is the answer, computed when it is consumed.
-type Increment struct{}
-
-// Update checks the request and plans it; rows are read when a part is consumed.
-func Update(ctx context.Context, req *Request) (*Increment, error) { return nil, errors.ErrUnsupported }
-
-// Schema of a part, known before anything is read.
-func (i *Increment) Schema(p Part) *arrow.Schema { return nil }
-
-// All streams the whole increment in one pass; the producer releases each batch after the step.
-func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] { return nil }
-
-// Warnings are complete after All has ended.
-func (i *Increment) Warnings() []Warning { return nil }
-
-// Stats are complete after All has ended.
-func (i *Increment) Stats() Stats { return Stats{} }
-
 // Stats counts what was done.
 type Stats struct {
 	New, Stale, Orphaned int64
@@ -106,7 +86,7 @@ type Stats struct {
 	Progress *float64
 }
 
-// ReadRequest is one read(): newest row per id, tombstones, filters (metaxy.md 6).
+// ReadRequest is one read(): newest row per id, tombstones, filters.
 type ReadRequest struct {
 	Source Source
 	// SampleHistory keeps every row instead of the newest per id; SoftDeleted keeps tombstones.
@@ -117,15 +97,3 @@ type ReadRequest struct {
 	Limit   int64
 	Options Options
 }
-
-// Read plans a read and returns its stream; nothing is read before the stream is consumed.
-func Read(ctx context.Context, req *ReadRequest) (*Rows, error) { return nil, errors.ErrUnsupported }
-
-// Complete returns rows with the version columns that a write needs (metaxy.md 7 steps b and g: provenance, data versions), by-field columns converted
-// between struct and map as mapMode asks. It streams.
-func Complete(rows *Rows, plan *feature.Plan, alg Algorithm, mapMode bool) (*Rows, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// MemTable is a table over batches in memory, for stores that are not Delta and for tests. It retains the batches until Close.
-func MemTable(schema *arrow.Schema, batches []arrow.RecordBatch) Table { return nil }

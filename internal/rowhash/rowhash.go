@@ -175,3 +175,9 @@ rows:
 	}
 	s.buf = buf
 }
+
+// Append adds the hash of s as one more row.
+func (t *Text) Append(h *Hasher, s []byte) {
+	t.Bytes = h.Append(t.Bytes, s)
+	t.end(true)
+}

@@ -1,0 +1,273 @@
+package resolve
+
+import (
+	"context"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+)
+
+// result is what was decided: expected rows of each part by their number, orphaned rows of the current table by position.
+type result struct {
+	joined  *joined
+	chunks  []versions
+	samples *sampleRows
+	parts   [2][]int32
+	current *current
+	orphans []int32
+	// orphanBatches replaces orphans for collapsed groups.
+	orphanBatches []arrow.RecordBatch
+}
+
+// current is the feature's own visible rows.
+type current struct {
+	set     *rowset
+	live    []bool
+	keys    []hashjoin.Key
+	nulls   []bool
+	text    *rowText
+	flagged []bool // by a staleness predicate; nil without
+	table   *hashjoin.Multi
+	rows    int
+}
+
+func (inc *Increment) decide(ctx context.Context) (*result, error) {
+	r := &result{}
+	var sample func(i int) (string, bool)
+	var keys []hashjoin.Key
+	var nulls []bool
+	var rows int
+	var err error
+	if inc.req.Samples != nil {
+		if r.samples, err = inc.loadSamples(ctx); err != nil {
+			return nil, err
+		}
+		sample, keys, nulls, rows = r.samples.provenance, r.samples.keys, r.samples.nulls, r.samples.rows
+		inc.stats.Expected = int64(rows)
+	} else {
+		if r.joined, err = inc.join(ctx); err != nil {
+			return nil, err
+		}
+		if r.chunks, err = inc.hash(r.joined); err != nil {
+			return nil, err
+		}
+		keys, nulls, rows = r.joined.keys, r.joined.nulls, r.joined.rows
+		sample = func(i int) (string, bool) {
+			t := r.chunks[i/chunkRows].sample
+			return t.Value(i % chunkRows), !t.IsNull(i % chunkRows)
+		}
+	}
+	inc.warnNulls(rows, sample, nulls)
+	if inc.req.Current.Table == nil || inc.req.SkipComparison {
+		r.parts[New] = make([]int32, rows)
+		for i := range r.parts[New] {
+			r.parts[New][i] = int32(i)
+		}
+		inc.progress(r, keys, nulls, rows)
+		return r, nil
+	}
+	if r.current, err = inc.loadCurrent(ctx); err != nil {
+		return nil, err
+	}
+	if err := inc.compare(ctx, r, rows, keys, nulls, sample); err != nil {
+		return nil, err
+	}
+	inc.progress(r, keys, nulls, rows)
+	return r, nil
+}
+
+func (inc *Increment) warnNulls(rows int, sample func(int) (string, bool), nulls []bool) {
+	null, ids := 0, 0
+	for i := range rows {
+		if _, ok := sample(i); !ok {
+			null++
+		}
+		if nulls[i] {
+			ids++
+		}
+	}
+	if null > 0 {
+		inc.warn("NULL_VERSIONS", "%d expected rows have no provenance, because a required upstream version is null", null)
+	}
+	if ids > 0 {
+		inc.warn("NULL_IDS", "%d expected rows have null in a join column and never match a stored row", ids)
+	}
+}
+
+// loadCurrent reads the feature's own rows, newest per id, without tombstones, passing the filters.
+func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
+	src := &inc.req.Current
+	stamps, err := stampColumns(ctx, src.Table)
+	if err != nil {
+		return nil, err
+	}
+	cols := slices.Concat(src.IDs, inc.joinColumns(), stamps, []string{colProvenance}, filterColumns(src.Filters), filterColumns(inc.req.StaleIf))
+	c := &current{}
+	if c.set, err = load(ctx, src.Table, unique(cols), inc.req.Options.Parallel); err != nil {
+		return nil, err
+	}
+	inc.stats.RowsRead += c.set.read
+	var dead []bool
+	if c.live, dead, err = c.set.latest(inc.enc, src.IDs, inc.req.Options.MemoryLimit); err != nil {
+		return nil, err
+	}
+	for i, gone := range dead {
+		c.live[i] = c.live[i] && !gone
+	}
+	if err := c.set.filter(src.Filters, same, c.live); err != nil {
+		return nil, err
+	}
+	if c.keys, c.nulls, err = c.set.keys(inc.enc, inc.joinColumns()); err != nil {
+		return nil, err
+	}
+	if c.text, err = c.set.text(colProvenance); err != nil {
+		return nil, err
+	}
+	if err := c.flag(inc.req.StaleIf); err != nil {
+		return nil, err
+	}
+	c.table = hashjoin.NewMulti(c.set.rows, inc.req.Options.MemoryLimit)
+	for i, l := range c.live {
+		if l {
+			c.rows++
+			if !c.nulls[i] {
+				if err := c.table.Add(c.keys[i], int32(i)); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	inc.stats.Current = int64(c.rows)
+	return c, nil
+}
+
+// flag evaluates the staleness predicates: any of them true marks a row.
+func (c *current) flag(exprs []filter.Expr) error {
+	if len(exprs) == 0 {
+		return nil
+	}
+	c.flagged = make([]bool, c.set.rows)
+	for _, e := range exprs {
+		for i := range c.set.batches {
+			b := &c.set.batches[i]
+			rec := renamed(b.rec, c.set.cols, same)
+			p, err := filtereval.Bind(e, rec.Schema())
+			if err != nil {
+				rec.Release()
+				return err
+			}
+			keep, err := p.Eval(rec)
+			rec.Release()
+			if err != nil {
+				return err
+			}
+			for j, k := range keep {
+				c.flagged[b.start+j] = c.flagged[b.start+j] || k
+			}
+		}
+	}
+	return nil
+}
+
+// compare sorts expected rows into new and stale, and finds the stored ones that nothing expects.
+func (inc *Increment) compare(ctx context.Context, r *result, rows int, keys []hashjoin.Key, nulls []bool, sample func(int) (string, bool)) error {
+	c := r.current
+	matched := make([]bool, c.table.Len())
+	expand := inc.expands()
+	duplicates, mixed := 0, 0
+	for i := range rows {
+		id := -1
+		if !nulls[i] {
+			id = c.table.Find(keys[i])
+		}
+		if id < 0 {
+			r.parts[New] = append(r.parts[New], int32(i))
+			continue
+		}
+		matched[id] = true
+		want, ok := sample(i)
+		hits := 0
+		if expand {
+			stale, mix := c.groupStale(id, want, ok)
+			mixed += boolInt(mix)
+			hits = boolInt(stale)
+		} else {
+			c.table.Rows(id, func(row int32) { hits += boolInt(c.rowStale(row, want, ok)) })
+			if hits > 1 {
+				duplicates++
+			}
+		}
+		for range hits {
+			r.parts[Stale] = append(r.parts[Stale], int32(i))
+		}
+	}
+	if duplicates > 0 {
+		inc.warn("DUPLICATE_ROWS", "%d stale samples are repeated, once for each of their stored rows", duplicates)
+	}
+	if mixed > 0 {
+		inc.warn("MIXED_PROVENANCE", "the stored rows of %d samples have different provenances; such a sample is stale when one of them differs from the expected one", mixed)
+	}
+	for i, l := range c.live {
+		if l && (c.nulls[i] || !matched[c.table.Find(c.keys[i])]) {
+			r.orphans = append(r.orphans, int32(i))
+		}
+	}
+	if expand {
+		return inc.collapseOrphans(ctx, r)
+	}
+	return nil
+}
+
+// rowStale compares one stored row. A null expectation compares as null, which is not stale unless the stored one is null too or a predicate says so.
+func (c *current) rowStale(row int32, want string, ok bool) bool {
+	t, i := c.text.at(row)
+	return t.IsNull(i) || ok && t.Value(i) != want || c.flagged != nil && c.flagged[row]
+}
+
+// groupStale compares the stored rows of one parent: stale when a non-null provenance differs, when all are null, or when a predicate marks one. mixed: they differ among themselves.
+func (c *current) groupStale(id int, want string, ok bool) (stale, mixed bool) {
+	allNull, first := true, ""
+	c.table.Rows(id, func(row int32) {
+		t, i := c.text.at(row)
+		stale = stale || c.flagged != nil && c.flagged[row]
+		if t.IsNull(i) {
+			return
+		}
+		v := t.Value(i)
+		if !allNull && v != first {
+			mixed = true
+		}
+		if allNull {
+			first, allNull = v, false
+		}
+		stale = stale || ok && v != want
+	})
+	return stale || allNull, mixed
+}
+
+// progress is the share of distinct input units that are not new.
+func (inc *Increment) progress(r *result, keys []hashjoin.Key, nulls []bool, rows int) {
+	if !inc.req.Options.WithInput || inc.req.Samples != nil {
+		return
+	}
+	all, fresh := hashjoin.NewTable(rows, 0), hashjoin.NewTable(len(r.parts[New]), 0)
+	for i := range rows {
+		if _, _, err := all.Insert(keys[i]); err != nil {
+			return
+		}
+	}
+	for _, i := range r.parts[New] {
+		if _, _, err := fresh.Insert(keys[i]); err != nil {
+			return
+		}
+	}
+	if all.Len() == 0 {
+		return
+	}
+	p := float64(all.Len()-fresh.Len()) / float64(all.Len()) * 100
+	inc.stats.Progress = &p
+}

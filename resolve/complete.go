@@ -1,0 +1,346 @@
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+)
+
+// completer adds the version columns of a feature to batches.
+type completer struct {
+	ctx     context.Context // of the stream that the batches belong to
+	plan    *feature.Plan
+	hasher  *rowhash.Hasher
+	mapMode bool
+	rehash  bool // provenance is computed although it is given
+	in, out *arrow.Schema
+	scratch rowhash.Scratch
+}
+
+// Complete returns rows with the version columns that a write needs: the sample's provenance where it is missing, both data versions (copied from the provenance
+// where they are missing, null structs filled), and struct columns as maps when mapMode asks. It streams. Missing input is an *InputError.
+func Complete(ctx context.Context, rows *Rows, plan *feature.Plan, alg Algorithm, mapMode bool) (*Rows, error) {
+	return complete(ctx, rows, plan, alg, mapMode, false)
+}
+
+func complete(ctx context.Context, rows *Rows, plan *feature.Plan, alg Algorithm, mapMode, rehash bool) (*Rows, error) {
+	h, err := rowhash.New(alg.Name, alg.Truncation)
+	if err != nil {
+		return nil, err
+	}
+	c := &completer{ctx: ctx, plan: plan, hasher: h, mapMode: mapMode, rehash: rehash, in: rows.Schema}
+	if err := c.planSchema(); err != nil {
+		return nil, err
+	}
+	return &Rows{Schema: c.out, Batches: func(yield func(arrow.RecordBatch, error) bool) {
+		for b, err := range rows.Batches {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			out, err := c.batch(b)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			ok := yield(out, nil)
+			out.Release()
+			if !ok {
+				return
+			}
+		}
+	}}, nil
+}
+
+func (c *completer) fail(column, format string, a ...any) error {
+	return &InputError{Feature: c.plan.Feature.Spec.Key.String(), Column: column, Msg: fmt.Sprintf(format, a...)}
+}
+
+// planSchema orders the columns: those given, then provenance and data versions where they are missing.
+func (c *completer) planSchema() error {
+	i := c.in.FieldIndices(colProvenanceByField)
+	if len(i) == 0 {
+		return c.fail(colProvenanceByField, "is missing")
+	}
+	given := c.in.Field(i[0]).Type
+	if st, ok := given.(*arrow.StructType); ok {
+		if !c.in.HasField(colProvenance) || c.rehash || c.mapMode {
+			for _, m := range members(c.plan) {
+				if _, ok := st.FieldIdx(m); !ok {
+					return c.fail(colProvenanceByField+"."+m, "the struct lacks the field's member")
+				}
+			}
+		}
+	} else if given.ID() != arrow.MAP {
+		return c.fail(colProvenanceByField, "want a struct or a map, got %s", given)
+	}
+	if len(c.plan.Fields) == 0 && (!c.in.HasField(colProvenance) || c.rehash) {
+		return c.fail(colProvenance, "a feature without fields has no row versions: give the column")
+	}
+	var fields []arrow.Field
+	for _, f := range c.in.Fields() {
+		f.Type = c.stored(f)
+		f.Nullable = true
+		if f.Type.ID() == arrow.NULL && slices.Contains([]string{colProvenance, colDataVersion}, f.Name) {
+			f.Type = arrow.BinaryTypes.String
+		}
+		if f.Type.ID() == arrow.NULL && f.Name == colDataVersionByField {
+			f.Type = c.storedType(given)
+		}
+		if f.Name == colDataVersion && !c.in.HasField(colDataVersionByField) {
+			continue // overwritten by the copy below
+		}
+		fields = append(fields, f)
+	}
+	text := func(name string) {
+		fields = append(fields, arrow.Field{Name: name, Type: arrow.BinaryTypes.String, Nullable: true})
+	}
+	if !c.in.HasField(colProvenance) {
+		text(colProvenance)
+	}
+	if !c.in.HasField(colDataVersionByField) {
+		fields = append(fields, arrow.Field{Name: colDataVersionByField, Type: c.storedType(given), Nullable: true})
+		text(colDataVersion)
+	} else if !c.in.HasField(colDataVersion) {
+		text(colDataVersion)
+	}
+	c.out = arrow.NewSchema(fields, nil)
+	return nil
+}
+
+// stored is the type under which a column leaves.
+func (c *completer) stored(f arrow.Field) arrow.DataType {
+	if f.Name == colProvenanceByField || f.Name == colDataVersionByField {
+		return c.storedType(f.Type)
+	}
+	return plainType(f.Type)
+}
+
+func (c *completer) storedType(t arrow.DataType) arrow.DataType {
+	if c.mapMode && t.ID() == arrow.STRUCT {
+		return byFieldType(c.plan, true)
+	}
+	return t
+}
+
+func (c *completer) batch(b arrow.RecordBatch) (arrow.RecordBatch, error) {
+	n := int(b.NumRows())
+	made := map[string]arrow.Array{}
+	defer func() {
+		for _, a := range made {
+			a.Release()
+		}
+	}()
+	get := func(name string) (arrow.Array, bool) {
+		if a, ok := made[name]; ok {
+			return a, true
+		}
+		if i := b.Schema().FieldIndices(name); len(i) > 0 {
+			return b.Column(i[0]), true
+		}
+		return nil, false
+	}
+	byField, _ := get(colProvenanceByField)
+	if c.mapMode && byField.DataType().ID() == arrow.STRUCT {
+		a, err := c.asMap(byField)
+		if err != nil {
+			return nil, err
+		}
+		made[colProvenanceByField] = a
+		byField = a
+	}
+	if p, ok := get(colProvenance); !ok || c.rehash {
+		a, err := c.sample(byField, n)
+		if err != nil {
+			return nil, err
+		}
+		made[colProvenance] = a
+	} else if p.DataType().ID() == arrow.NULL {
+		made[colProvenance] = array.MakeArrayOfNull(memory.DefaultAllocator, arrow.BinaryTypes.String, n)
+	}
+	provenance, _ := get(colProvenance)
+	if err := c.dataVersions(b, byField, provenance, get, made); err != nil {
+		return nil, err
+	}
+	cols := make([]arrow.Array, c.out.NumFields())
+	for i, f := range c.out.Fields() {
+		a, _ := get(f.Name)
+		if a.DataType().ID() == arrow.STRING_VIEW || a.DataType().ID() == arrow.DICTIONARY && f.Type.ID() == arrow.STRING {
+			plain, err := plainText(a)
+			if err != nil {
+				return nil, err
+			}
+			defer plain.Release()
+			a = plain
+		}
+		cols[i] = a
+	}
+	return array.NewRecordBatch(c.out, cols, b.NumRows()), nil
+}
+
+// dataVersions makes or completes both data version columns.
+func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.Array, get func(string) (arrow.Array, bool), made map[string]arrow.Array) error {
+	given, ok := get(colDataVersionByField)
+	if !ok {
+		byField.Retain()
+		provenance.Retain()
+		made[colDataVersionByField], made[colDataVersion] = byField, provenance
+		return nil
+	}
+	if c.mapMode && given.DataType().ID() == arrow.STRUCT {
+		a, err := c.asMapKeepingNulls(given)
+		if err != nil {
+			return err
+		}
+		made[colDataVersionByField] = a
+		given = a
+	}
+	if given.NullN() > 0 || given.DataType().ID() == arrow.NULL {
+		filled, err := c.fillNulls(given, byField)
+		if err != nil {
+			return c.fail(colDataVersionByField, "%v", err)
+		}
+		if old, ok := made[colDataVersionByField]; ok {
+			old.Release()
+		}
+		made[colDataVersionByField] = filled
+		given = filled
+	}
+	version, ok := get(colDataVersion)
+	if !ok {
+		a, err := c.sample(given, int(b.NumRows()))
+		if err != nil {
+			return err
+		}
+		made[colDataVersion] = a
+		return nil
+	}
+	if version.NullN() == 0 && version.DataType().ID() != arrow.NULL {
+		return nil
+	}
+	filled, err := c.fillNulls(version, provenance)
+	if err != nil {
+		return c.fail(colDataVersion, "%v", err)
+	}
+	made[colDataVersion] = filled
+	return nil
+}
+
+// fillNulls takes rows of b where a is null; the caller releases it.
+func (c *completer) fillNulls(a, b arrow.Array) (arrow.Array, error) {
+	if a.DataType().ID() == arrow.NULL {
+		b.Retain()
+		return b, nil
+	}
+	if !arrow.TypeEqual(a.DataType(), b.DataType()) {
+		aligned, err := alignStruct(b, a.DataType())
+		if err != nil {
+			return nil, err
+		}
+		defer aligned.Release()
+		b = aligned
+	}
+	both, err := array.Concatenate([]arrow.Array{a, b}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, err
+	}
+	defer both.Release()
+	idx := make([]int64, a.Len())
+	for i := range idx {
+		idx[i] = int64(i)
+		if a.IsNull(i) {
+			idx[i] = int64(a.Len() + i)
+		}
+	}
+	return takeArray(c.ctx, both, idx)
+}
+
+// alignStruct gives a struct the members of another type, by name.
+func alignStruct(a arrow.Array, t arrow.DataType) (arrow.Array, error) {
+	st, ok := a.(*array.Struct)
+	want, ok2 := t.(*arrow.StructType)
+	if !ok || !ok2 {
+		if t.ID() == arrow.STRING || t.ID() == arrow.LARGE_STRING {
+			return plainText(a)
+		}
+		return nil, fmt.Errorf("%s cannot be filled from %s", t, a.DataType())
+	}
+	var data []arrow.ArrayData
+	for _, f := range want.Fields() {
+		m, err := memberOf(st, f.Name)
+		if err != nil {
+			m = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, a.Len())
+		}
+		defer m.Release()
+		data = append(data, m.Data())
+	}
+	d := array.NewData(want, a.Len(), []*memory.Buffer{nil}, data, 0, 0)
+	defer d.Release()
+	return array.NewStructData(d), nil
+}
+
+// sample hashes the members of a by-field column.
+func (c *completer) sample(byField arrow.Array, n int) (arrow.Array, error) {
+	var columns []rowhash.Column
+	for _, m := range sortedMembers(c.plan) {
+		a, err := memberOf(byField, m)
+		if err != nil {
+			return nil, c.fail(colProvenanceByField+"."+m, "the field's member is missing")
+		}
+		defer a.Release()
+		t, err := textOf(a)
+		if err != nil {
+			return nil, c.fail(colProvenanceByField+"."+m, "%v", err)
+		}
+		columns = append(columns, t)
+	}
+	out := &rowhash.Text{}
+	c.hasher.Join(columns, n, &c.scratch, out)
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return textArray(out, rows), nil
+}
+
+// asMap converts a struct: every field has its key, a null struct has null values.
+func (c *completer) asMap(a arrow.Array) (arrow.Array, error) {
+	names := members(c.plan)
+	columns := make([]arrow.Array, len(names))
+	for i, m := range names {
+		col, err := memberOf(a, m)
+		if err != nil {
+			return nil, c.fail(colProvenanceByField+"."+m, "the struct lacks the field's member")
+		}
+		defer col.Release()
+		if columns[i], err = plainText(col); err != nil {
+			return nil, c.fail(colProvenanceByField+"."+m, "%v", err)
+		}
+		defer columns[i].Release()
+	}
+	return byFieldArray(byFieldType(c.plan, true), names, columns, a.Len()), nil
+}
+
+// asMapKeepingNulls converts a struct whose null rows are to be filled later.
+func (c *completer) asMapKeepingNulls(a arrow.Array) (arrow.Array, error) {
+	m, err := c.asMap(a)
+	if err != nil || a.NullN() == 0 {
+		return m, err
+	}
+	defer m.Release()
+	idx := make([]int64, a.Len())
+	for i := range idx {
+		idx[i] = int64(i)
+		if a.IsNull(i) {
+			idx[i] = -1
+		}
+	}
+	return takeArray(c.ctx, m, idx)
+}

@@ -1,0 +1,240 @@
+package resolve
+
+import (
+	"context"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+)
+
+// depColumn is a column that a dep brings: its name in the table and in the result. system names the versions, which end as columns of the feature itself.
+type depColumn struct {
+	in, out string
+	system  string
+	typ     arrow.DataType
+}
+
+// depState is an upstream feature on its way through the join.
+type depState struct {
+	index   int
+	plan    *feature.PlanDep
+	src     Source
+	columns []depColumn // in the order of the dep's frame
+	filters []filter.Expr
+	// members are the needed members of data_version_by_field.
+	members []string
+
+	set  *rowset
+	live []bool
+	// aggregated has, for each member, the hash of a row's group; nil without aggregation.
+	groups     []int32
+	aggregated map[string]texts
+}
+
+func (d *depState) key() string { return d.plan.Feature.String() }
+
+// dropped columns of an upstream table never reach the feature.
+var dropped = []string{colFeatureVersion, colProjectVersion, colCreatedAt, colUpdatedAt, colMaterializationID}
+
+var versionColumns = []string{colProvenanceByField, colProvenance, colDataVersionByField, colDataVersion}
+
+// newDep plans what a dep reads and brings.
+func newDep(req *Request, index int) (*depState, error) {
+	d := &depState{index: index, plan: &req.Plan.Deps[index], src: req.Deps[index]}
+	for _, f := range req.Plan.Fields {
+		for _, p := range f.Parents {
+			if m := p.Field.StructKey(); p.Dep == index && !slices.Contains(d.members, m) {
+				d.members = append(d.members, m)
+			}
+		}
+	}
+	for _, text := range d.plan.Filters {
+		e, err := filter.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		d.filters = append(d.filters, e)
+	}
+	if d.src.Table == nil {
+		return d, nil
+	}
+	if err := d.planFrame(req.Plan); err != nil {
+		return nil, err
+	}
+	return d, d.checkInput(req.Plan)
+}
+
+// planFrame orders the columns: ids first, then the table's order, as a read gives them; renamed, without those that are dropped; then cut to the selection.
+func (d *depState) planFrame(plan *feature.Plan) error {
+	schema := d.src.Table.Schema()
+	names := slices.Clone(d.src.IDs)
+	for _, f := range schema.Fields() {
+		if !slices.Contains(names, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	for _, r := range d.plan.Rename {
+		if !schema.HasField(r.From) {
+			return &InputError{Feature: d.key(), Column: r.From, Msg: "is renamed, but the table lacks it"}
+		}
+	}
+	for _, name := range names {
+		i := schema.FieldIndices(name)
+		if len(i) == 0 {
+			return &InputError{Feature: d.key(), Column: name, Msg: "the id column is missing in the table"}
+		}
+		c := depColumn{in: name, out: d.plan.Renamed(name), typ: plainType(schema.Field(i[0]).Type)}
+		switch {
+		case slices.Contains(dropped, name):
+			continue
+		case slices.Contains(versionColumns, name):
+			c.system = name
+		}
+		d.columns = append(d.columns, c)
+	}
+	if d.plan.Select == nil {
+		return nil
+	}
+	return d.cut(plan)
+}
+
+// cut keeps the selected columns, the lineage's columns, and the ids where the lineage names none.
+func (d *depState) cut(plan *feature.Plan) error {
+	want := slices.Clone(*d.plan.Select)
+	if d.plan.Lineage.Kind != feature.Identity && d.plan.Lineage.On != nil {
+		want = append(want, *d.plan.Lineage.On...)
+	} else {
+		for _, id := range d.src.IDs {
+			want = append(want, d.plan.Renamed(id))
+		}
+	}
+	var out []depColumn
+	for _, name := range unique(want) {
+		i := slices.IndexFunc(d.columns, func(c depColumn) bool { return c.out == name && c.system == "" })
+		if i < 0 {
+			return &InputError{Feature: d.key(), Column: name, Msg: "is selected, but there is no such column"}
+		}
+		out = append(out, d.columns[i])
+	}
+	for _, c := range d.columns {
+		if c.system != "" {
+			out = append(out, c)
+		}
+	}
+	d.columns = out
+	return nil
+}
+
+// plainType is the type of a column in results: text of every layout is a plain string.
+func plainType(t arrow.DataType) arrow.DataType {
+	switch t.ID() {
+	case arrow.STRING_VIEW:
+		return arrow.BinaryTypes.String
+	case arrow.DICTIONARY:
+		return plainType(t.(*arrow.DictionaryType).ValueType)
+	}
+	return t
+}
+
+// checkInput finds what the provenance cannot do without, and filters that cannot be evaluated.
+func (d *depState) checkInput(plan *feature.Plan) error {
+	schema := d.src.Table.Schema()
+	if len(d.members) > 0 && !schema.HasField(colDataVersionByField) {
+		return &InputError{Feature: d.key(), Column: colDataVersionByField, Msg: "the table lacks it"}
+	}
+	if t, ok := schema.FieldsByName(colDataVersionByField); ok {
+		if st, isStruct := t[0].Type.(*arrow.StructType); isStruct {
+			for _, m := range d.members {
+				if _, ok := st.FieldIdx(m); !ok {
+					return &InputError{Feature: d.key(), Column: colDataVersionByField + "." + m, Msg: "the table lacks the member"}
+				}
+			}
+		}
+	}
+	if err := checkFilters(d.src.Filters, schema); err != nil {
+		return err
+	}
+	fields := schema.Fields()
+	for i := range fields {
+		fields[i].Name = d.plan.Renamed(fields[i].Name)
+	}
+	return checkFilters(d.filters, arrow.NewSchema(fields, nil))
+}
+
+// member is the name under which a member is read.
+func memberColumn(m string) string { return colDataVersionByField + "." + m }
+
+// original is the table's name of a result's column.
+func (d *depState) original(out string) string {
+	for _, r := range d.plan.Rename {
+		if r.To == out {
+			return r.From
+		}
+	}
+	return out
+}
+
+// load reads the deciding columns and marks the rows that live: newest per id, not deleted, passing every filter.
+func (d *depState) load(ctx context.Context, inc *Increment) error {
+	stamps, err := stampColumns(ctx, d.src.Table)
+	if err != nil {
+		return err
+	}
+	cols := slices.Clone(d.src.IDs)
+	cols = append(cols, stamps...)
+	for _, m := range d.members {
+		cols = append(cols, memberColumn(m))
+	}
+	cols = append(cols, filterColumns(d.src.Filters)...)
+	for _, c := range append(filterColumns(d.filters), d.inputIDs(inc.req.Plan)...) {
+		cols = append(cols, d.original(c))
+	}
+	if d.set, err = load(ctx, d.src.Table, unique(cols), inc.req.Options.Parallel); err != nil {
+		return err
+	}
+	inc.stats.RowsRead += d.set.read
+	live, dead, err := d.set.latest(inc.enc, d.src.IDs, inc.req.Options.MemoryLimit)
+	if err != nil {
+		return err
+	}
+	for i, gone := range dead {
+		live[i] = live[i] && !gone
+	}
+	d.live = live
+	if err := d.set.filter(d.src.Filters, same, live); err != nil {
+		return err
+	}
+	if err := d.set.filter(d.filters, d.plan.Renamed, live); err != nil {
+		return err
+	}
+	inc.warnWeak(d.key(), len(live))
+	if d.plan.Lineage.Kind == feature.Aggregation {
+		return d.aggregate(inc)
+	}
+	return nil
+}
+
+func (inc *Increment) warnWeak(feature string, rows int) {
+	if inc.req.Algorithm.Name == "xxhash32" && rows > 1_000_000 {
+		inc.warn("WEAK_HASH", "%s has %d rows; versions of 8 digits of a 32-bit hash miss about one change in 45 million", feature, rows)
+	}
+}
+
+func (d *depState) inputIDs(plan *feature.Plan) []string { return plan.InputIDs(d.index) }
+
+// joinKeys encodes the join columns of every row.
+func (d *depState) joinKeys(inc *Increment) ([]hashjoin.Key, []bool, error) {
+	var cols []string
+	for _, c := range inc.joinColumns() {
+		o := d.original(c)
+		if d.set.column(o) < 0 {
+			return nil, nil, &InputError{Feature: d.key(), Column: c, Msg: "is a join column, but the upstream feature lacks it"}
+		}
+		cols = append(cols, o)
+	}
+	return d.set.keys(inc.enc, cols)
+}

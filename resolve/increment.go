@@ -1,0 +1,206 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+)
+
+// Increment is the answer, computed when it is first consumed. It is safe for use by one goroutine at a time.
+type Increment struct {
+	req    *Request
+	hasher *rowhash.Hasher
+	enc    *hashjoin.Encoder
+	deps   []*depState
+	// order is the deps as they are joined: required ones first.
+	order   []int
+	columns []outColumn
+	schemas [3]*arrow.Schema
+
+	once     sync.Once
+	err      error
+	result   *result
+	warnings []Warning
+	stats    Stats
+}
+
+// Update checks the request and plans it; rows are read when a part is consumed.
+func Update(ctx context.Context, req *Request) (*Increment, error) {
+	h, err := rowhash.New(req.Algorithm.Name, req.Algorithm.Truncation)
+	if err != nil {
+		return nil, err
+	}
+	inc := &Increment{req: req, hasher: h, enc: hashjoin.NewEncoder()}
+	key := req.Plan.Feature.Spec.Key.String()
+	if len(req.Plan.Fields) == 0 {
+		return nil, &InputError{Feature: key, Msg: "a feature without fields has no row versions"}
+	}
+	if err := inc.checkCurrent(); err != nil {
+		return nil, err
+	}
+	if req.Samples != nil {
+		return inc, inc.planSamples(ctx)
+	}
+	for i := range req.Plan.Deps {
+		d, err := newDep(req, i)
+		if err != nil {
+			return nil, err
+		}
+		inc.deps = append(inc.deps, d)
+	}
+	inc.joinOrder()
+	if err := inc.checkCollisions(); err != nil {
+		return nil, err
+	}
+	return inc, inc.planColumns()
+}
+
+func (inc *Increment) key() feature.Key { return inc.req.Plan.Feature.Spec.Key }
+
+// joinOrder puts required deps before optional ones, each in declared order; optional deps without a table bring nothing and are left out.
+func (inc *Increment) joinOrder() {
+	for _, optional := range []bool{false, true} {
+		for i, d := range inc.deps {
+			if d.plan.Optional == optional && d.src.Table != nil {
+				inc.order = append(inc.order, i)
+			}
+		}
+	}
+}
+
+// checkCurrent finds what the comparison cannot do without.
+func (inc *Increment) checkCurrent() error {
+	cur := &inc.req.Current
+	if cur.Table == nil || inc.req.SkipComparison {
+		return nil
+	}
+	schema := cur.Table.Schema()
+	for _, c := range append([]string{colProvenance, colProvenanceByField}, cur.IDs...) {
+		if !schema.HasField(c) {
+			return &InputError{Feature: inc.key().String(), Column: c, Msg: "the stored table lacks it"}
+		}
+	}
+	for _, c := range inc.joinColumns() {
+		if !schema.HasField(c) {
+			return &InputError{Feature: inc.key().String(), Column: c, Msg: "the stored table lacks the join column"}
+		}
+	}
+	if err := checkFilters(cur.Filters, schema); err != nil {
+		return err
+	}
+	return checkFilters(inc.req.StaleIf, schema)
+}
+
+// joinColumns are those that samples are matched on.
+func (inc *Increment) joinColumns() []string {
+	if len(inc.req.Plan.Deps) == 0 {
+		return inc.req.Plan.Feature.Spec.IDColumns
+	}
+	return inc.req.Plan.JoinColumns()
+}
+
+// checkCollisions refuses columns that two deps bring and that are not joined on.
+func (inc *Increment) checkCollisions() error {
+	joined := inc.joinColumns()
+	seen := map[string]string{}
+	var bad []string
+	for _, i := range inc.order {
+		d := inc.deps[i]
+		for _, c := range d.columns {
+			if slices.Contains(joined, c.out) || c.system != "" || slices.Contains(sharedColumns, c.out) || isRight(c.out) {
+				continue
+			}
+			if other, ok := seen[c.out]; ok && other != d.key() {
+				bad = append(bad, fmt.Sprintf("%s (from %s and %s)", c.out, other, d.key()))
+			}
+			seen[c.out] = d.key()
+		}
+	}
+	if len(bad) > 0 {
+		slices.Sort(bad)
+		return &InputError{Feature: inc.key().String(), Column: bad[0], Msg: fmt.Sprintf("columns of several upstream features have one name: %v; rename or select them", bad)}
+	}
+	return nil
+}
+
+// sharedColumns may come from several deps.
+var sharedColumns = []string{colProvenance, colProvenanceByField, colDataVersion, colDataVersionByField, colCreatedAt, colDeletedAt, colMaterializationID}
+
+func isRight(name string) bool { return name == colDeletedAt+"_right" }
+
+// Schema of a part, known before anything is read.
+func (inc *Increment) Schema(p Part) *arrow.Schema { return inc.schemas[p] }
+
+// Warnings are complete after a part has ended.
+func (inc *Increment) Warnings() []Warning { return inc.warnings }
+
+// Stats are complete after a part has ended.
+func (inc *Increment) Stats() Stats { return inc.stats }
+
+func (inc *Increment) warn(code, format string, a ...any) {
+	inc.warnings = append(inc.warnings, Warning{code, inc.key().String() + ": " + fmt.Sprintf(format, a...)})
+}
+
+// run decides once; parts are then materialised as they are consumed.
+func (inc *Increment) run(ctx context.Context) error {
+	inc.once.Do(func() {
+		inc.result, inc.err = inc.decide(ctx)
+		if inc.err == nil {
+			inc.count()
+		}
+	})
+	return inc.err
+}
+
+func (inc *Increment) count() {
+	r := inc.result
+	inc.stats.New, inc.stats.Stale, inc.stats.Orphaned = int64(len(r.parts[New])), int64(len(r.parts[Stale])), int64(len(r.orphans))
+	if r.orphanBatches != nil {
+		inc.stats.Orphaned = 0
+		for _, b := range r.orphanBatches {
+			inc.stats.Orphaned += b.NumRows()
+		}
+	}
+}
+
+var errNoPart = errors.New("there is no such part")
+
+// Part streams one part; the producer releases each batch after the step.
+func (inc *Increment) Part(ctx context.Context, p Part) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		if err := inc.run(ctx); err != nil {
+			yield(nil, err)
+			return
+		}
+		switch p {
+		case New, Stale:
+			inc.emit(ctx, p, yield)
+		case Orphaned:
+			inc.emitOrphans(ctx, yield)
+		default:
+			yield(nil, errNoPart)
+		}
+	}
+}
+
+// All streams the whole increment in one pass; the producer releases each batch after the step.
+func (inc *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
+	return func(yield func(PartBatch, error) bool) {
+		for _, p := range []Part{New, Stale, Orphaned} {
+			for b, err := range inc.Part(ctx, p) {
+				if !yield(PartBatch{p, b}, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
