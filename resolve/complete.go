@@ -86,12 +86,15 @@ func (c *completer) planSchema() error {
 	}
 	var fields []arrow.Field
 	for _, f := range c.in.Fields() {
+		if f.Type.ID() == arrow.DICTIONARY && plainType(f.Type).ID() != arrow.STRING {
+			return c.fail(f.Name, "dictionaries of %s are not supported", plainType(f.Type))
+		}
 		f.Type = c.stored(f)
 		f.Nullable = true
 		if f.Type.ID() == arrow.NULL && slices.Contains([]string{colProvenance, colDataVersion}, f.Name) {
 			f.Type = arrow.BinaryTypes.String
 		}
-		if f.Type.ID() == arrow.NULL && f.Name == colDataVersionByField {
+		if f.Type.ID() == arrow.NULL && f.Name == colDataVersionByField && !c.rehash {
 			f.Type = c.storedType(given)
 		}
 		if f.Name == colDataVersion && !c.in.HasField(colDataVersionByField) {
@@ -108,7 +111,7 @@ func (c *completer) planSchema() error {
 	if !c.in.HasField(colDataVersionByField) {
 		fields = append(fields, arrow.Field{Name: colDataVersionByField, Type: c.storedType(given), Nullable: true})
 		text(colDataVersion)
-	} else if !c.in.HasField(colDataVersion) {
+	} else if !c.in.HasField(colDataVersion) && !c.rehash {
 		text(colDataVersion)
 	}
 	c.out = arrow.NewSchema(fields, nil)
@@ -130,7 +133,12 @@ func (c *completer) storedType(t arrow.DataType) arrow.DataType {
 	return t
 }
 
-func (c *completer) batch(b arrow.RecordBatch) (arrow.RecordBatch, error) {
+func (c *completer) batch(in arrow.RecordBatch) (arrow.RecordBatch, error) {
+	b, err := plainBatch(in)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Release()
 	n := int(b.NumRows())
 	made := map[string]arrow.Array{}
 	defer func() {
@@ -166,23 +174,35 @@ func (c *completer) batch(b arrow.RecordBatch) (arrow.RecordBatch, error) {
 		made[colProvenance] = array.MakeArrayOfNull(memory.DefaultAllocator, arrow.BinaryTypes.String, n)
 	}
 	provenance, _ := get(colProvenance)
-	if err := c.dataVersions(b, byField, provenance, get, made); err != nil {
+	if c.rehash && b.Schema().HasField(colDataVersionByField) {
+		// Samples bring their own data versions.
+	} else if err := c.dataVersions(b, byField, provenance, get, made); err != nil {
 		return nil, err
 	}
 	cols := make([]arrow.Array, c.out.NumFields())
 	for i, f := range c.out.Fields() {
-		a, _ := get(f.Name)
-		if a.DataType().ID() == arrow.STRING_VIEW || a.DataType().ID() == arrow.DICTIONARY && f.Type.ID() == arrow.STRING {
-			plain, err := plainText(a)
-			if err != nil {
-				return nil, err
-			}
-			defer plain.Release()
-			a = plain
-		}
-		cols[i] = a
+		cols[i], _ = get(f.Name)
 	}
 	return array.NewRecordBatch(c.out, cols, b.NumRows()), nil
+}
+
+// plainBatch gives text columns of every layout as plain strings; the caller releases it.
+func plainBatch(b arrow.RecordBatch) (arrow.RecordBatch, error) {
+	cols := slices.Clone(b.Columns())
+	fields := b.Schema().Fields()
+	for i, a := range cols {
+		t := plainType(a.DataType())
+		if t.ID() != arrow.STRING || a.DataType().ID() == arrow.STRING {
+			continue
+		}
+		plain, err := plainText(a)
+		if err != nil {
+			return nil, err
+		}
+		defer plain.Release()
+		cols[i], fields[i].Type = plain, t
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), cols, b.NumRows()), nil
 }
 
 // dataVersions makes or completes both data version columns.

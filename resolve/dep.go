@@ -132,7 +132,7 @@ func (d *depState) cut(plan *feature.Plan) error {
 // plainType is the type of a column in results: text of every layout is a plain string.
 func plainType(t arrow.DataType) arrow.DataType {
 	switch t.ID() {
-	case arrow.STRING_VIEW:
+	case arrow.STRING_VIEW, arrow.LARGE_STRING:
 		return arrow.BinaryTypes.String
 	case arrow.DICTIONARY:
 		return plainType(t.(*arrow.DictionaryType).ValueType)

@@ -161,6 +161,9 @@ func (inc *Increment) run(ctx context.Context) error {
 	return inc.err
 }
 
+// Count decides without materialising anything, so that Stats and Warnings are complete.
+func (inc *Increment) Count(ctx context.Context) error { return inc.run(ctx) }
+
 func (inc *Increment) count() {
 	r := inc.result
 	inc.stats.New, inc.stats.Stale, inc.stats.Orphaned = int64(len(r.parts[New])), int64(len(r.parts[Stale])), int64(len(r.orphans))

@@ -240,7 +240,7 @@ func takeArray(ctx context.Context, a arrow.Array, idx []int64) (arrow.Array, er
 	indices := b.NewArray()
 	defer indices.Release()
 	switch v := a.(type) {
-	case *array.StringView:
+	case *array.StringView, *array.LargeString:
 		plain, err := plainText(v)
 		if err != nil {
 			return nil, err

@@ -158,7 +158,7 @@ func (r *rowset) takeRead(ctx context.Context, pos []int32, c int, t arrow.DataT
 	for i := range r.batches {
 		if b := &r.batches[i]; b.start >= first.start && b.start <= last.start {
 			a := b.rec.Column(c)
-			if a.DataType().ID() == arrow.STRING_VIEW {
+			if id := a.DataType().ID(); id == arrow.STRING_VIEW || id == arrow.LARGE_STRING {
 				plain, err := plainText(a)
 				if err != nil {
 					return nil, err

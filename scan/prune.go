@@ -45,8 +45,10 @@ func (b fileBounds) Column(path []string) filter.Range {
 }
 
 // prune keeps the files that may hold a row for which the filter is true.
-func prune(snap *delta.Snapshot, e filter.Expr) *Plan {
-	files := snap.Files()
+func prune(snap *delta.Snapshot, files []delta.File, e filter.Expr) *Plan {
+	if files == nil {
+		files = snap.Files()
+	}
 	p := &Plan{FilesTotal: len(files)}
 	for i := range files {
 		f := files[i]

@@ -48,6 +48,8 @@ type Options struct {
 	Columns []string
 	// Filter keeps rows for which it is true. It may name columns that are not in Columns.
 	Filter filter.Expr
+	// Files limits the scan to some files of the snapshot; nil = all.
+	Files []delta.File
 	// BatchRows is the greatest number of rows of a batch; 0 = 65,536.
 	BatchRows int
 	// Parallel is the number of row groups decoded at once; 0 = GOMAXPROCS.
@@ -111,7 +113,7 @@ func New(snap *delta.Snapshot, opts *Options) (*Scan, error) {
 			return nil, err
 		}
 	}
-	s.plan = prune(snap, s.filter)
+	s.plan = prune(snap, o.Files, s.filter)
 	return s, nil
 }
 
