@@ -1,2 +1,0 @@
-// Package system is being built.
-package system
