@@ -1,2 +1,0 @@
-// Package config is being built.
-package config
