@@ -1,5 +1,213 @@
-// Package metaxy opens a store and offers read, write, resolve, delete and graph push by wiring the rooms below.
+// Package metaxy opens a store of feature metadata and offers read, write, resolve, delete and graph push over it.
 //
-// A Go package cannot be named metaxy-delta. Streams are single-use; errors are those of the rooms, and ErrFeatureNotFound,
-// ErrProjectMismatch, ErrClosed and *PartialError of this one.
+// A store is a directory or bucket prefix of Delta tables, one a feature, beside a system table that holds the definitions. Open takes
+// its URL, OpenConfig a configuration; both give a *DeltaStore, which implements MetadataStore:
+//
+//	s, err := metaxy.Open(ctx, "/data/store", nil)
+//	inc, err := s.ResolveUpdate(ctx, key, nil)
+//	for part, err := range inc.All(ctx) { ... }
+//
+// Nothing is changed in place: a write appends rows, the newest row per id counts, a soft delete appends a tombstone. There is no
+// transaction across tables. Compute always runs in this process. A fallback store is read only when the primary has no table of the
+// feature, and a warning says so. Writes to another project are refused unless AllowCrossProjectWrites lifts that.
+//
+// (A Go package cannot be named metaxy-delta.) Streams are single-use iter.Seq2: the producer releases each batch after the
+// step, who keeps one calls Retain. Errors are those of the rooms below, and ErrFeatureNotFound, ErrProjectMismatch, ErrClosed and
+// *PartialError.
 package metaxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/resolve"
+)
+
+// ErrFeatureNotFound is a feature that no definition or no table has. It is wrapped in *NotFoundError.
+var ErrFeatureNotFound = errors.New("feature not found")
+
+// ErrProjectMismatch is a write to a feature of another project than the expected one.
+var ErrProjectMismatch = errors.New("project mismatch")
+
+// ErrClosed is a store used after Close.
+var ErrClosed = errors.New("store is closed")
+
+// ErrInvalid marks an argument that makes no sense: options that exclude each other, a root without samples, an engine Delta does not have.
+var ErrInvalid = errors.New("invalid argument")
+
+// NotFoundError says what was looked for; it satisfies errors.Is(err, ErrFeatureNotFound). NoTable: the definition is there, a table is not.
+type NotFoundError struct {
+	Feature string
+	NoTable bool
+	Nearest []string
+	// Hint says what to do, when more is known than near names.
+	Hint string
+}
+
+func (e *NotFoundError) Error() string {
+	if e.NoTable {
+		return fmt.Sprintf("feature %s has no table in this store or its fallback stores", e.Feature)
+	}
+	return fmt.Sprintf("feature %s is not defined", e.Feature)
+}
+
+// Unwrap returns ErrFeatureNotFound.
+func (e *NotFoundError) Unwrap() error { return ErrFeatureNotFound }
+
+// PartialError is several features of which some failed. Done lists those that are complete.
+type PartialError struct {
+	Done   []feature.Key
+	Failed map[feature.Key]error
+}
+
+func (e *PartialError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d of %d features failed", len(e.Failed), len(e.Failed)+len(e.Done))
+	for _, k := range sortedKeys(e.Failed) {
+		fmt.Fprintf(&b, "; %s: %v", k, e.Failed[k])
+	}
+	return b.String()
+}
+
+// Unwrap returns the failures.
+func (e *PartialError) Unwrap() []error {
+	var out []error
+	for _, k := range sortedKeys(e.Failed) {
+		out = append(out, e.Failed[k])
+	}
+	return out
+}
+
+// Warning has a code (FALLBACK_USED, HASH_MISMATCH ...) and a sentence. It changes nothing.
+type Warning = resolve.Warning
+
+// Rows is a single-use stream of batches with its schema and where it came from.
+type Rows struct {
+	Schema  *arrow.Schema
+	Batches iter.Seq2[arrow.RecordBatch, error]
+	Source  Source
+	// Warnings found before the first batch, such as FALLBACK_USED.
+	Warnings []Warning
+}
+
+// Source says which store served a feature, and at which table version (-1 when the store does not tell).
+type Source struct {
+	Feature      feature.Key
+	Store        string
+	TableVersion int64
+	Fallback     bool
+}
+
+// MetadataStore is what a caller or a fallback needs of a store. *DeltaStore implements it.
+type MetadataStore interface {
+	// Read gives the visible rows of a feature: newest per id, of the current feature version, without tombstones.
+	Read(ctx context.Context, key feature.Key, opts *ReadOptions) (*Rows, error)
+	// Write appends rows; an empty stream with a schema creates the table.
+	Write(ctx context.Context, key feature.Key, rows *Rows, opts *WriteOptions) (WriteResult, error)
+	// Delete hides rows behind tombstones, or removes them when Hard is set.
+	Delete(ctx context.Context, key feature.Key, opts *DeleteOptions) (DeleteResult, error)
+	// ResolveUpdate tells which samples are new, stale and orphaned. Rows are read when the increment is consumed.
+	ResolveUpdate(ctx context.Context, key feature.Key, opts *ResolveOptions) (*Increment, error)
+	// HasFeature reports whether the store, or with fallbacks one of them, has a table of the feature.
+	HasFeature(ctx context.Context, key feature.Key, opts *HasOptions) (bool, error)
+	// Close releases the store. Later calls fail with ErrClosed.
+	Close() error
+}
+
+// HasOptions widens HasFeature.
+type HasOptions struct {
+	// CheckFallback also asks the fallback stores.
+	CheckFallback bool
+}
+
+// DeltaStore is a store of Delta tables. It is safe for concurrent use.
+type DeltaStore struct {
+	*core
+	// crossProject lifts the project check of writes.
+	crossProject bool
+}
+
+// core is what all views of a store share.
+type core struct {
+	name      string
+	url       string
+	objects   *objstore.Store
+	opts      Options
+	fallbacks []Fallback
+
+	mu     sync.Mutex
+	graph  *graphState
+	closed bool
+}
+
+var _ MetadataStore = (*DeltaStore)(nil)
+
+// AllowCrossProjectWrites returns a view of the store that writes to features of any project; s itself stays strict.
+func (s *DeltaStore) AllowCrossProjectWrites() *DeltaStore {
+	return &DeltaStore{core: s.core, crossProject: true}
+}
+
+// Name is the store's name in the configuration, or its URL.
+func (s *DeltaStore) Name() string { return s.name }
+
+// URL is the store's root, without credentials.
+func (s *DeltaStore) URL() string { return s.objects.URL() }
+
+// String is Metaxy's display text.
+func (s *DeltaStore) String() string { return "DeltaMetadataStore(path=" + s.url + ")" }
+
+// Fallbacks are the fallback stores in order.
+func (s *DeltaStore) Fallbacks() []Fallback { return s.fallbacks }
+
+// Close releases the store and the fallback stores that it opened itself.
+func (s *DeltaStore) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	var errs []error
+	for _, f := range s.fallbacks {
+		if f.owned {
+			errs = append(errs, f.Store.Close())
+		}
+	}
+	return errors.Join(append(errs, s.objects.Close())...)
+}
+
+func (s *DeltaStore) open() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Table is the Delta table of a feature, which need not exist.
+func (s *DeltaStore) Table(key feature.Key) *delta.Table {
+	return delta.New(s.objects.Sub(s.tablePath(key)), &delta.Options{
+		Now:                s.opts.Now,
+		CheckpointInterval: s.opts.CheckpointInterval,
+		EngineInfo:         s.opts.EngineInfo,
+		Allocator:          s.opts.Allocator,
+	})
+}
+
+func (s *DeltaStore) tablePath(key feature.Key) string {
+	if s.opts.Layout == LayoutFlat {
+		return key.TableName() + ".delta"
+	}
+	return strings.Join(key.Parts(), "/") + ".delta"
+}

@@ -1,4 +1,23 @@
-// Command metaxy-delta is the command line of the library.
+// Command metaxy-delta answers what is new, stale and orphaned in a Metaxy store on Delta Lake, and looks after the tables.
+//
+// Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error, 3 commit
+// conflict, 4 corrupt data, 5 unsupported table feature, 6 not found, 7 permission, 8 partial, 20 work found, 130 interrupted.
 package main
 
-func main() {}
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, &system{
+		args: os.Args[1:], environ: os.Environ(),
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		getwd: os.Getwd,
+	})
+	stop()
+	os.Exit(code)
+}

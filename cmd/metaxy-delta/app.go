@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/azurestore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/gcsstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/s3store"
+)
+
+// system is the world as the command sees it; tests hand in their own.
+type system struct {
+	args    []string
+	environ []string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	getwd   func() (string, error)
+}
+
+// app is one run of the command.
+type app struct {
+	sys   *system
+	env   map[string]string
+	now   func() time.Time
+	flags globalFlags
+	cfg   *configuration
+}
+
+// globalFlags are understood before and after every verb.
+type globalFlags struct {
+	store, layout, hashAlgorithm string
+	fallbacks                    []string
+	hashTruncation               int
+	mapDatatype                  bool
+	configFile, project          string
+	allProjects                  bool
+	definitions                  []string
+	snapshot                     string
+	output, format               string
+	json                         bool
+	quiet, verbose               bool
+	logFormat, color, progress   string
+	yes, dryRun                  bool
+	sync, locked                 bool
+}
+
+func run(ctx context.Context, sys *system) int {
+	a := &app{sys: sys, env: map[string]string{}, now: func() time.Time { return time.Now().UTC() }}
+	for _, kv := range sys.environ {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			a.env[k] = v
+		}
+	}
+	a.loadDotEnv()
+	root := a.command()
+	root.SetArgs(rewriteArgs(root, sys.args))
+	root.SetOut(sys.stderr)
+	root.SetErr(sys.stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return report(sys.stderr, err, a.wantsJSON())
+	}
+	return exitOK
+}
+
+// wantsJSON also holds when parsing failed before the flags were read.
+func (a *app) wantsJSON() bool {
+	if a.flags.json || a.flags.format == "json" {
+		return true
+	}
+	for i, arg := range a.sys.args {
+		if arg == "--json" || arg == "--format=json" || arg == "--format" && i+1 < len(a.sys.args) && a.sys.args[i+1] == "json" {
+			return true
+		}
+	}
+	return false
+}
+
+// rowFormat is --format, json when --json is given, else by the suffix of --output, else def.
+func (a *app) rowFormat(def string) string {
+	switch {
+	case a.flags.json:
+		return "json"
+	case a.flags.format != "":
+		return a.flags.format
+	case a.flags.output != "" && a.flags.output != "-":
+		return formatOf(a.flags.output)
+	}
+	return def
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "metaxy-delta",
+		Short: "Resolve what is new, stale and orphaned in a Metaxy store on Delta Lake",
+		Long: `Resolve what is new, stale and orphaned in a Metaxy store on Delta Lake, and look after its tables.
+
+Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error, 3 commit conflict after retries, 4 corrupt data,
+5 unsupported table feature, 6 not found, 7 permission, 8 partial (some features failed), 20 --assert-in-sync found work, 130 interrupted.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := applyEnv(cmd, func(name string) (string, bool) { v, ok := a.env[name]; return v, ok }); err != nil {
+				return err
+			}
+			return a.checkGlobals()
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &cliError{code: "USAGE", exit: exitUsage, err: err} })
+	f := root.PersistentFlags()
+	g := &a.flags
+	f.StringVar(&g.store, "store", "", "store of the configuration, or a root: path, file://, s3://, gs://, az://")
+	f.StringArrayVar(&g.fallbacks, "fallback", nil, "fallback store of a URL store, in order")
+	f.StringVar(&g.layout, "layout", "", "layout of a URL store: nested or flat")
+	f.StringVar(&g.hashAlgorithm, "hash-algorithm", "", "hash algorithm of a URL store")
+	f.IntVar(&g.hashTruncation, "hash-truncation-length", 0, "version length of a URL store")
+	f.BoolVar(&g.mapDatatype, "map-datatype", false, "a URL store keeps versions by field in maps")
+	f.StringVar(&g.configFile, "config-file", "", "configuration file instead of the one found upward")
+	f.StringVar(&g.project, "project", "", "project to work on")
+	f.BoolVar(&g.allProjects, "all-projects", false, "work on every project")
+	f.StringArrayVar(&g.definitions, "definitions", nil, "definition file, metaxy.lock or JSON list of stored definitions")
+	f.StringVar(&g.snapshot, "snapshot", "", "pushed graph snapshot (project version) to use")
+	f.StringVarP(&g.output, "output", "o", "", "file for the data instead of stdout")
+	f.StringVarP(&g.format, "format", "f", "", "table, json, jsonl, csv, parquet, arrow or plain")
+	f.BoolVar(&g.json, "json", false, "the same as --format json")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "no progress and no notes")
+	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more")
+	f.StringVar(&g.logFormat, "log-format", "text", "notes on stderr as text or json")
+	f.StringVar(&g.color, "color", "auto", "auto, always or never")
+	f.StringVar(&g.progress, "progress", "auto", "auto, plain, json or off")
+	f.BoolVar(&g.yes, "yes", false, "do not ask")
+	f.BoolVar(&g.dryRun, "dry-run", false, "say what would be done and do nothing")
+	f.BoolVar(&g.sync, "sync", false, "load external features from the store first")
+	f.BoolVar(&g.locked, "locked", false, "fail when an external feature differs from the store")
+	f.Lookup("progress").NoOptDefVal = "plain"
+	a.addVerbs(root)
+	return root
+}
+
+func (a *app) checkGlobals() error {
+	g := &a.flags
+	for _, c := range []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"layout", g.layout, []string{"", "nested", "flat"}},
+		{"log-format", g.logFormat, []string{"text", "json"}},
+		{"color", g.color, []string{"auto", "always", "never"}},
+		{"progress", g.progress, []string{"auto", "plain", "json", "off"}},
+		{"format", g.format, append([]string{"", "toml", "yaml", "terminal", "cards", "mermaid", "graphviz"}, formats...)},
+	} {
+		ok := false
+		for _, v := range c.allowed {
+			ok = ok || v == c.value
+		}
+		if !ok {
+			return usagef("--%s %q: want one of %s", c.name, c.value, strings.Trim(strings.Join(c.allowed, ", "), ", "))
+		}
+	}
+	return nil
+}
+
+// openers are the cloud adapters; only this package links them.
+func openers(env map[string]string) []objstore.Opener {
+	get := func(name string) string { return env[name] }
+	return []objstore.Opener{s3store.Opener{Getenv: get}, gcsstore.Opener{Getenv: get}, azurestore.Opener{Getenv: get}}
+}
+
+func (a *app) warn(warnings []metaxy.Warning) {
+	for _, w := range warnings {
+		a.note("Warning: " + w.Code + ": " + w.Message)
+	}
+}
+
+// note is a line on stderr that --quiet keeps silent.
+func (a *app) note(text string) {
+	if !a.flags.quiet {
+		a.log("info", text)
+	}
+}
+
+func (a *app) log(level, text string) {
+	if a.flags.logFormat == "json" {
+		writeJSONLine(a.sys.stderr, map[string]any{"level": level, "message": text})
+		return
+	}
+	io.WriteString(a.sys.stderr, printable(text)+"\n")
+}
+
+// interactive reports whether a person can be asked.
+func (a *app) interactive() bool {
+	f, ok := a.sys.stdin.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

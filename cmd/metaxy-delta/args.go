@@ -1,0 +1,77 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// rewriteArgs turns spellings that the flag library lacks into ones it has: `--tags.K V` and `-t.K V` become `--tag K=V`, `--no-X` becomes `--X=false` where X
+// is a boolean flag and --no-X is not one itself.
+func rewriteArgs(root *cobra.Command, args []string) []string {
+	out := make([]string, 0, len(args))
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			return append(out, args[i:]...)
+		}
+		name, value, hasValue := strings.Cut(arg, "=")
+		key, tagged := strings.CutPrefix(name, "--tags.")
+		if !tagged {
+			key, tagged = strings.CutPrefix(name, "-t.")
+		}
+		switch {
+		case tagged && hasValue:
+			out = append(out, "--tag", key+"="+value)
+		case tagged && i+1 < len(args):
+			i++
+			out = append(out, "--tag", key+"="+args[i])
+		case strings.HasPrefix(name, "--no-") && !hasValue && negates(root, name[2:]):
+			out = append(out, "--"+name[5:]+"=false")
+		default:
+			out = append(out, arg)
+		}
+	}
+	return out
+}
+
+// negates reports whether name ("no-X") is no flag but X is a boolean one, in any verb.
+func negates(cmd *cobra.Command, name string) bool {
+	found, isFlag := false, false
+	eachFlag(cmd, func(f *pflag.Flag) {
+		isFlag = isFlag || f.Name == name
+		found = found || f.Name == name[3:] && f.Value.Type() == "bool"
+	})
+	return found && !isFlag
+}
+
+func eachFlag(cmd *cobra.Command, f func(*pflag.Flag)) {
+	cmd.PersistentFlags().VisitAll(f)
+	cmd.Flags().VisitAll(f)
+	for _, sub := range cmd.Commands() {
+		eachFlag(sub, f)
+	}
+}
+
+// applyEnv gives flags that were not set the value of METAXY_<COMMAND>_<ARG>.
+func applyEnv(cmd *cobra.Command, lookup func(string) (string, bool)) error {
+	path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name())
+	prefix := "METAXY_" + envName(strings.TrimSpace(path)) + "_"
+	var failed error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed || failed != nil {
+			return
+		}
+		if v, ok := lookup(prefix + envName(f.Name)); ok {
+			if err := cmd.Flags().Set(f.Name, v); err != nil {
+				failed = usagef("%s%s=%q: %v", prefix, envName(f.Name), v, err)
+			}
+		}
+	})
+	return failed
+}
+
+func envName(s string) string {
+	return strings.ToUpper(strings.NewReplacer("-", "_", " ", "_").Replace(s))
+}

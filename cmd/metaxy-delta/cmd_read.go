@@ -1,0 +1,92 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+)
+
+func (a *app) readCommand() *cobra.Command {
+	var o metaxy.ReadOptions
+	var columns, column, filters []string
+	cmd := &cobra.Command{Use: "read KEY", Short: "Rows of a feature: the newest per id, without deleted ones", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			key, err := a.parseKey(args[0])
+			if err != nil {
+				return err
+			}
+			if o.Filters, err = parseFilters("--filter", filters); err != nil {
+				return err
+			}
+			o.Columns = columnList(columns, column)
+			store, err := a.openStore(ctx, "", nil)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			rows, err := store.Read(ctx, key, &o)
+			if err != nil {
+				return err
+			}
+			a.warn(rows.Warnings)
+			_, err = writeFrame(a.sys.stdout, a.flags.output, a.rowFormat("table"), frame{rows.Schema, rows.Batches})
+			return err
+		}}
+	f := cmd.Flags()
+	f.StringArrayVar(&columns, "columns", nil, "columns to give, separated by commas")
+	f.StringArrayVar(&column, "column", nil, "one column to give, whose name may hold commas")
+	f.StringArrayVar(&filters, "filter", nil, "predicate on the rows")
+	f.StringVar(&o.FeatureVersion, "feature-version", "", "that feature version (with --with-feature-history)")
+	f.BoolVar(&o.FeatureHistory, "with-feature-history", false, "rows of every feature version")
+	f.BoolVar(&o.SampleHistory, "with-sample-history", false, "older rows of each id too")
+	f.BoolVar(&o.SoftDeleted, "include-soft-deleted", false, "tombstones too")
+	f.BoolVar(&o.NoFallback, "no-fallback", false, "this store only")
+	f.Int64Var(&o.Limit, "limit", 0, "at most that many rows")
+	return cmd
+}
+
+func (a *app) writeCommand() *cobra.Command {
+	var o metaxy.WriteOptions
+	var inputFormat string
+	var cross bool
+	cmd := &cobra.Command{Use: "write KEY FILE", Short: "Append rows to a feature", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			key, err := a.parseKey(args[0])
+			if err != nil {
+				return err
+			}
+			store, err := a.openWritable(ctx, "", cross)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			in, done, err := a.readFrame(ctx, args[1], inputFormat)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if a.flags.dryRun {
+				n, err := countFrame(in)
+				if err != nil {
+					return err
+				}
+				a.note("would write " + thousands(n) + " rows to " + key.String() + " in store " + store.Name())
+				return nil
+			}
+			r, err := store.Write(ctx, key, &metaxy.Rows{Schema: in.schema, Batches: in.batches}, &o)
+			if err != nil {
+				return err
+			}
+			a.warn(r.Warnings)
+			return a.printJSON(map[string]any{"feature": key.String(), "rows": r.Rows, "files": r.Files, "table_version": r.TableVersion})
+		}}
+	f := cmd.Flags()
+	f.StringVar(&inputFormat, "input-format", "", "parquet, arrow, csv or jsonl; default by suffix")
+	f.BoolVar(&o.PreserveVersions, "preserve-versions", false, "keep the version columns of the rows")
+	f.StringVar(&o.MaterializationID, "materialization-id", "", "id to write with the rows")
+	f.BoolVar(&cross, "allow-cross-project-writes", false, "write to a feature of another project")
+	f.BoolVar(&o.AllowNullIDs, "allow-null-ids", false, "store rows whose id columns are null")
+	return cmd
+}

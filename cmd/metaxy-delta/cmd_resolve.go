@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/spf13/cobra"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+)
+
+type resolveFlags struct {
+	samples, inputFormat, out, memoryLimit, engine string
+	filters, global, target, staleIf               []string
+	skipComparison, explain, inputProgress         bool
+}
+
+func (a *app) resolveCommand() *cobra.Command {
+	var f resolveFlags
+	cmd := &cobra.Command{Use: "resolve KEY", Short: "Which samples of a feature are new, stale and orphaned", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.resolve(cmd.Context(), args[0], &f) }}
+	fl := cmd.Flags()
+	fl.StringVar(&f.samples, "samples", "", "file of samples to compare with instead of the upstream features (needed for roots)")
+	fl.StringVar(&f.inputFormat, "input-format", "", "format of --samples; default by suffix")
+	fl.StringArrayVar(&f.filters, "filter", nil, "KEY=EXPR: filter on the rows of one feature")
+	fl.StringArrayVar(&f.global, "global-filter", nil, "filter on the rows of every feature")
+	fl.StringArrayVar(&f.target, "target-filter", nil, "filter on the feature's own rows")
+	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
+	fl.BoolVar(&f.skipComparison, "skip-comparison", false, "every expected sample is new")
+	fl.StringVar(&f.out, "out", "", "directory for new, stale and orphaned files")
+	fl.BoolVar(&f.explain, "explain", false, "say which store served which table and what was read")
+	fl.BoolVar(&f.inputProgress, "input-progress", false, "compute the share of input that is processed")
+	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory of joins, such as 512MB; beyond it they go to disk")
+	fl.StringVar(&f.engine, "engine", "auto", "auto, in-process or native")
+	return cmd
+}
+
+// parts are the file stems and JSON names of the parts of an increment.
+var partNames = [...]string{metaxy.New: "new", metaxy.Stale: "stale", metaxy.Orphaned: "orphaned"}
+
+func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
+	key, err := a.parseKey(text)
+	if err != nil {
+		return err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	store, err := a.openStore(ctx, "", func(o *metaxy.Options) error { return f.storeOptions(o) })
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if f.samples != "" {
+		in, done, err := a.readFrame(ctx, f.samples, f.inputFormat)
+		if err != nil {
+			return err
+		}
+		defer done()
+		opts.Samples = &metaxy.Rows{Schema: in.schema, Batches: in.batches}
+	}
+	inc, err := store.ResolveUpdate(ctx, key, opts)
+	if err != nil {
+		return err
+	}
+	bar := a.startProgress("resolve " + key.String())
+	err = a.consume(ctx, inc, f.out, bar)
+	bar.stop()
+	if err != nil {
+		return err
+	}
+	return a.printIncrement(ctx, store, key, inc, f)
+}
+
+func (f *resolveFlags) storeOptions(o *metaxy.Options) error {
+	switch f.engine {
+	case "auto":
+	case "in-process", "polars":
+		o.Engine = metaxy.EngineInProcess
+	case "native":
+		o.Engine = metaxy.EngineNative
+	default:
+		return usagef("--engine %q: want auto, in-process or native", f.engine)
+	}
+	if f.memoryLimit != "" {
+		n, err := parseSize(f.memoryLimit)
+		if err != nil {
+			return err
+		}
+		o.MemoryLimit = n
+		if o.SpillDir == "" {
+			o.SpillDir = os.TempDir()
+		}
+	}
+	return nil
+}
+
+func (f *resolveFlags) options() (*metaxy.ResolveOptions, error) {
+	o := &metaxy.ResolveOptions{SkipComparison: f.skipComparison, Progress: f.inputProgress, Filters: map[feature.Key][]filter.Expr{}}
+	for _, text := range f.filters {
+		name, expr, ok := strings.Cut(text, "=")
+		key, err := feature.ParseKey(strings.TrimSpace(name))
+		if !ok || err != nil {
+			return nil, usagef("--filter %q: want KEY=EXPR, such as video/raw=size > 10", text)
+		}
+		e, err := filter.Parse(expr)
+		if err != nil {
+			return nil, fmt.Errorf("--filter %s: %w", text, err)
+		}
+		o.Filters[key] = append(o.Filters[key], e)
+	}
+	var err error
+	if o.GlobalFilters, err = parseFilters("--global-filter", f.global); err != nil {
+		return nil, err
+	}
+	if o.TargetFilters, err = parseFilters("--target-filter", f.target); err != nil {
+		return nil, err
+	}
+	o.StaleIf, err = parseFilters("--stale-if", f.staleIf)
+	return o, err
+}
+
+func parseFilters(flag string, texts []string) ([]filter.Expr, error) {
+	var out []filter.Expr
+	for _, text := range texts {
+		e, err := filter.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q: %w", flag, text, err)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// consume streams the increment into files of dir, or only counts it when dir is empty. Files appear when all are complete.
+func (a *app) consume(ctx context.Context, inc *metaxy.Increment, dir string, bar *progress) error {
+	if dir == "" {
+		for pb, err := range inc.All(ctx) {
+			if err != nil {
+				return err
+			}
+			bar.add(pb.Batch.NumRows())
+		}
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	format := a.flags.format
+	if format == "" || format == "plain" || format == "table" || a.flags.json {
+		format = "parquet"
+	}
+	files := make([]*partFile, len(partNames))
+	defer func() {
+		for _, f := range files {
+			f.discard()
+		}
+	}()
+	for p, name := range partNames {
+		f, err := newPartFile(filepath.Join(dir, name+"."+format), format, inc.Schema(metaxy.Part(p)))
+		if err != nil {
+			return err
+		}
+		files[p] = f
+	}
+	for pb, err := range inc.All(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := files[pb.Part].write(pb.Batch); err != nil {
+			return err
+		}
+		bar.add(pb.Batch.NumRows())
+	}
+	for _, f := range files {
+		if err := f.finish(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partFile is a part on its way to disk under a temporary name.
+type partFile struct {
+	path string
+	temp *os.File
+	rows rowWriter
+}
+
+func newPartFile(path, format string, schema *arrow.Schema) (*partFile, error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return nil, err
+	}
+	f := &partFile{path: path, temp: temp}
+	if f.rows, err = newRowWriter(format, temp, schema); err != nil {
+		f.discard()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *partFile) write(b arrow.RecordBatch) error { return f.rows.write(b) }
+
+func (f *partFile) finish() error {
+	err := f.rows.close()
+	if cerr := f.temp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Chmod(f.temp.Name(), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(f.temp.Name(), f.path)
+	}
+	return err
+}
+
+// discard removes what finish has not published; after finish there is nothing to remove.
+func (f *partFile) discard() {
+	if f != nil {
+		f.temp.Close()
+		os.Remove(f.temp.Name())
+	}
+}
+
+type incrementJSON struct {
+	Feature        string         `json:"feature"`
+	FeatureVersion string         `json:"feature_version"`
+	ProjectVersion string         `json:"project_version"`
+	New            int64          `json:"new"`
+	Stale          int64          `json:"stale"`
+	Orphaned       int64          `json:"orphaned"`
+	Warnings       []warningJSON  `json:"warnings"`
+	Sources        []sourceJSON   `json:"sources"`
+	Stats          map[string]any `json:"stats"`
+}
+
+type warningJSON struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+type sourceJSON struct {
+	Feature      string `json:"feature"`
+	Store        string `json:"store"`
+	TableVersion int64  `json:"table_version"`
+	Fallback     bool   `json:"fallback"`
+}
+
+func warningsJSON(ws []metaxy.Warning) []warningJSON {
+	out := []warningJSON{}
+	for _, w := range ws {
+		out = append(out, warningJSON{w.Code, w.Message})
+	}
+	return out
+}
+
+func (a *app) printIncrement(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, inc *metaxy.Increment, f *resolveFlags) error {
+	st := inc.Stats()
+	a.warn(inc.Warnings())
+	if a.flags.json || a.flags.format == "json" {
+		pv, err := store.ProjectVersion(ctx)
+		if err != nil {
+			pv = "" // several projects and none chosen: there is no one version to tell
+		}
+		out := incrementJSON{Feature: key.String(), FeatureVersion: inc.FeatureVersion, ProjectVersion: pv, New: st.New, Stale: st.Stale, Orphaned: st.Orphaned,
+			Warnings: warningsJSON(inc.Warnings()), Sources: []sourceJSON{},
+			Stats: map[string]any{"rows_read": st.RowsRead, "expected": st.Expected, "current": st.Current}}
+		for _, s := range inc.Sources() {
+			out.Sources = append(out.Sources, sourceJSON{s.Feature.String(), s.Store, s.TableVersion, s.Fallback})
+		}
+		if st.Progress != nil {
+			out.Stats["input_progress"] = *st.Progress
+		}
+		saved := a.flags.output
+		a.flags.output = ""
+		err = a.printJSON(out)
+		a.flags.output = saved
+		return err
+	}
+	fmt.Fprintf(a.sys.stdout, "%s: %s new, %s stale, %s orphaned\n", key, thousands(st.New), thousands(st.Stale), thousands(st.Orphaned))
+	if f.explain {
+		fmt.Fprintf(a.sys.stdout, "expected %s rows, compared with %s stored; %s rows of deciding columns read\n", thousands(st.Expected), thousands(st.Current), thousands(st.RowsRead))
+		for _, s := range inc.Sources() {
+			note := ""
+			if s.Fallback {
+				note = " (fallback)"
+			}
+			fmt.Fprintf(a.sys.stdout, "  %s from %s, table version %d%s\n", s.Feature, s.Store, s.TableVersion, note)
+		}
+	}
+	return nil
+}

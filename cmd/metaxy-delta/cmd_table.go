@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/scan"
+)
+
+// tableFlags choose the state of a table.
+type tableFlags struct {
+	version          int64
+	timestamp        string
+	allowOutsideRoot bool
+}
+
+func (t *tableFlags) register(cmd *cobra.Command) {
+	cmd.Flags().Int64Var(&t.version, "version", -1, "table version; default the newest")
+	cmd.Flags().StringVar(&t.timestamp, "timestamp", "", "newest version at that time: yyyy-MM-dd HH:mm:ss[.SSS] UTC, or RFC 3339")
+	cmd.Flags().BoolVar(&t.allowOutsideRoot, "allow-outside-root", false, "read files that lie outside the table's root")
+}
+
+// openTable opens any Delta table by path or URL; close releases its storage.
+func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.Table, func(), error) {
+	objects, err := metaxy.OpenStorage(ctx, a.expand(url), &metaxy.Options{Openers: openers(a.env)})
+	if err != nil {
+		return nil, nil, err
+	}
+	t := delta.New(objects, &delta.Options{Now: a.now, AllowOutsideRoot: outside, EngineInfo: engineInfo()})
+	return t, func() { objects.Close() }, nil
+}
+
+func (a *app) openSnapshot(ctx context.Context, url string, f *tableFlags) (*delta.Snapshot, func(), error) {
+	t, done, err := a.openTable(ctx, url, f.allowOutsideRoot)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := snapshotOf(ctx, t, f)
+	if err != nil {
+		done()
+		return nil, nil, fmt.Errorf("table %s: %w", url, err)
+	}
+	return s, done, nil
+}
+
+func snapshotOf(ctx context.Context, t *delta.Table, f *tableFlags) (*delta.Snapshot, error) {
+	switch {
+	case f.version >= 0 && f.timestamp != "":
+		return nil, usagef("--version and --timestamp exclude each other")
+	case f.version >= 0:
+		return t.SnapshotAt(ctx, f.version)
+	case f.timestamp != "":
+		at, err := parseTime(f.timestamp)
+		if err != nil {
+			return nil, err
+		}
+		return t.SnapshotAsOf(ctx, at)
+	}
+	return t.Snapshot(ctx)
+}
+
+func parseTime(s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999", "2006-01-02T15:04:05.999999", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, usagef("time %q: want yyyy-MM-dd HH:mm:ss[.SSS] (UTC) or RFC 3339", s)
+}
+
+func (a *app) tableCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "table", Short: "Look at and maintain any Delta table", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(a.tableInfoCommand(), a.tableReadCommand(), a.tableFilesCommand(), a.tableHistoryCommand(), a.tableWriteCommand())
+	a.addMaintenance(cmd)
+	return cmd
+}
+
+func (a *app) tableInfoCommand() *cobra.Command {
+	var f tableFlags
+	cmd := &cobra.Command{Use: "info URL", Short: "Protocol, schema, properties and size of a table", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, done, err := a.openSnapshot(cmd.Context(), args[0], &f)
+			if err != nil {
+				return err
+			}
+			defer done()
+			info := newTableInfo(s)
+			if a.flags.json || a.flags.format == "json" {
+				return a.printJSON(info)
+			}
+			return info.print(a.sys.stdout)
+		}}
+	f.register(cmd)
+	return cmd
+}
+
+// tableInfo is the JSON of `table info`.
+type tableInfo struct {
+	Version          int64             `json:"version"`
+	Protocol         protocolInfo      `json:"protocol"`
+	Schema           []columnInfo      `json:"schema"`
+	PartitionColumns []string          `json:"partition_columns"`
+	Properties       map[string]string `json:"properties"`
+	NumFiles         int               `json:"num_files"`
+	NumRows          *int64            `json:"num_rows"`
+	SizeBytes        int64             `json:"size_bytes"`
+	Txn              map[string]int64  `json:"txn"`
+	Domains          map[string]any    `json:"domain_metadata"`
+	DeletionVectors  int               `json:"deletion_vectors"`
+}
+
+type protocolInfo struct {
+	MinReaderVersion int      `json:"minReaderVersion"`
+	MinWriterVersion int      `json:"minWriterVersion"`
+	ReaderFeatures   []string `json:"readerFeatures,omitempty"`
+	WriterFeatures   []string `json:"writerFeatures,omitempty"`
+}
+
+type columnInfo struct {
+	Name     string `json:"name"`
+	Type     any    `json:"type"`
+	Nullable bool   `json:"nullable"`
+}
+
+func newTableInfo(s *delta.Snapshot) *tableInfo {
+	st := s.State()
+	info := &tableInfo{
+		Version:          s.Version(),
+		Protocol:         protocolInfo{st.Protocol.MinReaderVersion, st.Protocol.MinWriterVersion, st.Protocol.ReaderFeatures, st.Protocol.WriterFeatures},
+		Schema:           columnsOf(s.Schema().Fields),
+		PartitionColumns: append([]string{}, s.PartitionColumns()...),
+		Properties:       map[string]string{},
+		Txn:              map[string]int64{},
+		Domains:          map[string]any{},
+	}
+	for k, v := range st.Metadata.Configuration {
+		info.Properties[k] = v
+	}
+	rows, known := int64(0), true
+	files := s.Files()
+	for i := range files {
+		info.NumFiles++
+		info.SizeBytes += files[i].Size
+		if files[i].DeletionVector != nil {
+			info.DeletionVectors++
+		}
+		n := files[i].Rows()
+		known = known && n >= 0
+		rows += n
+	}
+	if known {
+		info.NumRows = &rows
+	}
+	for app, t := range st.Txns {
+		info.Txn[app] = t.Version
+	}
+	for name, d := range st.Domains {
+		var v any = d.Configuration
+		var parsed any
+		if json.Unmarshal([]byte(d.Configuration), &parsed) == nil {
+			v = parsed
+		}
+		info.Domains[name] = v
+	}
+	return info
+}
+
+func columnsOf(fields []delta.Field) []columnInfo {
+	out := make([]columnInfo, len(fields))
+	for i, f := range fields {
+		out[i] = columnInfo{f.Name, typeInfo(&f.Type), f.Nullable}
+	}
+	return out
+}
+
+// typeInfo is an Arrow-like name, or an object for a nested type.
+func typeInfo(t *delta.Type) any {
+	switch {
+	case t.Key != nil:
+		return map[string]any{"kind": "map", "key": typeInfo(t.Key), "value": typeInfo(t.Elem), "value_nullable": t.Nulls}
+	case t.Elem != nil:
+		return map[string]any{"kind": "list", "element": typeInfo(t.Elem), "element_nullable": t.Nulls}
+	case t.Name == "":
+		return map[string]any{"kind": "struct", "fields": columnsOf(t.Fields)}
+	}
+	names := map[string]string{"byte": "int8", "short": "int16", "integer": "int32", "long": "int64", "float": "float32", "double": "float64",
+		"boolean": "bool", "date": "date32", "timestamp": "timestamp[us, UTC]", "timestamp_ntz": "timestamp[us]"}
+	if n, ok := names[t.Name]; ok {
+		return n
+	}
+	return t.Name
+}
+
+func (i *tableInfo) print(w io.Writer) error {
+	rows := "unknown"
+	if i.NumRows != nil {
+		rows = thousands(*i.NumRows)
+	}
+	fmt.Fprintf(w, "version            %d\n", i.Version)
+	fmt.Fprintf(w, "protocol           reader %d, writer %d %s\n", i.Protocol.MinReaderVersion, i.Protocol.MinWriterVersion, printable(strings.Join(i.Protocol.WriterFeatures, " ")))
+	fmt.Fprintf(w, "files              %s (%s), %d with deletion vectors\n", thousands(int64(i.NumFiles)), byteSize(i.SizeBytes), i.DeletionVectors)
+	fmt.Fprintf(w, "rows               %s\n", rows)
+	fmt.Fprintf(w, "partition columns  %s\n", printable(strings.Join(i.PartitionColumns, ", ")))
+	for _, k := range sortedNames(i.Properties) {
+		fmt.Fprintf(w, "property           %s = %s\n", printable(k), printable(i.Properties[k]))
+	}
+	fmt.Fprintln(w, "columns")
+	for _, c := range i.Schema {
+		t, err := json.Marshal(c.Type)
+		if err != nil {
+			return err
+		}
+		null := ""
+		if !c.Nullable {
+			null = " not null"
+		}
+		fmt.Fprintf(w, "  %s  %s%s\n", printable(c.Name), printable(strings.Trim(string(t), `"`)), null)
+	}
+	return nil
+}
+
+func (a *app) tableReadCommand() *cobra.Command {
+	var f tableFlags
+	var columns, column []string
+	var where string
+	var limit int64
+	cmd := &cobra.Command{Use: "read URL", Short: "Rows of a table", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			expr, err := parseWhere(where)
+			if err != nil {
+				return err
+			}
+			s, done, err := a.openSnapshot(cmd.Context(), args[0], &f)
+			if err != nil {
+				return err
+			}
+			defer done()
+			sc, err := scan.New(s, &scan.Options{Columns: columnList(columns, column), Filter: expr})
+			if err != nil {
+				return err
+			}
+			if a.flags.verbose {
+				a.note(sc.Plan().String())
+			}
+			_, err = writeFrame(a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame{sc.Schema(), sc.Batches(cmd.Context())}, limit))
+			return err
+		}}
+	f.register(cmd)
+	cmd.Flags().StringArrayVar(&columns, "columns", nil, "columns to give, separated by commas")
+	cmd.Flags().StringArrayVar(&column, "column", nil, "one column to give, whose name may hold commas")
+	cmd.Flags().StringVar(&where, "where", "", "SQL predicate")
+	cmd.Flags().Int64Var(&limit, "limit", 0, "at most that many rows")
+	return cmd
+}
+
+func parseWhere(text string) (filter.Expr, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return filter.ParseSQL(text)
+}
+
+// columnList is --columns a,b and --column NAME; nil (all) when neither names one.
+func columnList(lists, single []string) []string {
+	var out []string
+	for _, l := range lists {
+		for c := range strings.SplitSeq(l, ",") {
+			if c = strings.TrimSpace(c); c != "" {
+				out = append(out, c)
+			}
+		}
+	}
+	return append(out, single...)
+}
+
+func (a *app) tableFilesCommand() *cobra.Command {
+	var f tableFlags
+	var where string
+	cmd := &cobra.Command{Use: "files URL", Short: "Live files of a table, or those a predicate cannot skip", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			expr, err := parseWhere(where)
+			if err != nil {
+				return err
+			}
+			s, done, err := a.openSnapshot(cmd.Context(), args[0], &f)
+			if err != nil {
+				return err
+			}
+			defer done()
+			files := s.Files()
+			if expr != nil {
+				sc, err := scan.New(s, &scan.Options{Filter: expr})
+				if err != nil {
+					return err
+				}
+				files = sc.Plan().Files
+				a.note(sc.Plan().String())
+			}
+			return a.printFiles(files)
+		}}
+	f.register(cmd)
+	cmd.Flags().StringVar(&where, "where", "", "SQL predicate")
+	return cmd
+}
+
+// fileInfo is one element of the JSON of `table files`.
+type fileInfo struct {
+	Path            string             `json:"path"`
+	SizeBytes       int64              `json:"size_bytes"`
+	Rows            *int64             `json:"rows"`
+	PartitionValues map[string]*string `json:"partition_values"`
+	DeletionVector  bool               `json:"deletion_vector"`
+	Modified        string             `json:"modified"`
+}
+
+func (a *app) printFiles(files []delta.File) error {
+	out := make([]fileInfo, len(files))
+	for i := range files {
+		file := &files[i]
+		out[i] = fileInfo{Path: file.Key, SizeBytes: file.Size, PartitionValues: file.PartitionValues, DeletionVector: file.DeletionVector != nil,
+			Modified: time.UnixMilli(file.ModificationTime).UTC().Format(time.RFC3339Nano)}
+		if n := file.Rows(); n >= 0 {
+			out[i].Rows = &n
+		}
+	}
+	if a.flags.json || a.flags.format == "json" {
+		return a.printJSON(out)
+	}
+	for _, f := range out {
+		rows := "?"
+		if f.Rows != nil {
+			rows = thousands(*f.Rows)
+		}
+		fmt.Fprintf(a.sys.stdout, "%12s  %12s  %s\n", byteSize(f.SizeBytes), rows, printable(f.Path))
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
+)
+
+func (a *app) tableHistoryCommand() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{Use: "history URL", Short: "Commits of a table, newest first", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, done, err := a.openTable(cmd.Context(), args[0], false)
+			if err != nil {
+				return err
+			}
+			defer done()
+			if _, err := t.Snapshot(cmd.Context()); err != nil {
+				return fmt.Errorf("table %s: %w", args[0], err)
+			}
+			list, err := tableHistory(cmd, t, limit)
+			if err != nil {
+				return err
+			}
+			if a.flags.json || a.flags.format == "json" {
+				return a.printJSON(list)
+			}
+			for _, c := range list {
+				fmt.Fprintf(a.sys.stdout, "%8d  %-23s  %-16s  +%d -%d files\n", c.Version, c.Timestamp, printable(c.Operation), c.Adds, c.Removes)
+			}
+			return nil
+		}}
+	cmd.Flags().IntVar(&limit, "limit", 0, "at most that many commits")
+	return cmd
+}
+
+// commitEntry is one commit in the JSON of `table history`.
+type commitEntry struct {
+	Version    int64          `json:"version"`
+	Timestamp  string         `json:"timestamp"`
+	Operation  string         `json:"operation"`
+	Parameters any            `json:"operation_parameters,omitempty"`
+	Adds       int            `json:"files_added"`
+	Removes    int            `json:"files_removed"`
+	Info       map[string]any `json:"commit_info,omitempty"`
+}
+
+func tableHistory(cmd *cobra.Command, t *delta.Table, limit int) ([]commitEntry, error) {
+	ctx := cmd.Context()
+	var files []txlog.CommitFile
+	for c, err := range t.Log().Commits(ctx, 0) {
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, c)
+	}
+	out := []commitEntry{}
+	for i := len(files) - 1; i >= 0 && (limit <= 0 || len(out) < limit); i-- {
+		actions, err := t.Log().ReadCommit(ctx, files[i].Version)
+		if err != nil {
+			return nil, err
+		}
+		e := commitEntry{Version: files[i].Version, Timestamp: files[i].ModTime.UTC().Format("2006-01-02 15:04:05.000")}
+		for _, act := range actions {
+			switch act := act.(type) {
+			case *txlog.Add:
+				e.Adds++
+			case *txlog.Remove:
+				e.Removes++
+			case *txlog.CommitInfo:
+				e.Operation, e.Info, e.Parameters = act.Operation, act.Fields, act.Fields["operationParameters"]
+				if ms := act.InCommitTimestamp; ms != nil {
+					e.Timestamp = time.UnixMilli(*ms).UTC().Format("2006-01-02 15:04:05.000")
+				} else if ms := act.Timestamp; ms != nil {
+					e.Timestamp = time.UnixMilli(*ms).UTC().Format("2006-01-02 15:04:05.000")
+				}
+			}
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// tableWriteFlags are the flags of `table write`.
+type tableWriteFlags struct {
+	mode, inputFormat, appID string
+	partitionBy, properties  []string
+	mergeSchema              bool
+	appVersion               int64
+}
+
+func (a *app) tableWriteCommand() *cobra.Command {
+	var f tableWriteFlags
+	cmd := &cobra.Command{Use: "write URL FILE", Short: "Append or overwrite rows of a table, creating it when missing", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.tableWrite(cmd, args[0], args[1], &f) }}
+	fl := cmd.Flags()
+	fl.StringVar(&f.mode, "mode", "append", "append, overwrite or error (when the table exists)")
+	fl.StringVar(&f.inputFormat, "input-format", "", "parquet, arrow, csv or jsonl; default by suffix")
+	fl.StringSliceVar(&f.partitionBy, "partition-by", nil, "partition columns of a new table")
+	fl.BoolVar(&f.mergeSchema, "merge-schema", false, "add new columns to the table")
+	fl.StringArrayVar(&f.properties, "property", nil, "K=V property of a new table")
+	fl.StringVar(&f.appID, "app-id", "", "application id that makes the write idempotent")
+	fl.Int64Var(&f.appVersion, "app-version", 0, "version of the application's write")
+	return cmd
+}
+
+func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlags) error {
+	ctx := cmd.Context()
+	opts := &delta.AppendOptions{MergeSchema: f.mergeSchema, Cast: true, PartitionBy: f.partitionBy, AppID: f.appID, AppVersion: f.appVersion, Configuration: map[string]string{}}
+	for _, p := range f.properties {
+		k, v, ok := strings.Cut(p, "=")
+		if !ok {
+			return usagef("--property %q: want K=V", p)
+		}
+		opts.Configuration[k] = v
+	}
+	t, done, err := a.openTable(ctx, url, false)
+	if err != nil {
+		return err
+	}
+	defer done()
+	switch f.mode {
+	case "append":
+	case "overwrite":
+		opts.Overwrite = true
+	case "error":
+		if _, err := t.Snapshot(ctx); !errors.Is(err, fs.ErrNotExist) {
+			if err == nil {
+				err = &cliError{code: "TABLE_EXISTS", exit: exitFailure, msg: "table " + url + " exists", hint: "--mode append adds to it, --mode overwrite replaces its rows"}
+			}
+			return err
+		}
+	default:
+		return usagef("--mode %q: want append, overwrite or error", f.mode)
+	}
+	in, closeInput, err := a.readFrame(ctx, path, f.inputFormat)
+	if err != nil {
+		return err
+	}
+	defer closeInput()
+	if a.flags.dryRun {
+		n, err := countFrame(in)
+		if err != nil {
+			return err
+		}
+		a.note(fmt.Sprintf("would write %d rows to %s (%s)", n, url, f.mode))
+		return nil
+	}
+	r, err := t.Append(ctx, &delta.Rows{Schema: in.schema, Batches: in.batches}, opts)
+	if err != nil {
+		return fmt.Errorf("table %s: %w", url, err)
+	}
+	for _, w := range r.Warnings {
+		a.note("Warning: " + w.Code + ": " + w.Message)
+	}
+	return a.printJSON(map[string]any{"version": r.Version, "files": r.Files, "rows": r.Rows})
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+)
+
+// printJSON writes a value to stdout or --output, indented as Metaxy does.
+func (a *app) printJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return a.printText(string(text) + "\n")
+}
+
+// printText writes text to stdout or --output.
+func (a *app) printText(text string) error {
+	if a.flags.output == "" || a.flags.output == "-" {
+		_, err := io.WriteString(a.sys.stdout, text)
+		return err
+	}
+	return writeFileAtomically(a.flags.output, text)
+}
+
+func writeJSONLine(w io.Writer, v any) {
+	if text, err := json.Marshal(v); err == nil {
+		fmt.Fprintln(w, string(text))
+	}
+}
+
+// thousands writes a count with separators.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func byteSize(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f := float64(n)
+	unit := -1
+	for f >= 1024 && unit < len(units)-1 {
+		f, unit = f/1024, unit+1
+	}
+	return fmt.Sprintf("%.1f %ciB", f, units[unit])
+}
+
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// limited ends a stream after limit rows; 0 = never.
+func limited(f frame, limit int64) frame {
+	if limit <= 0 {
+		return f
+	}
+	return frame{f.schema, limitBatches(f.batches, limit)}
+}
+
+func limitBatches(in iter.Seq2[arrow.RecordBatch, error], left int64) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		for b, err := range in {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if b.NumRows() >= left {
+				cut := b.NewSlice(0, left)
+				yield(cut, nil)
+				cut.Release()
+				return
+			}
+			left -= b.NumRows()
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+func countFrame(f frame) (int64, error) {
+	var n int64
+	for b, err := range f.batches {
+		if err != nil {
+			return n, err
+		}
+		n += b.NumRows()
+	}
+	return n, nil
+}
+
+// buildVersion is the module's version, or the commit it was built from.
+func buildVersion() (version, commit string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value
+		}
+	}
+	return info.Main.Version, commit
+}
+
+func engineInfo() string {
+	v, _ := buildVersion()
+	return "metaxy-delta " + v
+}
+
+// expand replaces a leading ~ of a path by the home directory.
+func (a *app) expand(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok && a.env["HOME"] != "" {
+		return filepath.Join(a.env["HOME"], rest)
+	}
+	return path
+}

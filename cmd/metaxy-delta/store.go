@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/config"
+	"github.com/metaxy-delta/metaxy-delta/feature"
+)
+
+// configuration is the loaded file with the store it names, read once.
+type configuration struct{ *config.Config }
+
+func (a *app) config() (*configuration, error) {
+	if a.cfg != nil {
+		return a.cfg, nil
+	}
+	dir, err := a.sys.getwd()
+	if err != nil {
+		return nil, err
+	}
+	explicit := a.flags.configFile
+	if env := a.env["METAXY_CONFIG"]; env != "" {
+		if explicit != "" && explicit != env {
+			a.note("Warning: CONFIG_ENV: METAXY_CONFIG=" + env + " wins over --config-file")
+		}
+		explicit = env
+	}
+	c, err := config.Load(&config.Source{Dir: dir, Environ: a.env, ReadFile: os.ReadFile, Explicit: explicit, SearchParents: true})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range c.Warnings {
+		a.note("Warning: CONFIG: " + w)
+	}
+	a.cfg = &configuration{c}
+	return a.cfg, nil
+}
+
+// isURL reports whether a store is named by its root instead of by a name of the configuration.
+func isURL(store string) bool {
+	return strings.Contains(store, "://") || strings.ContainsAny(store, `/\`) || strings.HasPrefix(store, ".") || strings.HasPrefix(store, "~")
+}
+
+// openStore opens the store that --store or name chooses, with its fallback stores and the definitions in force.
+func (a *app) openStore(ctx context.Context, name string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		name = a.flags.store
+	}
+	if _, known := c.Stores[name]; !known && name != "" {
+		if st, err := os.Stat(a.expand(name)); isURL(name) || err == nil && st.IsDir() {
+			return a.openURL(ctx, c, name, change)
+		}
+	}
+	return a.openNamed(ctx, c, name, change, nil)
+}
+
+// baseOptions are those that do not depend on the store.
+func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
+	o := &metaxy.Options{Project: a.flags.project, HashTruncation: c.HashTruncation, MapDatatype: c.MapDatatype, Openers: openers(a.env), EngineInfo: engineInfo(), Now: a.now, Snapshot: a.flags.snapshot}
+	if o.Project == "" {
+		o.Project = c.Project
+	}
+	if n := a.flags.hashTruncation; n != 0 {
+		o.HashTruncation = n
+	}
+	o.MapDatatype = o.MapDatatype || a.flags.mapDatatype
+	return o, a.extOptions(c, o)
+}
+
+// extOptions reads our own settings, [ext.metaxy_delta].
+func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
+	for key, v := range c.Ext["metaxy_delta"] {
+		text := fmt.Sprint(v)
+		switch key {
+		case "memory_limit":
+			n, err := parseSize(text)
+			if err != nil {
+				return err
+			}
+			o.MemoryLimit = n
+		case "spill_dir":
+			o.SpillDir = a.expand(text)
+		case "checkpoint_interval":
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return usagef("ext.metaxy_delta.checkpoint_interval: %q is no number", text)
+			}
+			o.CheckpointInterval = n
+		case "prefer_native":
+			b, err := strconv.ParseBool(text)
+			if err != nil {
+				return usagef("ext.metaxy_delta.prefer_native: %q is no boolean", text)
+			}
+			o.PreferNative = &b
+		case "optional_missing_is_error":
+			o.Switches.OptionalMissingIsError = text == "true"
+		case "ignore_hash_record":
+			o.Switches.IgnoreHashRecord = text == "true"
+		case "definitions", "enable":
+		default:
+			return usagef("ext.metaxy_delta.%s is not a setting", key)
+		}
+	}
+	return nil
+}
+
+func (a *app) openURL(ctx context.Context, c *configuration, url string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
+	o, err := a.baseOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	o.Layout, o.HashAlgorithm = metaxy.Layout(a.flags.layout), a.flags.hashAlgorithm
+	for _, f := range a.flags.fallbacks {
+		fo := *o
+		s, err := metaxy.Open(ctx, a.expand(f), &fo)
+		if err != nil {
+			return nil, err
+		}
+		o.Fallbacks = append(o.Fallbacks, metaxy.Fallback{Name: f, Store: s})
+	}
+	if change != nil {
+		if err := change(o); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.definitionsInto(o); err != nil {
+		return nil, err
+	}
+	return metaxy.Open(ctx, a.expand(url), o)
+}
+
+// openNamed opens a configured store and, below it, its fallback stores; way is the chain that led here.
+func (a *app) openNamed(ctx context.Context, c *configuration, name string, change func(*metaxy.Options) error, way []string) (*metaxy.DeltaStore, error) {
+	st, err := c.StoreNamed(name)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(way, st.Name) {
+		return nil, usagef("fallback stores form a cycle: %s", strings.Join(append(way, st.Name), " -> "))
+	}
+	o, err := a.baseOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	o.Name, o.Layout, o.HashAlgorithm, o.StorageOptions = st.Name, metaxy.Layout(st.Layout), st.HashAlgorithm, st.StorageOptions
+	o.MaterializationID = st.MaterializationID
+	if st.PreferNative != nil {
+		o.PreferNative = st.PreferNative
+	}
+	if st.VersioningEngine == "native" {
+		o.Engine = metaxy.EngineNative
+	}
+	for _, f := range st.FallbackStores {
+		s, err := a.openNamed(ctx, c, f, nil, append(way, st.Name))
+		if err != nil {
+			return nil, fmt.Errorf("fallback store of %s: %w", st.Name, err)
+		}
+		o.Fallbacks = append(o.Fallbacks, metaxy.Fallback{Name: f, Store: s})
+	}
+	if change != nil {
+		if err := change(o); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.definitionsInto(o); err != nil {
+		return nil, err
+	}
+	return metaxy.Open(ctx, a.expand(st.RootPath), o)
+}
+
+// openWritable opens a store for writing; cross lifts the project check.
+func (a *app) openWritable(ctx context.Context, name string, cross bool) (*metaxy.DeltaStore, error) {
+	s, err := a.openStore(ctx, name, nil)
+	if err != nil || !cross {
+		return s, err
+	}
+	return s.AllowCrossProjectWrites(), nil
+}
+
+// definitionsInto gives the options the graph of the definition files, if there are any.
+func (a *app) definitionsInto(o *metaxy.Options) error {
+	g, err := a.fileGraph(o.HashTruncation)
+	if err != nil || g == nil {
+		return err
+	}
+	o.Graph = g
+	return nil
+}
+
+// fileGraph is the graph of --definitions, else of the files that the configuration names; nil when there are none.
+func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	paths := a.flags.definitions
+	if len(paths) == 0 && a.flags.snapshot == "" {
+		if paths, err = a.configuredDefinitions(c); err != nil {
+			return nil, err
+		}
+	}
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	g := feature.NewGraph(truncation)
+	project := a.flags.project
+	if project == "" {
+		project = c.Project
+	}
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: err}
+		}
+		defs, err := config.Definitions(p, data, project)
+		if err != nil {
+			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: fmt.Errorf("%s: %w", p, err)}
+		}
+		for _, d := range defs {
+			if err := g.Add(d); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return g, nil
+}
+
+func (a *app) configuredDefinitions(c *configuration) ([]string, error) {
+	patterns, ok := c.Ext["metaxy_delta"]["definitions"].([]any)
+	if !ok {
+		return nil, nil
+	}
+	var out []string
+	for _, p := range patterns {
+		text := fmt.Sprint(p)
+		if !filepath.IsAbs(text) {
+			text = filepath.Join(filepath.Dir(c.Path), text)
+		}
+		found, err := filepath.Glob(text)
+		if err != nil || len(found) == 0 {
+			return nil, usagef("ext.metaxy_delta.definitions: no file matches %q", p)
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+func (a *app) parseKey(text string) (feature.Key, error) {
+	if strings.HasPrefix(text, "metaxy-system/") {
+		return feature.DecodeKey(feature.StringValue(text))
+	}
+	k, err := feature.ParseKey(text)
+	if err != nil {
+		return k, &cliError{code: "INVALID_FEATURE_KEY", exit: exitUsage, msg: fmt.Sprintf("Invalid feature key %q: %v", text, err)}
+	}
+	return k, nil
+}
+
+// chosen are the features that a verb works on: KEYS, or with --all-features those of the project.
+func (a *app) chosen(ctx context.Context, s *metaxy.DeltaStore, args []string, all bool) ([]feature.Key, error) {
+	switch {
+	case all && len(args) > 0:
+		return nil, &cliError{code: "CONFLICTING_FLAGS", exit: exitUsage, msg: "Cannot specify both feature keys and --all-features"}
+	case !all && len(args) == 0:
+		return nil, &cliError{code: "MISSING_REQUIRED_FLAG", exit: exitUsage, msg: "Must specify feature keys or --all-features"}
+	}
+	var keys []feature.Key
+	for _, arg := range args {
+		k, err := a.parseKey(arg)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	if !all {
+		return keys, nil
+	}
+	defs, err := a.shownDefinitions(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range defs {
+		keys = append(keys, d.Spec.Key)
+	}
+	return keys, nil
+}
+
+// shownDefinitions are those of the chosen project, of every project when none is chosen or --all-projects is given.
+func (a *app) shownDefinitions(ctx context.Context, s *metaxy.DeltaStore) ([]*feature.Definition, error) {
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return nil, err
+	}
+	project, err := a.project()
+	if err != nil {
+		return nil, err
+	}
+	var out []*feature.Definition
+	for _, d := range g.Definitions() {
+		if a.flags.allProjects || project == "" || d.Project == project {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+// project is --project, else the configured one, "" when there is neither.
+func (a *app) project() (string, error) {
+	if a.flags.project != "" {
+		return a.flags.project, nil
+	}
+	c, err := a.config()
+	if err != nil {
+		return "", err
+	}
+	return c.Project, nil
+}

@@ -1,0 +1,153 @@
+package metaxy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+// Layout says where the table of feature a/b lies below the root: LayoutNested `a/b.delta`, LayoutFlat `a__b.delta`.
+type Layout string
+
+// The layouts.
+const (
+	LayoutNested Layout = "nested"
+	LayoutFlat   Layout = "flat"
+)
+
+// Engine chooses where a resolve computes: EngineAuto and EngineInProcess in this process; EngineNative is an error, for Delta has none.
+type Engine uint8
+
+// The engines.
+const (
+	EngineAuto Engine = iota
+	EngineInProcess
+	EngineNative
+)
+
+// Fallback is a store that is read when the primary has no table of a feature.
+type Fallback struct {
+	Name  string
+	Store MetadataStore
+	owned bool
+}
+
+// Options of a store; nil or zero fields = defaults.
+type Options struct {
+	// Name is used in messages and sources; default the URL.
+	Name string
+	// Project is the expected project of writes and pushes; default the graph's only one.
+	Project string
+	// Layout of tables; default nested.
+	Layout Layout
+	// HashAlgorithm of row versions; default xxhash32.
+	HashAlgorithm string
+	// HashTruncation is the length of versions; default 8, at least 8.
+	HashTruncation int
+	// MapDatatype stores the by-field columns as maps.
+	MapDatatype bool
+	// PreferNative false forces computing in process, which Delta does anyway.
+	PreferNative *bool
+	Engine       Engine
+	// Fallbacks are read-only, in order.
+	Fallbacks []Fallback
+	// Graph holds the definitions; nil = those pushed to the store.
+	Graph *feature.Graph
+	// Snapshot is the project version of a pushed graph to use instead of the newest.
+	Snapshot string
+	// Openers serve URL schemes other than file and mem.
+	Openers []objstore.Opener
+	// StorageOptions are delta-rs names, translated by the openers.
+	StorageOptions map[string]string
+	// MaterializationID is written with rows that bring none.
+	MaterializationID string
+	// MemoryLimit in bytes of joins; beyond it they spill to SpillDir. 0 = a half of the machine's or cgroup's memory.
+	MemoryLimit int64
+	// SpillDir is where joins spill; empty = they fail with *hashjoin.LimitError.
+	SpillDir string
+	// Parallel is the number of goroutines of a scan or join; 0 = GOMAXPROCS.
+	Parallel int
+	// CheckpointInterval in commits; 0 = the table's property, else 100; negative = never.
+	CheckpointInterval int
+	// EngineInfo is written to commitInfo.
+	EngineInfo string
+	// Now is the clock; nil = the system's.
+	Now       func() time.Time
+	Allocator memory.Allocator
+	// Switches restore Metaxy's answer where this store deliberately gives another.
+	Switches Switches
+}
+
+// Switches restore Metaxy's own behaviour; each names the decision it undoes.
+type Switches struct {
+	// IgnoreHashRecord writes although the recorded hash settings differ (D11).
+	IgnoreHashRecord bool
+	// OptionalMissingIsError fails when the table of an optional dep is missing (D32).
+	OptionalMissingIsError bool
+}
+
+// Validate reports every fault of the options at once.
+func (o *Options) Validate() error {
+	var errs []error
+	bad := func(format string, a ...any) {
+		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, a...)...))
+	}
+	switch o.Layout {
+	case "", LayoutNested, LayoutFlat:
+	default:
+		bad("layout %q: want nested or flat", o.Layout)
+	}
+	if o.HashTruncation != 0 && o.HashTruncation < 8 {
+		bad("hash truncation length %d: at least 8", o.HashTruncation)
+	}
+	if o.HashAlgorithm != "" {
+		if _, err := rowhash.New(o.HashAlgorithm, 8); err != nil {
+			bad("%v", err)
+		}
+	}
+	if o.Engine == EngineNative {
+		bad("Delta stores have no native engine: use auto or in-process")
+	}
+	if o.MemoryLimit < 0 {
+		bad("memory limit %d is negative", o.MemoryLimit)
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) withDefaults(url string) Options {
+	v := Options{}
+	if o != nil {
+		v = *o
+	}
+	if v.Name == "" {
+		v.Name = url
+	}
+	if v.Layout == "" {
+		v.Layout = LayoutNested
+	}
+	if v.HashAlgorithm == "" {
+		v.HashAlgorithm = "xxhash32"
+	}
+	if v.HashTruncation == 0 {
+		v.HashTruncation = 8
+	}
+	if v.EngineInfo == "" {
+		v.EngineInfo = "metaxy-delta"
+	}
+	if v.Now == nil {
+		v.Now = systemClock
+	}
+	if v.Allocator == nil {
+		v.Allocator = memory.DefaultAllocator
+	}
+	return v
+}
+
+// systemClock is the one place where this package reads the time.
+func systemClock() time.Time { return time.Now().UTC() }

@@ -1,0 +1,233 @@
+package metaxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+)
+
+// DeleteOptions of a delete; nil = a soft delete of every visible row.
+type DeleteOptions struct {
+	// Filters choose rows; all must be true. None = every row.
+	Filters []filter.Expr
+	// Hard removes rows instead of hiding them behind tombstones.
+	Hard bool
+	// FeatureHistory also takes rows of other feature versions; SampleHistory (soft only) older rows of each id.
+	FeatureHistory, SampleHistory bool
+	// DryRun counts and writes nothing.
+	DryRun bool
+	// MaterializationID of the tombstones.
+	MaterializationID string
+}
+
+// DeleteResult is what a delete did, or would do in a dry run. TableVersion is the commit, -1 when there is none.
+type DeleteResult struct {
+	Feature      feature.Key
+	Rows         int64
+	TableVersion int64
+	// PreviousVersion is what the table can be restored to; -1 when it did not exist.
+	PreviousVersion int64
+	Warnings        []Warning
+}
+
+// Delete hides the chosen visible rows behind tombstones (appended rows with metaxy_deleted_at set, stamped with the current versions), or with
+// Hard removes the raw rows of this store for which every filter is true. A missing table is no error when hard.
+func (s *DeltaStore) Delete(ctx context.Context, key feature.Key, opts *DeleteOptions) (DeleteResult, error) {
+	o := DeleteOptions{}
+	if opts != nil {
+		o = *opts
+	}
+	if err := s.open(); err != nil {
+		return DeleteResult{}, err
+	}
+	if isSystem(key) {
+		return DeleteResult{}, fmt.Errorf("%w: %s is a system table: its rows are never deleted", ErrInvalid, key)
+	}
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	if _, ok := g.Get(key); !ok {
+		return DeleteResult{}, s.undefined(ctx, g, key)
+	}
+	if err := s.checkProject(g, key); err != nil {
+		return DeleteResult{}, err
+	}
+	previous, err := s.tableVersion(ctx, key)
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	var res DeleteResult
+	if o.Hard {
+		res, err = s.deleteHard(ctx, g, key, &o)
+	} else {
+		res, err = s.deleteSoft(ctx, g, key, &o)
+	}
+	res.Feature, res.PreviousVersion = key, previous
+	return res, err
+}
+
+// Drop removes every row of a feature in this store and keeps the table, so that HasFeature stays true. A missing table is no error.
+func (s *DeltaStore) Drop(ctx context.Context, key feature.Key, opts *DeleteOptions) (DeleteResult, error) {
+	o := DeleteOptions{Hard: true, FeatureHistory: true}
+	if opts != nil {
+		o.DryRun = opts.DryRun
+	}
+	return s.Delete(ctx, key, &o)
+}
+
+func (s *DeltaStore) tableVersion(ctx context.Context, key feature.Key) (int64, error) {
+	snap, err := s.Table(key).Snapshot(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return -1, nil
+	}
+	if err != nil {
+		return -1, err
+	}
+	return snap.Version(), nil
+}
+
+func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key feature.Key, o *DeleteOptions) (DeleteResult, error) {
+	rows, err := s.readWith(ctx, g, key, &ReadOptions{Filters: o.Filters, FeatureHistory: o.FeatureHistory, SampleHistory: o.SampleHistory})
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	warnings := rows.Warnings
+	if o.FeatureHistory || rows.Source.Fallback {
+		w, err := s.tombstoneWarnings(ctx, g, key, o, rows.Source)
+		if err != nil {
+			return DeleteResult{}, err
+		}
+		warnings = append(warnings, w...)
+	}
+	if o.DryRun {
+		n, err := countRows(rows)
+		return DeleteResult{Rows: n, TableVersion: -1, Warnings: warnings}, err
+	}
+	now := s.opts.Now()
+	w, err := s.write(ctx, g, key, withTombstones(rows), &stamps{
+		WriteOptions: WriteOptions{MaterializationID: o.MaterializationID, AllowNullIDs: true}, now: now, tombstone: true})
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	return DeleteResult{Rows: w.Rows, TableVersion: w.TableVersion, Warnings: append(warnings, w.Warnings...)}, nil
+}
+
+// withTombstones makes sure that the frame has the column that newLayout overwrites with the time of deletion.
+func withTombstones(rows *Rows) *Rows {
+	if rows.Schema.HasField(colDeletedAt) {
+		return rows
+	}
+	fields := append(rows.Schema.Fields(), arrow.Field{Name: colDeletedAt, Type: stampType, Nullable: true})
+	schema := arrow.NewSchema(fields, nil)
+	return &Rows{Schema: schema, Source: rows.Source, Batches: appendNulls(rows, schema)}
+}
+
+// tombstoneWarnings tells what a soft delete touches beside what was asked: rows of other versions (D39), rows of a fallback store that go out of sight (D40).
+func (s *DeltaStore) tombstoneWarnings(ctx context.Context, g *feature.Graph, key feature.Key, o *DeleteOptions, src Source) ([]Warning, error) {
+	var out []Warning
+	count := func(ro *ReadOptions) (int64, error) {
+		r, err := s.readWith(ctx, g, key, ro)
+		if err != nil {
+			return 0, err
+		}
+		return countRows(r)
+	}
+	if o.FeatureHistory {
+		all, err := count(&ReadOptions{Filters: o.Filters, FeatureHistory: true, SampleHistory: o.SampleHistory})
+		if err != nil {
+			return nil, err
+		}
+		version, err := g.FeatureVersion(key)
+		if err != nil {
+			return nil, err
+		}
+		current, err := count(&ReadOptions{Filters: o.Filters, FeatureHistory: true, FeatureVersion: version, SampleHistory: o.SampleHistory})
+		if err != nil {
+			return nil, err
+		}
+		if all > current {
+			out = append(out, Warning{Code: "HISTORY_TOUCHED", Message: fmt.Sprintf("%s: %d rows of other feature versions are stamped with the current one and hide newer rows of their ids", key, all-current)})
+		}
+	}
+	if src.Fallback {
+		visible, err := count(&ReadOptions{})
+		if err != nil {
+			return nil, err
+		}
+		hit, err := count(&ReadOptions{Filters: o.Filters, FeatureHistory: o.FeatureHistory, SampleHistory: o.SampleHistory})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Warning{Code: "FALLBACK_HIDDEN", Message: fmt.Sprintf("%s: the tombstones create a table in store %s, which puts %d more rows of fallback store %s out of sight", key, s.name, max(0, visible-hit), src.Store)})
+	}
+	return out, nil
+}
+
+func (s *DeltaStore) deleteHard(ctx context.Context, g *feature.Graph, key feature.Key, o *DeleteOptions) (DeleteResult, error) {
+	version, err := g.FeatureVersion(key)
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	where := filter.And{Args: o.Filters}
+	if !o.FeatureHistory {
+		where.Args = append([]filter.Expr{filter.Compare{Op: filter.Eq, Left: filter.Column{Path: []string{colFeatureVersion}}, Right: filter.Literal{Value: version}}}, o.Filters...)
+	}
+	var pred filter.Expr
+	if len(where.Args) > 0 {
+		pred = where
+	}
+	r, err := rewrite.Delete(ctx, s.Table(key), pred, &rewrite.DeleteOptions{DryRun: o.DryRun, Parallel: s.opts.Parallel, Now: s.opts.Now().UnixMilli()})
+	if errors.Is(err, fs.ErrNotExist) {
+		return DeleteResult{TableVersion: -1}, nil
+	}
+	if err != nil {
+		return DeleteResult{}, fmt.Errorf("delete from %s: %w", key, err)
+	}
+	return DeleteResult{Rows: r.Rows, TableVersion: r.Version}, nil
+}
+
+func countRows(r *Rows) (int64, error) {
+	var n int64
+	for b, err := range r.Batches {
+		if err != nil {
+			return 0, err
+		}
+		n += b.NumRows()
+	}
+	return n, nil
+}
+
+// appendNulls adds the columns that schema has more, as nulls, at the end.
+func appendNulls(rows *Rows, schema *arrow.Schema) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		for b, err := range rows.Batches {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			cols := slices.Clone(b.Columns())
+			for _, f := range schema.Fields()[len(cols):] {
+				nulls := constantArray(f.Type, nil, int(b.NumRows()))
+				defer nulls.Release()
+				cols = append(cols, nulls)
+			}
+			out := array.NewRecordBatch(schema, cols, b.NumRows())
+			ok := yield(out, nil)
+			out.Release()
+			if !ok {
+				return
+			}
+		}
+	}
+}

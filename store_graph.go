@@ -1,0 +1,277 @@
+package metaxy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/system"
+)
+
+// graphState is the graph in force with what was found when it was loaded.
+type graphState struct {
+	graph    *feature.Graph
+	warnings []Warning
+}
+
+// Graph is the definitions in force: Options.Graph, else those pushed to this store (of each project the newest push, or Options.Snapshot). It is read
+// once; Push and Reload read it again.
+func (s *DeltaStore) Graph(ctx context.Context) (*feature.Graph, error) {
+	st, err := s.loadGraph(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return st.graph, nil
+}
+
+// GraphWarnings are findings of loading the graph, such as rows that could not be read.
+func (s *DeltaStore) GraphWarnings(ctx context.Context) ([]Warning, error) {
+	st, err := s.loadGraph(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return st.warnings, nil
+}
+
+func (s *DeltaStore) loadGraph(ctx context.Context) (*graphState, error) {
+	s.mu.Lock()
+	st := s.graph
+	s.mu.Unlock()
+	if st != nil {
+		return st, nil
+	}
+	st = &graphState{graph: s.opts.Graph}
+	if st.graph == nil {
+		records, err := s.records(ctx)
+		if err != nil {
+			return nil, err
+		}
+		chosen := system.Current(records)
+		if s.opts.Snapshot != "" {
+			chosen = system.Snapshot(records, s.opts.Snapshot, "")
+			if len(chosen) == 0 {
+				return nil, &NotFoundError{Feature: "snapshot " + s.opts.Snapshot, Hint: "`history` lists the pushed project versions"}
+			}
+		}
+		g, warnings := system.Graph(chosen, s.opts.HashTruncation)
+		st.graph = g
+		for _, w := range warnings {
+			st.warnings = append(st.warnings, Warning{Code: w.Code, Message: w.Message})
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.graph = st
+	return st, nil
+}
+
+// Reload forgets the graph, so that the next use reads the store again.
+func (s *DeltaStore) Reload() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.graph = nil
+}
+
+func (s *DeltaStore) records(ctx context.Context) ([]system.Record, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	key, err := systemKey()
+	if err != nil {
+		return nil, err
+	}
+	records, err := system.Read(ctx, s.Table(key))
+	if err != nil {
+		return nil, fmt.Errorf("definitions of store %s: %w", s.name, err)
+	}
+	return records, nil
+}
+
+func systemKey() (feature.Key, error) { return feature.ParseKey(system.Key) }
+
+// PushOptions of a push; nil = the expected project without tags.
+type PushOptions struct {
+	// Graph to push; nil = the store's.
+	Graph *feature.Graph
+	// Project to push; default the expected one.
+	Project string
+	Tags    map[string]string
+	DryRun  bool
+}
+
+// PushResult is what a push did. Recorded is false when the project version was the newest already; Updated then lists keys written all the same.
+type PushResult struct {
+	Project, ProjectVersion string
+	Recorded                bool
+	Updated                 []string
+	TableVersion            int64
+	Warnings                []Warning
+}
+
+// Push records the definitions of one project in the store. The same definitions again write nothing.
+func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, error) {
+	o := PushOptions{}
+	if opts != nil {
+		o = *opts
+	}
+	if err := s.open(); err != nil {
+		return PushResult{}, err
+	}
+	g := o.Graph
+	if g == nil {
+		var err error
+		if g, err = s.Graph(ctx); err != nil {
+			return PushResult{}, err
+		}
+	}
+	project := o.Project
+	if project == "" {
+		var err error
+		if project, err = s.expectedProject(g); err != nil {
+			return PushResult{}, err
+		}
+	}
+	if len(projectKeys(g, project)) == 0 {
+		return PushResult{}, &NotFoundError{Feature: "of project " + project, Nearest: g.Projects(), Hint: "the definitions hold no feature of project " + project + "; they have " + strings.Join(g.Projects(), ", ")}
+	}
+	key, err := systemKey()
+	if err != nil {
+		return PushResult{}, err
+	}
+	r, err := system.Push(ctx, s.Table(key), g, project, &system.PushOptions{Tags: o.Tags, Now: s.opts.Now, DryRun: o.DryRun})
+	if err != nil {
+		return PushResult{}, fmt.Errorf("push %s: %w", project, err)
+	}
+	if s.opts.Graph == nil {
+		s.Reload()
+	}
+	out := PushResult{Project: project, ProjectVersion: r.ProjectVersion, Recorded: r.Recorded, Updated: r.Updated, TableVersion: r.TableVersion}
+	for _, w := range r.Warnings {
+		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: w.Message})
+	}
+	return out, nil
+}
+
+// HistoryEntry is one pushed project version. RecordedAt is its first push, LastPushed its newest; Features counts recorded rows, Distinct keys.
+type HistoryEntry struct {
+	Project, ProjectVersion string
+	RecordedAt, LastPushed  time.Time
+	Features, Distinct      int
+}
+
+// History lists the pushed project versions of a project ("" = all projects), newest first.
+func (s *DeltaStore) History(ctx context.Context, project string) ([]HistoryEntry, error) {
+	records, err := s.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []HistoryEntry
+	for _, e := range system.History(records, project) {
+		out = append(out, HistoryEntry{e.Project, e.ProjectVersion, time.UnixMicro(e.RecordedAt).UTC(), time.UnixMicro(e.LastPushed).UTC(), e.Features, e.Distinct})
+	}
+	return out, nil
+}
+
+// SnapshotGraph is the graph of a pushed project version with the current definitions of other projects beside it.
+func (s *DeltaStore) SnapshotGraph(ctx context.Context, projectVersion, project string) (*feature.Graph, error) {
+	records, err := s.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	chosen := system.Snapshot(records, projectVersion, project)
+	if len(chosen) == 0 {
+		return nil, &NotFoundError{Feature: "snapshot " + projectVersion, Hint: "`history` lists the pushed project versions"}
+	}
+	own := chosen[0].Project
+	for _, r := range system.Current(records) {
+		if r.Project != own {
+			chosen = append(chosen, r)
+		}
+	}
+	g, _ := system.Graph(chosen, s.opts.HashTruncation)
+	return g, nil
+}
+
+// expectedProject is the configured project, else the graph's only one.
+func (s *DeltaStore) expectedProject(g *feature.Graph) (string, error) {
+	if s.opts.Project != "" {
+		return s.opts.Project, nil
+	}
+	projects := g.Projects()
+	switch len(projects) {
+	case 0:
+		return "", fmt.Errorf("%w: no project is configured and there are no definitions", ErrInvalid)
+	case 1:
+		return projects[0], nil
+	}
+	return "", fmt.Errorf("%w: the definitions belong to several projects (%s): say which one", ErrInvalid, strings.Join(projects, ", "))
+}
+
+// ProjectVersion is the version that writes stamp on rows: that of the expected project.
+func (s *DeltaStore) ProjectVersion(ctx context.Context) (string, error) {
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return "", err
+	}
+	return s.projectVersion(g)
+}
+
+func (s *DeltaStore) projectVersion(g *feature.Graph) (string, error) {
+	project, err := s.expectedProject(g)
+	if err != nil {
+		return "", err
+	}
+	return g.ProjectVersion(project)
+}
+
+// checkProject refuses writing to a feature of another project than the expected one (D65).
+func (s *DeltaStore) checkProject(g *feature.Graph, key feature.Key) error {
+	if s.crossProject {
+		return nil
+	}
+	def, ok := g.Get(key)
+	if !ok {
+		return nil
+	}
+	expected, err := s.expectedProject(g)
+	if err != nil {
+		return err
+	}
+	if def.Project != expected {
+		return fmt.Errorf("%w: Cannot write to feature %s from project '%s' when the global configuration expects project '%s'; for migrations use AllowCrossProjectWrites (store.allow_cross_project_writes() in Metaxy)",
+			ErrProjectMismatch, key, def.Project, expected)
+	}
+	return nil
+}
+
+// undefined is the error for a key without a definition; it looks for the last snapshot that had it (D50).
+func (s *DeltaStore) undefined(ctx context.Context, g *feature.Graph, key feature.Key) error {
+	e := s.undefinedIn(g, key)
+	if s.opts.Graph != nil {
+		return e
+	}
+	records, err := s.records(ctx)
+	if err != nil {
+		return err
+	}
+	newest := slices.MaxFunc(append([]system.Record{{}}, slices.DeleteFunc(records, func(r system.Record) bool { return r.FeatureKey != key.String() })...),
+		func(a, b system.Record) int { return int(a.RecordedAt - b.RecordedAt) })
+	switch {
+	case newest.ProjectVersion != "":
+		e.Hint = "the last snapshot that had it is " + newest.ProjectVersion + ": --snapshot " + newest.ProjectVersion + " uses it"
+	case len(g.Definitions()) == 0:
+		e.Hint = "this store has no pushed definitions: `metaxy-delta push --definitions FILE` records them"
+	}
+	return e
+}
+
+func (s *DeltaStore) undefinedIn(g *feature.Graph, key feature.Key) *NotFoundError {
+	e := &NotFoundError{Feature: key.String()}
+	for _, k := range g.Nearest(key.String()) {
+		e.Nearest = append(e.Nearest, k.String())
+	}
+	return e
+}

@@ -1,0 +1,55 @@
+package metaxy
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+// Open opens the store at url: a path, file://, local://, mem://, or a scheme that one of opts.Openers serves. Nothing is read or created.
+func Open(ctx context.Context, url string, opts *Options) (*DeltaStore, error) {
+	if opts != nil {
+		if err := opts.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	o := opts.withDefaults(url)
+	driver, root, err := openDriver(ctx, url, &o)
+	if err != nil {
+		return nil, err
+	}
+	return &DeltaStore{core: &core{name: o.Name, url: root, objects: objstore.New(driver), opts: o, fallbacks: o.Fallbacks}}, nil
+}
+
+// openDriver returns the driver of url and the root as Metaxy displays it.
+func openDriver(ctx context.Context, url string, o *Options) (objstore.Driver, string, error) {
+	scheme, rest, found := strings.Cut(url, "://")
+	if !found || scheme == "file" || scheme == "local" {
+		path := url
+		if found {
+			path = rest
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, "", fmt.Errorf("open store %q: %w", url, err)
+		}
+		d, err := objstore.NewLocal(abs)
+		return d, abs, err
+	}
+	scheme = strings.ToLower(scheme)
+	for _, op := range o.Openers {
+		for _, s := range op.Schemes() {
+			if s == scheme {
+				d, err := op.Open(ctx, url, o.StorageOptions)
+				return d, strings.TrimRight(url, "/"), err
+			}
+		}
+	}
+	if scheme == "mem" {
+		return objstore.NewMem(), url, nil
+	}
+	return nil, "", fmt.Errorf("%w: no opener for store scheme %q", ErrInvalid, scheme)
+}

@@ -1,0 +1,219 @@
+package metaxy
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/resolve"
+)
+
+// ResolveOptions of a resolve; nil = everything.
+type ResolveOptions struct {
+	// Samples replace the upstream features: required for root features, allowed for any.
+	Samples *Rows
+	// Filters act on the named feature's rows, GlobalFilters on every table, TargetFilters on the feature itself.
+	Filters                      map[feature.Key][]filter.Expr
+	GlobalFilters, TargetFilters []filter.Expr
+	// StaleIf marks stored samples stale for which one of the predicates is true.
+	StaleIf []filter.Expr
+	// SkipComparison makes every expected sample new.
+	SkipComparison bool
+	// Progress computes the input progress (Stats().Progress).
+	Progress bool
+	Engine   Engine
+}
+
+// PartBatch is a batch of one part of an increment: New, Stale or Orphaned.
+type PartBatch = resolve.PartBatch
+
+// Part names a part of an increment.
+type Part = resolve.Part
+
+// The parts of an increment.
+const (
+	New      = resolve.New
+	Stale    = resolve.Stale
+	Orphaned = resolve.Orphaned
+)
+
+// Stats counts what a resolve did.
+type Stats = resolve.Stats
+
+// Increment is the answer of ResolveUpdate. Nothing is read before a part is consumed.
+type Increment struct {
+	inner    *resolve.Increment
+	warnings []Warning
+	sources  []Source
+	// FeatureVersion is the version that the rows will have.
+	FeatureVersion string
+}
+
+// All streams the whole increment in one pass, batches tagged by part. The producer releases each batch after the step.
+func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] { return i.inner.All(ctx) }
+
+// Schema of a part, known before anything is read.
+func (i *Increment) Schema(p Part) *arrow.Schema { return i.inner.Schema(p) }
+
+// New are samples that are not stored yet.
+func (i *Increment) New(ctx context.Context) *Rows { return i.part(ctx, New) }
+
+// Stale are stored samples whose provenance changed.
+func (i *Increment) Stale(ctx context.Context) *Rows { return i.part(ctx, Stale) }
+
+// Orphaned are stored samples that upstream no longer has.
+func (i *Increment) Orphaned(ctx context.Context) *Rows { return i.part(ctx, Orphaned) }
+
+func (i *Increment) part(ctx context.Context, p Part) *Rows {
+	return &Rows{Schema: i.inner.Schema(p), Batches: i.inner.Part(ctx, p)}
+}
+
+// Warnings are complete after the last part ended.
+func (i *Increment) Warnings() []Warning { return slices.Concat(i.warnings, i.inner.Warnings()) }
+
+// Stats are complete after the last part ended.
+func (i *Increment) Stats() Stats { return i.inner.Stats() }
+
+// Sources tell which store served each table, and at which version.
+func (i *Increment) Sources() []Source { return i.sources }
+
+// ResolveUpdate tells which samples of a feature are new, stale and orphaned. Upstream features are read here or, with the warning
+// FALLBACK_USED, in fallback stores; the feature's own rows only here. A required upstream feature without a table is a *NotFoundError.
+func (s *DeltaStore) ResolveUpdate(ctx context.Context, key feature.Key, opts *ResolveOptions) (*Increment, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	o := ResolveOptions{}
+	if opts != nil {
+		o = *opts
+	}
+	if o.Engine == EngineNative {
+		return nil, fmt.Errorf("%w: Delta stores have no native engine: use auto or in-process", ErrInvalid)
+	}
+	if isSystem(key) {
+		return nil, fmt.Errorf("%w: %s is a system table and cannot be resolved", ErrInvalid, key)
+	}
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := g.Get(key); !ok {
+		return nil, s.undefined(ctx, g, key)
+	}
+	plan, err := g.Plan(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := plan.Check(); err != nil {
+		return nil, err
+	}
+	if len(plan.Deps) == 0 && o.Samples == nil {
+		return nil, fmt.Errorf("%w: feature %s has no upstream features: samples are needed", ErrInvalid, key)
+	}
+	inc := &Increment{FeatureVersion: plan.FeatureVersion}
+	req := &resolve.Request{
+		Plan:           plan,
+		Algorithm:      resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation},
+		MapMode:        s.opts.MapDatatype,
+		SkipComparison: o.SkipComparison,
+		StaleIf:        o.StaleIf,
+		Options:        s.resolveOptions(),
+	}
+	req.Options.WithInput = o.Progress
+	if err := s.checkFilterKeys(g, plan, &o, inc); err != nil {
+		return nil, err
+	}
+	if err := s.resolveCurrent(ctx, g, plan, &o, req, inc); err != nil {
+		return nil, err
+	}
+	if o.Samples != nil {
+		req.Samples = &resolve.Rows{Schema: o.Samples.Schema, Batches: o.Samples.Batches}
+	} else if err := s.resolveDeps(ctx, g, plan, &o, req, inc); err != nil {
+		return nil, err
+	}
+	inc.inner, err = resolve.Update(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return inc, nil
+}
+
+// resolveCurrent finds the feature's own rows; a missing table is no current.
+func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, inc *Increment) error {
+	def := plan.Feature
+	key := def.Spec.Key
+	req.Current = resolve.Source{IDs: def.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters, o.TargetFilters)}
+	l, err := s.locate(ctx, g, key, def, &ReadOptions{NoFallback: true})
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	req.Current.Table = l.table
+	inc.sources = append(inc.sources, l.source)
+	inc.warnings = append(inc.warnings, l.warnings...)
+	return nil
+}
+
+// resolveDeps finds the tables of the upstream features.
+func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, inc *Increment) error {
+	for _, dep := range plan.Deps {
+		key := dep.Feature
+		src := resolve.Source{IDs: dep.Definition.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters)}
+		l, err := s.locate(ctx, g, key, dep.Definition, &ReadOptions{})
+		switch {
+		case isNotFound(err) && dep.Optional && !s.opts.Switches.OptionalMissingIsError:
+			inc.warnings = append(inc.warnings, Warning{Code: "OPTIONAL_MISSING", Message: fmt.Sprintf("optional upstream feature %s has no table: its fields count as absent", key)})
+			req.Deps = append(req.Deps, src)
+			continue
+		case err != nil:
+			return err
+		}
+		if src.Table, err = l.asTable(); err != nil {
+			return err
+		}
+		req.Deps = append(req.Deps, src)
+		inc.sources = append(inc.sources, l.source)
+		inc.warnings = append(inc.warnings, l.warnings...)
+	}
+	return nil
+}
+
+// asTable gives the rows of a foreign fallback store as one unit in memory.
+func (l *located) asTable() (resolve.Table, error) {
+	if l.table != nil {
+		return l.table, nil
+	}
+	var batches []arrow.RecordBatch
+	for b, err := range l.rows.Batches {
+		if err != nil {
+			return nil, err
+		}
+		b.Retain()
+		batches = append(batches, b)
+	}
+	return resolve.MemTable(l.rows.Schema, batches), nil
+}
+
+// checkFilterKeys refuses filters for keys that no definition has and warns of those for features that are not involved.
+func (s *DeltaStore) checkFilterKeys(g *feature.Graph, plan *feature.Plan, o *ResolveOptions, inc *Increment) error {
+	for _, key := range sortedKeys(o.Filters) {
+		if _, ok := g.Get(key); !ok {
+			return fmt.Errorf("filter: %w", s.undefinedIn(g, key))
+		}
+		involved := key == plan.Feature.Spec.Key || slices.ContainsFunc(plan.Deps, func(d feature.PlanDep) bool { return d.Feature == key })
+		if !involved {
+			inc.warnings = append(inc.warnings, Warning{Code: "UNUSED_FILTER", Message: fmt.Sprintf("filter for %s is not used: it is neither %s nor upstream of it", key, plan.Feature.Spec.Key)})
+		}
+	}
+	return nil
+}
+
+// Count decides the increment without materialising it, so that Stats are complete.
+func (i *Increment) Count(ctx context.Context) error { return i.inner.Count(ctx) }

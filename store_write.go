@@ -1,0 +1,303 @@
+package metaxy
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/resolve"
+)
+
+// WriteOptions of a write; nil = defaults.
+type WriteOptions struct {
+	// PreserveVersions keeps both version columns of the rows when both are there, instead of writing those of the definitions.
+	PreserveVersions bool
+	// MaterializationID replaces the store's default.
+	MaterializationID string
+	// AllowNullIDs stores rows whose id columns are null.
+	AllowNullIDs bool
+}
+
+// WriteResult is what a write stored. TableVersion is the commit.
+type WriteResult struct {
+	Feature      feature.Key
+	Rows         int64
+	Files        int
+	TableVersion int64
+	Warnings     []Warning
+}
+
+// Write appends rows to this store, never to a fallback, and completes what they lack: versions, provenance, stamps. Rows must have
+// metaxy_provenance_by_field and every id column. All rows are in one commit; on an error nothing is visible.
+func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opts *WriteOptions) (WriteResult, error) {
+	o := WriteOptions{}
+	if opts != nil {
+		o = *opts
+	}
+	if err := s.open(); err != nil {
+		return WriteResult{}, err
+	}
+	if isSystem(key) {
+		return s.appendRows(ctx, key, rows, nil)
+	}
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	return s.write(ctx, g, key, rows, &stamps{WriteOptions: o, now: s.opts.Now()})
+}
+
+// stamps is a write with its clock reading; tombstones keep the rows' updated_at.
+type stamps struct {
+	WriteOptions
+	now       time.Time
+	tombstone bool
+}
+
+func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Key, rows *Rows, st *stamps) (WriteResult, error) {
+	if _, ok := g.Get(key); !ok {
+		return WriteResult{}, s.undefined(ctx, g, key)
+	}
+	if err := s.checkProject(g, key); err != nil {
+		return WriteResult{}, err
+	}
+	plan, err := g.Plan(key)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	if err := checkFrame(plan, rows.Schema); err != nil {
+		return WriteResult{}, err
+	}
+	projectVersion, err := s.projectVersion(g)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	hash, err := s.checkHashRecord(ctx, key)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	in := rows
+	if !st.AllowNullIDs {
+		in = rejectNullIDs(key, in, plan.Feature.Spec.IDColumns)
+	}
+	completed, err := resolve.Complete(ctx, &resolve.Rows{Schema: in.Schema, Batches: in.Batches}, plan,
+		resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation}, s.opts.MapDatatype)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	if st.MaterializationID == "" {
+		st.MaterializationID = s.opts.MaterializationID
+	}
+	lay := newLayout(in.Schema, completed.Schema, plan.FeatureVersion, projectVersion, st)
+	res, err := s.appendRows(ctx, key, &Rows{Schema: lay.schema, Batches: lay.apply(completed.Batches)}, s.hashProperties())
+	res.Warnings = append(hash, res.Warnings...)
+	return res, err
+}
+
+func (s *DeltaStore) appendRows(ctx context.Context, key feature.Key, rows *Rows, properties map[string]string) (WriteResult, error) {
+	r, err := s.Table(key).Append(ctx, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches},
+		&delta.AppendOptions{MergeSchema: true, Cast: true, Configuration: properties})
+	if err != nil {
+		return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
+	}
+	out := WriteResult{Feature: key, Rows: r.Rows, Files: r.Files, TableVersion: r.Version}
+	for _, w := range r.Warnings {
+		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
+	}
+	return out, nil
+}
+
+// The table properties that record how row versions were hashed (D11).
+const (
+	propHashAlgorithm  = "metaxy.hash_algorithm"
+	propHashTruncation = "metaxy.hash_truncation_length"
+)
+
+func (s *DeltaStore) hashProperties() map[string]string {
+	return map[string]string{propHashAlgorithm: s.opts.HashAlgorithm, propHashTruncation: strconv.Itoa(s.opts.HashTruncation)}
+}
+
+// checkFrame finds what a write cannot do without.
+func checkFrame(plan *feature.Plan, schema *arrow.Schema) error {
+	key := plan.Feature.Spec.Key.String()
+	f, ok := schema.FieldsByName(colProvenanceByField)
+	if !ok {
+		return &resolve.InputError{Feature: key, Column: colProvenanceByField, Msg: "a write needs it"}
+	}
+	switch f[0].Type.ID() {
+	case arrow.STRUCT, arrow.MAP:
+	default:
+		return &resolve.InputError{Feature: key, Column: colProvenanceByField, Msg: fmt.Sprintf("want a struct or a map, got %s", f[0].Type)}
+	}
+	for _, id := range plan.Feature.Spec.IDColumns {
+		if !schema.HasField(id) {
+			return &resolve.InputError{Feature: key, Column: id, Msg: "id column is missing"}
+		}
+	}
+	seen := map[string]bool{}
+	for _, f := range schema.Fields() {
+		if seen[f.Name] {
+			return &resolve.InputError{Feature: key, Column: f.Name, Msg: "occurs twice"}
+		}
+		seen[f.Name] = true
+	}
+	return nil
+}
+
+// rejectNullIDs fails the stream at the first null id, before its batch is stored; the append then leaves nothing.
+func rejectNullIDs(key feature.Key, rows *Rows, ids []string) *Rows {
+	var cols []int
+	for _, id := range ids {
+		cols = append(cols, rows.Schema.FieldIndices(id)...)
+	}
+	return &Rows{Schema: rows.Schema, Batches: func(yield func(arrow.RecordBatch, error) bool) {
+		row := int64(0)
+		for b, err := range rows.Batches {
+			if err == nil {
+				err = firstNull(key, b, cols, row)
+				row += b.NumRows()
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}}
+}
+
+func firstNull(key feature.Key, b arrow.RecordBatch, cols []int, base int64) error {
+	for _, c := range cols {
+		col := b.Column(c)
+		if col.NullN() == 0 {
+			continue
+		}
+		for i := range col.Len() {
+			if col.IsNull(i) {
+				return &resolve.InputError{Feature: key.String(), Column: b.ColumnName(c), Msg: fmt.Sprintf("id is null in row %d; nothing was written (nulls are stored only when allowed)", base+int64(i))}
+			}
+		}
+	}
+	return nil
+}
+
+// layout is the column order that Metaxy gives a written frame, and the constants it adds.
+type layout struct {
+	schema *arrow.Schema
+	source []int // column of the completed batch, -1 = a constant
+	fixed  []any // string, time.Time or nil for each constant
+}
+
+// newLayout orders columns: those given, versions, provenance, created, updated, deleted, materialization, data versions; what was given keeps its
+// place, but for version columns that are rewritten.
+func newLayout(given, completed *arrow.Schema, featureVersion, projectVersion string, st *stamps) *layout {
+	l := &layout{}
+	var fields []arrow.Field
+	done := map[string]bool{}
+	put := func(f arrow.Field, src int, v any) {
+		if done[f.Name] {
+			return
+		}
+		done[f.Name] = true
+		fields, l.source, l.fixed = append(fields, f), append(l.source, src), append(l.fixed, v)
+	}
+	constant := func(name string, t arrow.DataType, v any) {
+		put(arrow.Field{Name: name, Type: t, Nullable: true}, -1, v)
+	}
+	copyOf := func(name string) {
+		for _, i := range completed.FieldIndices(name) {
+			f := completed.Field(i)
+			f.Nullable = true
+			put(f, i, nil)
+		}
+	}
+	keep := st.PreserveVersions && given.HasField(colFeatureVersion) && given.HasField(colProjectVersion)
+	var matID any
+	if st.MaterializationID != "" {
+		matID = st.MaterializationID
+	}
+	for _, f := range given.Fields() {
+		switch {
+		case (f.Name == colFeatureVersion || f.Name == colProjectVersion) && !keep:
+		case f.Name == colUpdatedAt && !st.tombstone:
+			constant(f.Name, stampType, st.now)
+		case f.Name == colDeletedAt && st.tombstone:
+			constant(f.Name, stampType, st.now)
+		case f.Name == colMaterializationID:
+			constant(f.Name, arrow.BinaryTypes.String, matID)
+		case f.Type.ID() == arrow.NULL && systemType(f.Name) != nil:
+			constant(f.Name, systemType(f.Name), nil)
+		default:
+			copyOf(f.Name)
+		}
+	}
+	constant(colFeatureVersion, arrow.BinaryTypes.String, featureVersion)
+	constant(colProjectVersion, arrow.BinaryTypes.String, projectVersion)
+	copyOf(colProvenance)
+	constant(colCreatedAt, stampType, st.now)
+	constant(colUpdatedAt, stampType, st.now)
+	if st.tombstone {
+		constant(colDeletedAt, stampType, st.now)
+	}
+	constant(colDeletedAt, stampType, nil)
+	constant(colMaterializationID, arrow.BinaryTypes.String, matID)
+	for _, f := range completed.Fields() {
+		copyOf(f.Name)
+	}
+	l.schema = arrow.NewSchema(fields, nil)
+	return l
+}
+
+// systemType is the type of a system column that a frame may bring as all null; nil for others.
+func systemType(name string) arrow.DataType {
+	switch name {
+	case colCreatedAt, colUpdatedAt, colDeletedAt:
+		return stampType
+	case colProvenance, colDataVersion, colFeatureVersion, colProjectVersion, colMaterializationID:
+		return arrow.BinaryTypes.String
+	}
+	return nil
+}
+
+func (l *layout) apply(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		for b, err := range in {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			out := l.batch(b)
+			ok := yield(out, nil)
+			out.Release()
+			if !ok {
+				return
+			}
+		}
+	}
+}
+
+func (l *layout) batch(b arrow.RecordBatch) arrow.RecordBatch {
+	cols := make([]arrow.Array, len(l.source))
+	for i, src := range l.source {
+		if src >= 0 {
+			cols[i] = b.Column(src)
+			cols[i].Retain()
+			continue
+		}
+		cols[i] = constantArray(l.schema.Field(i).Type, l.fixed[i], int(b.NumRows()))
+	}
+	out := array.NewRecordBatch(l.schema, cols, b.NumRows())
+	for _, c := range cols {
+		c.Release()
+	}
+	return out
+}
