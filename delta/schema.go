@@ -61,6 +61,9 @@ type wireType struct {
 
 // ParseSchema reads a schemaString; faults name the column.
 func ParseSchema(schemaString string) (*Schema, error) {
+	if schemaString == "" {
+		return &Schema{}, nil // a table that was created without columns
+	}
 	t, err := parseType(json.RawMessage(schemaString), "", 0)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func (f *File) Range(path []string) filter.Range {
 	}
 	if raw, ok := lookup(st.max, phys); ok {
 		r.Max = widenMax(statValue(raw, leaf.Type.Name))
-		if _, number := r.Max.(float64); number {
+		if isFloating(r.Max) {
 			r.MayNaN = false // a writer that met NaN says so in the maximum, or leaves it out
 		}
 	}
@@ -109,6 +109,9 @@ func statValue(raw json.RawMessage, typ string) any {
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(f) {
 			return nil
+		}
+		if typ == "float" {
+			return float32(f) // its shortest text is another number as a double
 		}
 		return f
 	case "date":
@@ -199,4 +202,12 @@ func (f *File) Constant(path []string) (any, bool) {
 	}
 	order, ok := filter.CompareValues(a, b)
 	return a, ok && order == 0
+}
+
+func isFloating(v any) bool {
+	switch v.(type) {
+	case float64, float32:
+		return true
+	}
+	return false
 }

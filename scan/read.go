@@ -34,6 +34,9 @@ type groupReader struct {
 	out     *arrow.Schema
 	scan    *Scan
 	closer  func()
+	// stamps are columns of 96-bit timestamps, read whole, by want; at is the row they are given from next.
+	stamps map[int]arrow.Array
+	at     int64
 }
 
 // readGroup opens a row group for reading the wanted columns.
@@ -43,11 +46,17 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 		matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}, closer: func() {}}
 	var leaves []int
 	for _, w := range wants {
+		if old := f.int96(w); old >= 0 {
+			continue // read apart, see int96.go
+		}
 		leaves = append(leaves, f.leafIndices(s, w)...)
 	}
 	slices.Sort(leaves)
 	leaves = slices.Compact(leaves)
 	g.out = s.wantSchema(wants)
+	if err := g.readInt96(ctx); err != nil {
+		return nil, err
+	}
 	if len(leaves) == 0 {
 		return g, nil
 	}
@@ -132,6 +141,8 @@ func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int6
 			if v, err = g.file.Partition(field.Name); err == nil {
 				cols[i], err = repeat(g.scan.mem, g.out.Field(i).Type, v, int(n))
 			}
+		case g.stamps[i] != nil:
+			cols[i] = array.NewSlice(g.stamps[i], g.at, g.at+n)
 		case rec == nil || len(g.file.columns[w.column].leaves) == 0:
 			cols[i] = array.MakeArrayOfNull(g.scan.mem, g.out.Field(i).Type, int(n))
 		default:
@@ -141,6 +152,7 @@ func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int6
 			return nil, err
 		}
 	}
+	g.at += n
 	return array.NewRecordBatch(g.out, cols, n), nil
 }
 
@@ -176,7 +188,7 @@ func (g *groupReader) cast(ctx context.Context, a arrow.Array, to arrow.DataType
 	defer rec.Release()
 	out, err := delta.NewCaster(from, arrow.NewSchema([]arrow.Field{{Name: name, Type: to, Nullable: true}}, nil), g.scan.mem).Batch(ctx, rec)
 	if err != nil {
-		return nil, &FileError{Op: "read", Path: g.file.Key, RowGroup: g.group, Err: err}
+		return nil, damaged("read", g.file.Key, g.group, err)
 	}
 	defer out.Release()
 	c := out.Column(0)
