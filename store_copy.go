@@ -74,6 +74,9 @@ func (s *DeltaStore) Copy(ctx context.Context, from MetadataStore, opts *CopyOpt
 		}
 		partial.Done = append(partial.Done, key)
 	}
+	if len(keys) == 1 {
+		return res, partial.Failed[keys[0]]
+	}
 	return res, partialOrNil(partial)
 }
 

@@ -77,13 +77,17 @@ func (s *DeltaStore) Delete(ctx context.Context, key feature.Key, opts *DeleteOp
 	return res, err
 }
 
-// Drop removes every row of a feature in this store and keeps the table, so that HasFeature stays true. A missing table is no error.
+// Drop removes every row of a feature in this store and keeps the table, so that HasFeature stays true. A missing table or definition is no error.
 func (s *DeltaStore) Drop(ctx context.Context, key feature.Key, opts *DeleteOptions) (DeleteResult, error) {
 	o := DeleteOptions{Hard: true, FeatureHistory: true}
 	if opts != nil {
 		o.DryRun = opts.DryRun
 	}
-	return s.Delete(ctx, key, &o)
+	res, err := s.Delete(ctx, key, &o)
+	if isNotFound(err) {
+		return DeleteResult{Feature: key, TableVersion: -1, PreviousVersion: -1}, nil
+	}
+	return res, err
 }
 
 func (s *DeltaStore) tableVersion(ctx context.Context, key feature.Key) (int64, error) {

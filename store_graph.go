@@ -135,7 +135,7 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 		}
 	}
 	if len(projectKeys(g, project)) == 0 {
-		return PushResult{}, &NotFoundError{Feature: "of project " + project, Nearest: g.Projects(), Hint: "the definitions hold no feature of project " + project + "; they have " + strings.Join(g.Projects(), ", ")}
+		return PushResult{}, fmt.Errorf("%w: the definitions hold no feature of project %q; they have %s", ErrInvalid, project, strings.Join(g.Projects(), ", "))
 	}
 	key, err := systemKey()
 	if err != nil {

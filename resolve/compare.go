@@ -31,6 +31,7 @@ type current struct {
 	nulls   []bool
 	text    *rowText
 	flagged []bool // by a staleness predicate; nil without
+	stamp   []int64
 	table   *hashjoin.Multi
 	rows    int
 }
@@ -115,6 +116,7 @@ func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 	if c.live, dead, err = c.set.latest(inc.enc, src.IDs, inc.req.Options.MemoryLimit); err != nil {
 		return nil, err
 	}
+	c.stamp, _ = c.set.stamps()
 	for i, gone := range dead {
 		c.live[i] = c.live[i] && !gone
 	}
@@ -228,12 +230,15 @@ func (c *current) rowStale(row int32, want string, ok bool) bool {
 	return t.IsNull(i) || ok && t.Value(i) != want || c.flagged != nil && c.flagged[row]
 }
 
-// groupStale compares the stored rows of one parent: stale when a non-null provenance differs, when all are null, or when a predicate marks one. mixed: they differ among themselves.
+// groupStale compares the stored rows of one parent: stale when a non-null provenance differs, when all are null, or when a predicate marks the newest row, which stands for the group. mixed: they differ among themselves.
 func (c *current) groupStale(id int, want string, ok bool) (stale, mixed bool) {
 	allNull, first := true, ""
+	newest := int32(-1)
 	c.table.Rows(id, func(row int32) {
 		t, i := c.text.at(row)
-		stale = stale || c.flagged != nil && c.flagged[row]
+		if newest < 0 || c.stamp[row] > c.stamp[newest] {
+			newest = row
+		}
 		if t.IsNull(i) {
 			return
 		}
@@ -246,7 +251,7 @@ func (c *current) groupStale(id int, want string, ok bool) (stale, mixed bool) {
 		}
 		stale = stale || ok && v != want
 	})
-	return stale || allNull, mixed
+	return stale || allNull || c.flagged != nil && c.flagged[newest], mixed
 }
 
 // progress is the share of distinct input units that are not new.

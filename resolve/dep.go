@@ -190,8 +190,10 @@ func (d *depState) load(ctx context.Context, inc *Increment) error {
 		cols = append(cols, memberColumn(m))
 	}
 	cols = append(cols, filterColumns(d.src.Filters)...)
-	for _, c := range append(filterColumns(d.filters), d.inputIDs(inc.req.Plan)...) {
-		cols = append(cols, d.original(c))
+	for _, c := range slices.Concat(filterColumns(d.filters), d.inputIDs(inc.req.Plan), inc.joinColumns()) {
+		if o := d.original(c); hasColumn(d.src.Table.Schema(), o) {
+			cols = append(cols, o)
+		}
 	}
 	if d.set, err = load(ctx, d.src.Table, unique(cols), inc.req.Options.Parallel); err != nil {
 		return err

@@ -61,7 +61,55 @@ func Update(ctx context.Context, req *Request) (*Increment, error) {
 	if err := inc.checkCollisions(); err != nil {
 		return nil, err
 	}
+	if err := inc.checkJoinTypes(); err != nil {
+		return nil, err
+	}
 	return inc, inc.planColumns()
+}
+
+// checkJoinTypes refuses join columns whose types have no values in common; integers of any width do.
+func (inc *Increment) checkJoinTypes() error {
+	check := func(column, feature string, t, first arrow.DataType) error {
+		if joinFamily(t) != joinFamily(first) {
+			return &InputError{Feature: feature, Column: column, Msg: fmt.Sprintf("the types of the join column differ: %s and %s", first, t)}
+		}
+		return nil
+	}
+	for _, name := range inc.joinColumns() {
+		var first arrow.DataType
+		for _, i := range inc.order {
+			for _, c := range inc.deps[i].columns {
+				if c.out != name {
+					continue
+				}
+				if first == nil {
+					first = c.typ
+				}
+				if err := check(name, inc.deps[i].key(), c.typ, first); err != nil {
+					return err
+				}
+			}
+		}
+		if cur := inc.req.Current.Table; cur != nil && first != nil && !inc.req.SkipComparison {
+			if f, ok := cur.Schema().FieldsByName(name); ok {
+				if err := check(name, inc.key().String(), plainType(f[0].Type), first); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// joinFamily names the types that compare with each other.
+func joinFamily(t arrow.DataType) string {
+	if arrow.IsInteger(t.ID()) {
+		return "integer"
+	}
+	if arrow.IsFloating(t.ID()) {
+		return "float"
+	}
+	return t.String()
 }
 
 func (inc *Increment) key() feature.Key { return inc.req.Plan.Feature.Spec.Key }
@@ -112,7 +160,15 @@ func (inc *Increment) joinColumns() []string {
 func (inc *Increment) checkCollisions() error {
 	joined := inc.joinColumns()
 	seen := map[string]string{}
+	suffixes := map[string]string{}
 	var bad []string
+	for _, d := range inc.deps {
+		suffix := d.plan.Feature.ColumnSuffix()
+		if other, ok := suffixes[suffix]; ok {
+			bad = append(bad, fmt.Sprintf("metaxy_provenance%s (from %s and %s)", suffix, other, d.key()))
+		}
+		suffixes[suffix] = d.key()
+	}
 	for _, i := range inc.order {
 		d := inc.deps[i]
 		for _, c := range d.columns {

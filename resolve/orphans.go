@@ -61,7 +61,7 @@ func (r *rowset) batch(ctx context.Context, rows []int32, schema *arrow.Schema) 
 	return array.NewRecordBatch(schema, cols, int64(len(rows))), nil
 }
 
-// collapseOrphans makes one row of each group of orphaned rows with one join key: of every column the first value that is not null, newest row first. Rows with a null key stay apart by their key's values.
+// collapseOrphans makes one row of each group of orphaned rows with one join key: of every column the first value that is not null, newest row first, of one time the earlier one. Rows with a null key stay apart by their key's values.
 func (inc *Increment) collapseOrphans(ctx context.Context, r *result) error {
 	r.orphanBatches = []arrow.RecordBatch{}
 	if len(r.orphans) == 0 {
@@ -87,7 +87,7 @@ func (inc *Increment) collapseOrphans(ctx context.Context, r *result) error {
 			if stamp[a] != stamp[b] {
 				return boolInt(stamp[a] < stamp[b]) - boolInt(stamp[a] > stamp[b])
 			}
-			return int(b - a)
+			return int(a - b)
 		})
 		order = append(order, g...)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
@@ -78,6 +79,7 @@ func (inc *Increment) hashChunk(j *joined, from, to int) (versions, error) {
 	plan := inc.req.Plan
 	n := to - from
 	byMember := map[string]*rowhash.Text{}
+	source := versionSources(plan)
 	scratch := &rowhash.Scratch{}
 	for _, f := range plan.Fields {
 		var names []string
@@ -87,7 +89,8 @@ func (inc *Increment) hashChunk(j *joined, from, to int) (versions, error) {
 			d := inc.deps[p.Dep]
 			names = append(names, p.FQ())
 			optional = append(optional, d.plan.Optional)
-			column, err := d.versionOf(j, p.Field.StructKey(), from, to)
+			src := source[sourceName(p)]
+			column, err := inc.deps[src.Dep].versionOf(j, src.Field.StructKey(), from, to)
 			if err != nil {
 				return versions{}, err
 			}
@@ -107,6 +110,24 @@ func (inc *Increment) hashChunk(j *joined, from, to int) (versions, error) {
 	}
 	inc.hasher.Join(sorted, n, scratch, v.sample)
 	return v, nil
+}
+
+// sourceName is the name under which Metaxy keeps a parent's version while it hashes.
+func sourceName(p feature.Parent) string { return p.Feature.TableName() + "_" + p.Field.StructKey() }
+
+// versionSources says whose version is hashed for a parent. Parents whose names fall together all get the version of the one that comes last, as in Metaxy.
+func versionSources(plan *feature.Plan) map[string]feature.Parent {
+	out := map[string]feature.Parent{}
+	for _, f := range plan.Fields {
+		for dep := range plan.Deps {
+			for _, p := range f.Parents {
+				if p.Dep == dep {
+					out[sourceName(p)] = p
+				}
+			}
+		}
+	}
+	return out
 }
 
 // versionOf is the stored version of a parent field for rows [from, to) of the join.

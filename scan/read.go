@@ -249,23 +249,21 @@ func withParentNulls(mem memory.Allocator, parent *array.Struct, child arrow.Arr
 func mapValues(mem memory.Allocator, m *array.Map, key string) arrow.Array {
 	b := array.NewStringBuilder(mem)
 	defer b.Release()
-	keys, okKeys := m.Keys().(*array.String)
-	items, okItems := m.Items().(*array.String)
 	for i := range m.Len() {
 		found := -1
-		if m.IsValid(i) && okKeys && okItems {
+		if m.IsValid(i) {
 			start, end := m.ValueOffsets(i)
 			for j := int(start); j < int(end); j++ {
-				if keys.Value(j) == key {
+				if m.Keys().ValueStr(j) == key {
 					found = j
 				}
 			}
 		}
-		if found < 0 || items.IsNull(found) {
+		if found < 0 || m.Items().IsNull(found) {
 			b.AppendNull()
 			continue
 		}
-		b.Append(items.Value(found))
+		b.Append(m.Items().ValueStr(found))
 	}
 	return b.NewArray()
 }
