@@ -1,0 +1,604 @@
+package metaxy_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/deltatest"
+)
+
+// scenario is a recorded store with operations and their results.
+type scenario struct {
+	Config scenarioConfig
+	Stores map[string]struct {
+		HashAlgorithm string   `json:"hash_algorithm"`
+		Layout        string   `json:"layout"`
+		Fallbacks     []string `json:"fallback_stores"`
+	}
+	Steps []scenarioStep
+}
+
+type scenarioConfig struct {
+	Project    string
+	Truncation int  `json:"hash_truncation_length"`
+	Map        bool `json:"enable_map_datatype"`
+}
+
+type frameFile struct {
+	File    string
+	Rows    int
+	Columns [][2]string
+}
+
+type scenarioStep struct {
+	Step     int
+	Op       string
+	Target   string
+	Feature  string
+	Args     scenarioArgs
+	Config   json.RawMessage
+	Inputs   map[string]frameFile
+	Unstable json.RawMessage
+	Before   struct {
+		Snapshot *string
+		Replay   []int `json:"then_replay"`
+	} `json:"state_before"`
+	Expect struct {
+		Rows, New, Stale, Orphaned *frameFile
+		Candidates                 *frameFile
+		Error                      *struct{ Class, Message string }
+		ProjectVersion             string `json:"project_version"`
+		Counts                     struct{ Snapshots *int }
+		Tables                     map[string]*frameFile `json:"tables_after"`
+	}
+}
+
+type scenarioArgs struct {
+	Project         string
+	Tags            map[string]string
+	Definitions     string     `json:"definitions_file"`
+	Filters         stringList `json:"filters"`
+	Global          stringList `json:"global_filters"`
+	Target          stringList `json:"target_filters"`
+	StaleIf         stringList `json:"staleness_predicates"`
+	Skip            bool       `json:"skip_comparison"`
+	Columns         []string
+	FeatureHistory  bool   `json:"with_feature_history"`
+	SampleHistory   bool   `json:"with_sample_history"`
+	SoftDeleted     bool   `json:"include_soft_deleted"`
+	AllowFallback   *bool  `json:"allow_fallback"`
+	FeatureVersion  string `json:"feature_version"`
+	Materialization string `json:"materialization_id"`
+	Preserve        bool   `json:"preserve_feature_version"`
+	Soft            *bool
+}
+
+// stringList is a text, a list of texts, or lists by feature.
+type stringList struct {
+	list  []string
+	byKey map[string][]string
+}
+
+func (s *stringList) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		s.list = []string{one}
+		return nil
+	}
+	if json.Unmarshal(data, &s.list) == nil {
+		return nil
+	}
+	var m map[string]stringList
+	if err := json.Unmarshal(data, &m); err != nil {
+		return err
+	}
+	s.byKey = map[string][]string{}
+	for k, v := range m {
+		s.byKey[k] = v.list
+	}
+	return nil
+}
+
+// TestScenarios runs every read, resolve and history step of every recorded store, and every push, write and delete step on the store as it was before.
+// Steps that cannot pass yet stand in testdata/gaps.txt, those that a decision answers better in testdata/decisions.txt: a listed step that passes fails the test too.
+func TestScenarios(t *testing.T) {
+	root := deltatest.Data(t, "scenarios")
+	files, err := filepath.Glob(filepath.Join(root, "*", "scenario.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios in %s (%v)", root, err)
+	}
+	listed := readListed(t, "testdata/gaps.txt", "testdata/decisions.txt")
+	for _, f := range files {
+		name := filepath.Base(filepath.Dir(f))
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newScenario(t, filepath.Dir(f))
+			for i := range c.s.Steps {
+				st := &c.s.Steps[i]
+				fault := c.check(st)
+				why, known := listed[fmt.Sprintf("%s/%d", name, st.Step)]
+				switch {
+				case fault != "" && !known:
+					t.Errorf("step %d %s %s: %s", st.Step, st.Op, st.Feature, fault)
+				case fault == "" && known:
+					t.Errorf("step %d is listed (%s), but passes", st.Step, why)
+				}
+			}
+		})
+	}
+}
+
+func readListed(t *testing.T, files ...string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if key, why, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && !strings.HasPrefix(key, "#") {
+				out[key] = why
+			}
+		}
+	}
+	return out
+}
+
+type scenarioRun struct {
+	t     *testing.T
+	dir   string
+	s     scenario
+	snaps map[string]map[string]string
+}
+
+func newScenario(t *testing.T, dir string) *scenarioRun {
+	t.Helper()
+	c := &scenarioRun{t: t, dir: dir}
+	for name, v := range map[string]any{"scenario.json": &c.s, "snapshots.json": &c.snaps} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, v); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	return c
+}
+
+// build lays out a snapshot in an empty directory.
+func (c *scenarioRun) build(snapshot *string) string {
+	c.t.Helper()
+	root := c.t.TempDir()
+	if snapshot == nil {
+		return root
+	}
+	for dest, src := range c.snaps[*snapshot] {
+		data, err := os.ReadFile(filepath.Join(c.dir, src))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		path := filepath.Join(root, dest)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			c.t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func (c *scenarioRun) open(st *scenarioStep, root, name string) *metaxy.DeltaStore {
+	c.t.Helper()
+	cfg := c.s.Config
+	if len(st.Config) > 0 {
+		if err := json.Unmarshal(st.Config, &cfg); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	def := c.s.Stores[name]
+	o := &metaxy.Options{Name: name, Project: cfg.Project, HashTruncation: cfg.Truncation, MapDatatype: cfg.Map, Layout: metaxy.Layout(def.Layout), HashAlgorithm: def.HashAlgorithm, Now: func() time.Time { return time.Now().UTC() }}
+	for _, f := range def.Fallbacks {
+		o.Fallbacks = append(o.Fallbacks, metaxy.Fallback{Name: f, Store: c.open(st, root, f)})
+	}
+	s, err := metaxy.Open(context.Background(), filepath.Join(root, name), o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+var errNotTried = fmt.Errorf("not tried")
+
+// check runs a step; "" is a pass, also for steps of kinds that are checked elsewhere.
+func (c *scenarioRun) check(st *scenarioStep) string {
+	switch st.Op {
+	case "read", "resolve_update", "history", "push", "write", "delete":
+	default:
+		return ""
+	}
+	root := c.build(st.Before.Snapshot)
+	for _, n := range st.Before.Replay {
+		i := slices.IndexFunc(c.s.Steps, func(s scenarioStep) bool { return s.Step == n })
+		before := &c.s.Steps[i]
+		if err := c.act(before, root); err == errNotTried {
+			return ""
+		} else if err != nil && before.Expect.Error == nil {
+			return fmt.Sprintf("replayed step %d (%s) failed: %v", n, before.Op, err)
+		}
+	}
+	switch st.Op {
+	case "read":
+		return c.checkRead(st, root)
+	case "resolve_update":
+		return c.checkResolve(st, root)
+	case "history":
+		list, err := c.open(st, root, st.Target).History(context.Background(), st.Args.Project)
+		if err == nil && st.Expect.Counts.Snapshots != nil && len(list) != *st.Expect.Counts.Snapshots {
+			return fmt.Sprintf("%d snapshots, want %d", len(list), *st.Expect.Counts.Snapshots)
+		}
+		return faultOf(st, err)
+	}
+	err := c.act(st, root)
+	if fault := faultOf(st, err); fault != "" || err != nil || st.Unstable != nil {
+		return fault
+	}
+	for key, want := range st.Expect.Tables {
+		if fault := c.compareTable(st, root, key, want); fault != "" {
+			return fault
+		}
+	}
+	return ""
+}
+
+// faultOf compares failing with failing.
+func faultOf(st *scenarioStep, err error) string {
+	switch {
+	case st.Expect.Error != nil && err == nil:
+		return fmt.Sprintf("must fail (%s: %s)", st.Expect.Error.Class, st.Expect.Error.Message)
+	case st.Expect.Error == nil && err != nil:
+		return err.Error()
+	}
+	return ""
+}
+
+func mustKey(t *testing.T, s string) feature.Key {
+	t.Helper()
+	k, err := feature.DecodeKey(feature.StringValue(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func parseAll(texts []string) ([]filter.Expr, error) {
+	var out []filter.Expr
+	for _, s := range texts {
+		e, err := filter.Parse(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// act runs a changing step.
+func (c *scenarioRun) act(st *scenarioStep, root string) error {
+	ctx := context.Background()
+	store := c.open(st, root, st.Target)
+	switch st.Op {
+	case "push":
+		g, err := c.definitions(st)
+		if err != nil {
+			return err
+		}
+		r, err := store.Push(ctx, &metaxy.PushOptions{Graph: g, Project: st.Args.Project, Tags: st.Args.Tags})
+		if err == nil && st.Expect.ProjectVersion != "" && r.ProjectVersion != st.Expect.ProjectVersion {
+			return fmt.Errorf("project version %s, want %s", r.ProjectVersion, st.Expect.ProjectVersion)
+		}
+		return err
+	case "write":
+		schema, batches := readParquet(c.t, filepath.Join(c.dir, st.Inputs["frame"].File))
+		_, err := store.AllowCrossProjectWrites().Write(ctx, mustKey(c.t, st.Feature), &metaxy.Rows{Schema: schema, Batches: each(batches)},
+			&metaxy.WriteOptions{PreserveVersions: st.Args.Preserve, MaterializationID: st.Args.Materialization, AllowNullIDs: true})
+		return err
+	case "delete":
+		filters, err := parseAll(st.Args.Filters.list)
+		if err != nil {
+			return err
+		}
+		_, err = store.AllowCrossProjectWrites().Delete(ctx, mustKey(c.t, st.Feature), &metaxy.DeleteOptions{Filters: filters, Hard: st.Args.Soft != nil && !*st.Args.Soft,
+			FeatureHistory: st.Args.FeatureHistory, SampleHistory: st.Args.SampleHistory})
+		return err
+	}
+	return errNotTried
+}
+
+func (c *scenarioRun) definitions(st *scenarioStep) (*feature.Graph, error) {
+	data, err := os.ReadFile(filepath.Join(c.dir, st.Args.Definitions))
+	if err != nil {
+		return nil, err
+	}
+	var list []struct {
+		Project   string
+		ClassPath *string         `json:"feature_class_path"`
+		Spec      json.RawMessage `json:"feature_spec"`
+		Schema    json.RawMessage `json:"feature_schema"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, err
+	}
+	g := feature.NewGraph(c.s.Config.Truncation)
+	text := func(raw json.RawMessage) string {
+		var s string
+		if json.Unmarshal(raw, &s) == nil {
+			return s
+		}
+		return string(raw)
+	}
+	for _, d := range list {
+		def, err := feature.Load(feature.Stored{Project: d.Project, FeatureSpec: text(d.Spec), FeatureSchema: text(d.Schema), ClassPath: d.ClassPath})
+		if err != nil {
+			return nil, err
+		}
+		if err := g.Add(def); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (c *scenarioRun) checkRead(st *scenarioStep, root string) string {
+	filters, err := parseAll(st.Args.Filters.list)
+	var names []string
+	var rows []string
+	if err == nil {
+		o := &metaxy.ReadOptions{Filters: filters, Columns: st.Args.Columns, FeatureHistory: st.Args.FeatureHistory, SampleHistory: st.Args.SampleHistory, SoftDeleted: st.Args.SoftDeleted,
+			FeatureVersion: st.Args.FeatureVersion, NoFallback: st.Args.AllowFallback != nil && !*st.Args.AllowFallback}
+		var r *metaxy.Rows
+		if r, err = c.open(st, root, st.Target).Read(context.Background(), mustKey(c.t, st.Feature), o); err == nil {
+			names, rows, err = collectRows(r, nil)
+		}
+	}
+	if fault := faultOf(st, err); fault != "" || err != nil || st.Unstable != nil && st.Expect.Candidates == nil {
+		return fault
+	}
+	if st.Expect.Candidates != nil {
+		_, allowed := c.expected(st.Expect.Candidates, nil)
+		for _, r := range rows {
+			if !slices.Contains(allowed, r) {
+				return "row outside the candidates: " + r
+			}
+		}
+		return ""
+	}
+	return c.compare(st.Expect.Rows, names, rows)
+}
+
+func (c *scenarioRun) checkResolve(st *scenarioStep, root string) string {
+	o, err := c.resolveOptions(st)
+	var inc *metaxy.Increment
+	ctx := context.Background()
+	if err == nil {
+		if inc, err = c.open(st, root, st.Target).ResolveUpdate(ctx, mustKey(c.t, st.Feature), o); err == nil {
+			err = inc.Count(ctx)
+		}
+	}
+	if fault := faultOf(st, err); fault != "" || err != nil || st.Unstable != nil {
+		return fault
+	}
+	for want, got := range map[*frameFile]*metaxy.Rows{st.Expect.New: inc.New(ctx), st.Expect.Stale: inc.Stale(ctx), st.Expect.Orphaned: inc.Orphaned(ctx)} {
+		names, rows, err := collectRows(got, nil)
+		if err != nil {
+			return err.Error()
+		}
+		if fault := c.compare(want, names, rows); fault != "" {
+			return filepath.Base(want.File) + ": " + fault
+		}
+	}
+	return ""
+}
+
+func (c *scenarioRun) resolveOptions(st *scenarioStep) (*metaxy.ResolveOptions, error) {
+	o := &metaxy.ResolveOptions{SkipComparison: st.Args.Skip, Filters: map[feature.Key][]filter.Expr{}}
+	var err error
+	for _, p := range []struct {
+		to   *[]filter.Expr
+		from []string
+	}{{&o.GlobalFilters, st.Args.Global.list}, {&o.TargetFilters, st.Args.Target.list}, {&o.StaleIf, st.Args.StaleIf.list}} {
+		if *p.to, err = parseAll(p.from); err != nil {
+			return nil, err
+		}
+	}
+	for k, texts := range st.Args.Filters.byKey {
+		if o.Filters[mustKey(c.t, k)], err = parseAll(texts); err != nil {
+			return nil, err
+		}
+	}
+	if in, ok := st.Inputs["samples"]; ok {
+		schema, batches := readParquet(c.t, filepath.Join(c.dir, in.File))
+		o.Samples = &metaxy.Rows{Schema: schema, Batches: each(batches)}
+	}
+	return o, nil
+}
+
+// leaked is a column of the reference that is not part of the answer (D36).
+const leaked = "__stale_by_predicate"
+
+func (c *scenarioRun) expected(f *frameFile, leaveOut []string) ([]string, []string) {
+	c.t.Helper()
+	schema, batches := readParquet(c.t, filepath.Join(c.dir, f.File))
+	names, rows, err := collectRows(&metaxy.Rows{Schema: schema, Batches: each(batches)}, append([]string{leaked}, leaveOut...))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return names, rows
+}
+
+func (c *scenarioRun) compare(want *frameFile, names, rows []string) string {
+	c.t.Helper()
+	wantNames, wantRows := c.expected(want, nil)
+	if !slices.Equal(names, wantNames) {
+		return fmt.Sprintf("columns %q, want %q", names, wantNames)
+	}
+	return multisetFault(wantRows, rows)
+}
+
+func multisetFault(want, got []string) string {
+	slices.Sort(want)
+	slices.Sort(got)
+	for i := range max(len(want), len(got)) {
+		switch {
+		case i >= len(want):
+			return fmt.Sprintf("%d rows, want %d; extra %s", len(got), len(want), got[i])
+		case i >= len(got):
+			return fmt.Sprintf("%d rows, want %d; missing %s", len(got), len(want), want[i])
+		case want[i] != got[i]:
+			return fmt.Sprintf("row %s, want %s", got[i], want[i])
+		}
+	}
+	return ""
+}
+
+// clockColumns have values that a clock or a program version makes.
+var clockColumns = []string{"metaxy_created_at", "metaxy_updated_at", "recorded_at", "metaxy_deleted_at", "tags"}
+
+// compareTable compares every stored row of a table, but for times.
+func (c *scenarioRun) compareTable(st *scenarioStep, root, key string, want *frameFile) string {
+	store := c.open(st, root, st.Target)
+	got, err := tableRows(store, mustKey(c.t, key))
+	if want == nil {
+		if err == nil {
+			return "table " + key + " should not exist"
+		}
+		return ""
+	}
+	if err != nil {
+		return fmt.Sprintf("table %s: %v", key, err)
+	}
+	_, wantRows := c.expected(want, clockColumns)
+	if fault := multisetFault(wantRows, got); fault != "" {
+		return "table " + key + ": " + fault
+	}
+	return ""
+}
+
+// collectRows renders every row; columns in leaveOut are not looked at.
+func collectRows(r *metaxy.Rows, leaveOut []string) ([]string, []string, error) {
+	var names, rows []string
+	for _, f := range r.Schema.Fields() {
+		if !slices.Contains(leaveOut, f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	for b, err := range r.Batches {
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range int(b.NumRows()) {
+			var s strings.Builder
+			for _, n := range sorted {
+				fmt.Fprintf(&s, "%s=%s;", n, cellText(b.Column(b.Schema().FieldIndices(n)[0]), i))
+			}
+			rows = append(rows, s.String())
+		}
+	}
+	return names, rows, nil
+}
+
+func cellText(a arrow.Array, i int) string {
+	if a.IsNull(i) {
+		return "null"
+	}
+	switch a := a.(type) {
+	case *array.Struct:
+		var parts []string
+		for m, f := range a.DataType().(*arrow.StructType).Fields() {
+			parts = append(parts, f.Name+":"+cellText(a.Field(m), i))
+		}
+		sort.Strings(parts)
+		return "{" + strings.Join(parts, ",") + "}"
+	case *array.Map:
+		start, end := a.ValueOffsets(i)
+		var parts []string
+		for j := int(start); j < int(end); j++ {
+			parts = append(parts, cellText(a.Keys(), j)+">"+cellText(a.Items(), j))
+		}
+		sort.Strings(parts)
+		return "map" + strings.Join(parts, ",")
+	case array.ListLike:
+		start, end := a.ValueOffsets(i)
+		var parts []string
+		for j := int(start); j < int(end); j++ {
+			parts = append(parts, cellText(a.ListValues(), j))
+		}
+		return "[" + strings.Join(parts, ",") + "]"
+	case *array.Timestamp:
+		t := a.DataType().(*arrow.TimestampType)
+		return a.Value(i).ToTime(t.Unit).UTC().Format(time.RFC3339Nano)
+	case *array.Dictionary:
+		return cellText(a.Dictionary(), a.GetValueIndex(i))
+	}
+	return fmt.Sprintf("%q", a.ValueStr(i))
+}
+
+func readParquet(t *testing.T, path string) (*arrow.Schema, []arrow.RecordBatch) {
+	t.Helper()
+	f, err := file.OpenParquetFile(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fr, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: 1 << 16}, memory.DefaultAllocator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := fr.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rr, err := fr.GetRecordReader(context.Background(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rr.Release()
+	var out []arrow.RecordBatch
+	for rr.Next() {
+		b := rr.RecordBatch()
+		b.Retain()
+		out = append(out, b)
+	}
+	return schema, out
+}
+
+func each(batches []arrow.RecordBatch) func(func(arrow.RecordBatch, error) bool) {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		for _, b := range batches {
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
