@@ -8,8 +8,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
-	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
 // Layout says where the table of feature a/b lies below the root: LayoutNested `a/b.delta`, LayoutFlat `a__b.delta`.
@@ -107,7 +107,7 @@ func (o *Options) Validate() error {
 		bad("hash truncation length %d: at least 8", o.HashTruncation)
 	}
 	if o.HashAlgorithm != "" {
-		if _, err := rowhash.New(o.HashAlgorithm, 8); err != nil {
+		if err := (resolve.Algorithm{Name: o.HashAlgorithm, Truncation: 8}).Validate(); err != nil {
 			bad("%v", err)
 		}
 	}

@@ -2,7 +2,6 @@ package metaxy
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"sync"
 	"time"
@@ -55,9 +54,6 @@ func (p *pendingRows) count() int64 {
 	return n
 }
 
-// ErrWriterClosed is a Put or Flush after Close.
-var ErrWriterClosed = errors.New("buffered writer is closed")
-
 // NewWriter starts a buffered writer. ctx ends its background flushes; Close flushes what waits.
 func (s *DeltaStore) NewWriter(ctx context.Context, opts *WriterOptions) *Writer {
 	w := &Writer{store: s, pending: map[feature.Key][]*pendingRows{}, written: map[feature.Key]int64{},
@@ -102,7 +98,7 @@ func (w *Writer) Put(key feature.Key, batches ...arrow.RecordBatch) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		return ErrWriterClosed
+		return ErrClosed
 	}
 	for _, b := range batches {
 		groups := w.pending[key]
@@ -137,7 +133,7 @@ func (w *Writer) Flush(ctx context.Context) error {
 	w.failed = nil
 	w.mu.Unlock()
 	if closed {
-		return ErrWriterClosed
+		return ErrClosed
 	}
 	return w.flush(ctx)
 }

@@ -1,2 +1,2 @@
-// Package bench is being built.
+// Package bench holds workloads as a configuration and a run, with results in rows a second, seconds and bytes.
 package bench

@@ -21,7 +21,7 @@ type versions struct {
 	sample  *rowhash.Text
 }
 
-// depText reads a version of a dep's row through the join; it is used by one goroutine.
+// depText reads a version of a dep's row through the join; it belongs to one goroutine.
 type depText struct {
 	pos  []int32
 	text *rowText

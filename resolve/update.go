@@ -7,6 +7,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
 // Algorithm is how versions are hashed and cut.
@@ -15,6 +16,12 @@ type Algorithm struct {
 	Name string
 	// Truncation is the number of characters kept; at least 8.
 	Truncation int
+}
+
+// Validate reports an algorithm that is not known.
+func (a Algorithm) Validate() error {
+	_, err := rowhash.New(a.Name, a.Truncation)
+	return err
 }
 
 // Rows is a single-use stream with its schema.

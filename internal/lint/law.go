@@ -64,7 +64,7 @@ var outside = []struct {
 	{
 		"Parquet", "a room that reads no files reads no Parquet",
 		[]string{"github.com/parquet-go/parquet-go", "github.com/apache/arrow-go/v18/parquet"},
-		"txlog delta scan internal/rewrite internal/deltatest bench cmd/metaxy-delta",
+		"txlog delta scan internal/pqcheck internal/rewrite internal/deltatest bench cmd/metaxy-delta",
 	},
 	{
 		"the command line", "a library has no flags",
