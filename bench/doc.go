@@ -1,2 +1,4 @@
-// Package bench holds workloads as a configuration and a run, with results in rows a second, seconds and bytes.
+// Package bench runs workloads, each a configuration with a Run.
+//
+// Results count rows and give seconds, rows a second and bytes; a workload that cannot run is an error.
 package bench

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -34,9 +35,12 @@ type Change struct {
 	BlindAppend bool
 	// Merge makes the schema action anew after another commit changed the metadata; nil = such a commit is a conflict.
 	Merge func(*Snapshot) (*txlog.Protocol, *txlog.Metadata, error)
+
+	// stamp is the newest in-commit time seen while rebasing, in milliseconds.
+	stamp int64
 }
 
-// maxCommitTries bounds how often a change is rebased.
+// maxCommitTries bounds how often a change is rebased. Blind appends are bounded by their context alone: losing a race is no reason to fail.
 const maxCommitTries = 100
 
 // Commit writes a change, rebasing it over commits that do not conflict, and returns its version. A conflict is a *txlog.ConflictError.
@@ -63,13 +67,12 @@ func (t *Table) Commit(ctx context.Context, ch *Change) (int64, error) {
 			return version, nil
 		case !errors.As(err, &lost):
 			return -1, err
-		case try == maxCommitTries:
+		case try == maxCommitTries && !ch.BlindAppend:
 			return -1, lost
 		}
-		if current, err = t.rebase(ctx, ch, version, lost); err != nil {
+		if current, version, err = t.rebase(ctx, ch, current, version, lost); err != nil {
 			return -1, err
 		}
-		version = current.Version() + 1
 		if err := pause(ctx, try); err != nil {
 			return -1, err
 		}
@@ -100,47 +103,55 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
-// rebase checks the change against the commits from version on and returns the newest snapshot.
-func (t *Table) rebase(ctx context.Context, ch *Change, version int64, lost *txlog.ConflictError) (*Snapshot, error) {
+// rebase checks the change against the commits from version on, and returns the snapshot that the table's settings come from and the next free version. Only the commits that won
+// are read: a retry that cost as much as opening the table would lose the next race as well.
+func (t *Table) rebase(ctx context.Context, ch *Change, current *Snapshot, version int64, lost *txlog.ConflictError) (*Snapshot, int64, error) {
 	conflict := func(format string, a ...any) error {
 		return &txlog.ConflictError{Version: version, WinnerID: lost.WinnerID, Err: fmt.Errorf(format, a...)}
 	}
-	snap, err := t.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if ch.Read == nil && ch.Merge == nil {
-		return nil, conflict("the table was created by another writer")
+		return nil, 0, conflict("the table was created by another writer")
 	}
-	metadataChanged := ch.Read == nil
-	for v := version; v <= snap.Version(); v++ {
-		actions, err := t.log.ReadCommit(ctx, v)
+	metadataChanged := current == nil
+	next := version
+	for ; ; next++ {
+		actions, err := t.log.ReadCommit(ctx, next)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		for _, a := range actions {
 			switch a := a.(type) {
 			case *txlog.Protocol, *txlog.Metadata:
 				metadataChanged = true
+			case *txlog.CommitInfo:
+				if a.InCommitTimestamp != nil {
+					ch.stamp = max(ch.stamp, *a.InCommitTimestamp)
+				}
 			default:
 				if msg := ch.clash(a); msg != "" {
-					return nil, conflict("version %d %s", v, msg)
+					return nil, 0, conflict("version %d %s", next, msg)
 				}
 			}
 		}
 	}
 	if !metadataChanged {
-		return snap, nil
+		return current, next, nil
 	}
 	if ch.Merge == nil {
-		return nil, conflict("the table's metadata changed")
+		return nil, 0, conflict("the table's metadata changed")
 	}
-	ch.Protocol, ch.Metadata, err = ch.Merge(snap)
+	snap, err := t.Snapshot(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if ch.Protocol, ch.Metadata, err = ch.Merge(snap); err != nil {
+		return nil, 0, err
 	}
 	ch.Read = snap
-	return snap, nil
+	return snap, snap.Version() + 1, t.checkWritable(ch)
 }
 
 // clash tells why an action of a winning commit forbids this change; "" when it does not.
@@ -177,7 +188,7 @@ func (t *Table) actions(ch *Change, current *Snapshot) []txlog.Action {
 	if current != nil {
 		info.Fields["readVersion"] = ch.Read.Version()
 		if current.property("delta.enableInCommitTimestamps") == "true" {
-			stamp := max(now, current.Timestamp().UnixMilli()+1)
+			stamp := max(now, current.Timestamp().UnixMilli()+1, ch.stamp+1)
 			info.InCommitTimestamp = &stamp
 		}
 	}
