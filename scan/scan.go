@@ -42,6 +42,9 @@ func (e *FileError) Unwrap() error { return e.Err }
 // ColumnError is a column asked for that the table lacks. Nearest are existing names that look alike.
 type ColumnError = filtereval.ColumnError
 
+// FilterTypeError is a filter that compares types without a common order.
+type FilterTypeError = filtereval.TypeError
+
 // Options of a scan; nil = every column and row.
 type Options struct {
 	// Columns are logical names in output order, nil = all.

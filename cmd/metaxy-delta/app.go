@@ -34,6 +34,8 @@ type app struct {
 	now   func() time.Time
 	flags globalFlags
 	cfg   *configuration
+	// started is set when the arguments were understood; what fails before is their fault.
+	started bool
 }
 
 // globalFlags are understood before and after every verb.
@@ -69,6 +71,9 @@ func run(ctx context.Context, sys *system) int {
 	if err := root.ExecuteContext(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
+		}
+		if !a.started {
+			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: "`metaxy-delta --help` lists the verbs and flags"}
 		}
 		return report(sys.stderr, err, a.wantsJSON())
 	}
@@ -114,6 +119,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.started = true
 			if err := applyEnv(cmd, func(name string) (string, bool) { v, ok := a.env[name]; return v, ok }); err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -104,6 +105,8 @@ var classes = []class{
 	{"FEATURES_NOT_FOUND", exitNotFound, is(metaxy.ErrFeatureNotFound), notFoundHint},
 	{"PROJECT_MISMATCH", exitFailure, is(metaxy.ErrProjectMismatch), say("--project NAME says which project you mean; --allow-cross-project-writes writes all the same")},
 	{"FILTER_ERROR", exitUsage, as[*filter.ParseError], nil},
+	{"UNKNOWN_COLUMN", exitUsage, as[*scan.ColumnError], nil},
+	{"FILTER_ERROR", exitUsage, as[*scan.FilterTypeError], nil},
 	{"CONFIG_ERROR", exitUsage, as[*config.Error], nil},
 	{"GRAPH_ERROR", exitUsage, as[*feature.GraphError], nil},
 	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), nil},
