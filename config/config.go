@@ -1,21 +1,18 @@
-// Package config reads metaxy.toml and the files of definitions that it names, from what the caller hands in.
+// Package config reads metaxy.toml and [tool.metaxy], the environment's overrides and the files of definitions, from what the caller hands in.
 //
-// It reads neither the environment nor the clock. A configuration that cannot be used is an *Error with file, line and key.
+// It reads neither the environment nor the clock by itself. A configuration that cannot be used is one error of *Error values, each with file and key, all faults at once.
 package config
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
-
-	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// Error is a fault of a configuration. Line is 0 when unknown.
+// Error is a fault of a configuration. File is "" when the value came from the environment; Line is 0 when unknown.
 type Error struct {
 	File string
 	Line int
@@ -23,30 +20,61 @@ type Error struct {
 	Msg  string
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("configuration %s: %s: %s", e.File, e.Key, e.Msg) }
+func (e *Error) Error() string {
+	where := "configuration"
+	if e.File != "" {
+		where = e.File
+	}
+	if e.Line > 0 {
+		where = fmt.Sprintf("%s:%d", where, e.Line)
+	}
+	if e.Key != "" {
+		return fmt.Sprintf("%s: %s: %s", where, e.Key, e.Msg)
+	}
+	return where + ": " + e.Msg
+}
 
 // Source is where a configuration is read from.
 type Source struct {
-	Dir           string
-	Environ       map[string]string
-	ReadFile      func(path string) ([]byte, error)
+	// Dir is where the search starts; Environ the whole environment.
+	Dir      string
+	Environ  map[string]string
+	ReadFile func(path string) ([]byte, error)
+	// Explicit is a file to read instead of searching.
 	Explicit      string
 	SearchParents bool
+	// UnsetIsEmpty gives variables that are not set and have no default the empty text, as Metaxy does, instead of refusing them.
+	UnsetIsEmpty bool
 }
 
-// Config is a loaded configuration; Path is "" when there is no file.
+// Config is a loaded configuration. Path is "" when there is no file.
 type Config struct {
-	Path           string
-	Project        string
-	Store          string
-	Stores         map[string]Store
-	HashTruncation int
-	MapDatatype    bool
-	Ext            map[string]map[string]any
-	Warnings       []string
+	Path, LockPath  string
+	Project         string
+	Store           string
+	Stores          map[string]Store
+	Entrypoints     []string
+	Theme           string
+	Ext             map[string]map[string]any
+	HashTruncation  int
+	MapDatatype     bool
+	AutoCreate      bool
+	Sync            bool
+	Locked          *bool
+	ExtraFeatures   []Selection
+	Warnings        []string
+	project, extend *string
+	lock            *string
 }
 
-// Store is a configured store.
+// Selection names features by project, by key, or all.
+type Selection struct {
+	Projects []string
+	Keys     []string
+	All      bool
+}
+
+// Store is a configured store. Config holds its options as they are.
 type Store struct {
 	Name, Type                      string
 	RootPath, Layout, HashAlgorithm string
@@ -55,139 +83,177 @@ type Store struct {
 	VersioningEngine                string
 	PreferNative                    *bool
 	MaterializationID               string
+	Config                          map[string]any
 }
 
-var template = regexp.MustCompile(`\$\{([^}:]+)(?::-([^}]*))?\}`)
+// options are the known keys.
+var options = [...]string{"store", "stores", "extend", "entrypoints", "theme", "ext", "hash_truncation_length", "enable_map_datatype", "auto_create_tables", "project", "locked", "sync", "extra_features", "metaxy_lock_path"}
 
-// Load reads the configuration file that src leads to.
+// Load reads the configuration that src leads to: environment over file over defaults.
 func Load(src *Source) (*Config, error) {
-	c := &Config{Store: "dev", Stores: map[string]Store{}, HashTruncation: 8, Ext: map[string]map[string]any{}}
-	data, path, err := find(src)
-	if err != nil || data == nil {
-		return c, err
+	l := &loader{src: src, files: map[string]bool{}}
+	raw, path, err := l.find()
+	if err != nil {
+		return nil, err
 	}
-	c.Path = path
-	var raw struct {
-		Project              string
-		Store                string
-		HashTruncationLength int  `toml:"hash_truncation_length"`
-		EnableMapDatatype    bool `toml:"enable_map_datatype"`
-		Stores               map[string]struct {
-			Type   string
-			Config map[string]any
-		}
-		Ext map[string]map[string]any
+	if raw == nil {
+		raw = map[string]any{}
+	} else if raw, err = l.extend(raw, path); err != nil {
+		return nil, err
 	}
-	var missing error
-	text := template.ReplaceAllStringFunc(string(data), func(m string) string {
-		parts := template.FindStringSubmatch(m)
-		if v, ok := src.Environ[parts[1]]; ok {
-			return v
-		}
-		if !strings.Contains(m, ":-") {
-			missing = &Error{File: path, Key: parts[1], Msg: "the variable is not set and has no default"}
-		}
-		return parts[2]
-	})
-	if missing != nil {
-		return nil, missing
+	l.file = path
+	raw, _ = l.expand(raw, "").(map[string]any)
+	env := l.environment()
+	merged := deepMerge(raw, env)
+	c := &Config{Path: path}
+	l.read(c, merged)
+	if len(l.faults) > 0 {
+		return nil, errors.Join(l.faults...)
 	}
-	if err := toml.Unmarshal([]byte(text), &raw); err != nil {
-		return nil, &Error{File: path, Key: "toml", Msg: err.Error()}
-	}
-	c.Project, c.MapDatatype = raw.Project, raw.EnableMapDatatype
-	if raw.Store != "" {
-		c.Store = raw.Store
-	}
-	if raw.HashTruncationLength != 0 {
-		c.HashTruncation = raw.HashTruncationLength
-	}
-	if raw.Ext != nil {
-		c.Ext = raw.Ext
-	}
-	for name, s := range raw.Stores {
-		st := Store{Name: name, Type: s.Type, StorageOptions: map[string]string{}}
-		str := func(k string) string { v, _ := s.Config[k].(string); return v }
-		st.RootPath, st.Layout, st.HashAlgorithm, st.VersioningEngine = str("root_path"), str("layout"), str("hash_algorithm"), str("versioning_engine")
-		if list, ok := s.Config["fallback_stores"].([]any); ok {
-			for _, f := range list {
-				st.FallbackStores = append(st.FallbackStores, fmt.Sprint(f))
-			}
-		}
-		if m, ok := s.Config["storage_options"].(map[string]any); ok {
-			for k, v := range m {
-				st.StorageOptions[k] = fmt.Sprint(v)
-			}
-		}
-		c.Stores[name] = st
-	}
+	c.LockPath = l.lockPath(c)
+	c.Warnings = l.warnings
 	return c, nil
 }
 
-func find(src *Source) ([]byte, string, error) {
-	if src.Explicit != "" {
-		data, err := src.ReadFile(src.Explicit)
-		if err != nil {
-			return nil, "", &Error{File: src.Explicit, Key: "file", Msg: err.Error()}
-		}
-		return data, src.Explicit, nil
-	}
-	for dir := src.Dir; ; dir = filepath.Dir(dir) {
-		path := filepath.Join(dir, "metaxy.toml")
-		if data, err := src.ReadFile(path); err == nil {
-			return data, path, nil
-		}
-		if !src.SearchParents || dir == filepath.Dir(dir) {
-			return nil, "", nil
-		}
-	}
+// loader gathers faults and warnings.
+type loader struct {
+	src      *Source
+	file     string
+	files    map[string]bool // in the chain of extends
+	faults   []error
+	warnings []string
 }
 
-// StoreNamed returns a store; "" is the default one.
+func (l *loader) fault(key, format string, a ...any) {
+	l.faults = append(l.faults, &Error{File: l.file, Key: key, Msg: fmt.Sprintf(format, a...)})
+}
+
+// deepMerge lays b over a, tables into tables.
+func deepMerge(a, b map[string]any) map[string]any {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for k, v := range b {
+		inner, ok := v.(map[string]any)
+		old, ok2 := out[k].(map[string]any)
+		if ok && ok2 {
+			out[k] = deepMerge(old, inner)
+			continue
+		}
+		out[k] = v
+	}
+	return out
+}
+
+func (l *loader) lockPath(c *Config) string {
+	dir := l.src.Dir
+	if c.Path != "" {
+		dir = filepath.Dir(c.Path)
+	}
+	switch {
+	case c.lock != nil && filepath.IsAbs(*c.lock):
+		return *c.lock
+	case c.Path == "":
+		return ""
+	case c.lock != nil:
+		return filepath.Join(dir, *c.lock)
+	}
+	return filepath.Join(dir, "metaxy.lock")
+}
+
+// deltaTypes are the type paths of Metaxy's Delta store.
+var deltaTypes = [...]string{"metaxy.ext.polars.handlers.delta.DeltaMetadataStore", "metaxy.ext.metadata_stores.delta.DeltaMetadataStore", "metaxy.ext.polars.DeltaMetadataStore"}
+
+// StoreNamed returns a store that this program can serve; "" is the default one.
 func (c *Config) StoreNamed(name string) (*Store, error) {
 	if name == "" {
 		name = c.Store
 	}
-	s, ok := c.Stores[name]
-	if !ok {
-		return nil, &Error{File: c.Path, Key: "stores." + name, Msg: "there is no such store"}
+	fail := func(key, format string, a ...any) error {
+		return &Error{File: c.Path, Key: "stores." + name + key, Msg: fmt.Sprintf(format, a...)}
 	}
-	return &s, nil
+	s, ok := c.Stores[name]
+	switch {
+	case len(c.Stores) == 0:
+		return nil, fail("", "no stores are configured")
+	case !ok:
+		return nil, fail("", "there is no such store; configured are %s", strings.Join(slices.Sorted(maps.Keys(c.Stores)), ", "))
+	case !slices.Contains(deltaTypes[:], s.Type):
+		return nil, fail(".type", "stores of type %s are not served by this program; it serves Delta stores (%s)", s.Type, deltaTypes[0])
+	}
+	s.Name = name
+	return &s, s.options(fail)
 }
 
-// Definitions reads a JSON list of stored definitions.
-func Definitions(path string, data []byte, _ string) ([]*feature.Definition, error) {
-	v, err := feature.ParseJSON(string(data))
-	if err != nil {
-		return nil, err
-	}
-	text := func(v feature.Value) string {
-		if s, ok := v.Str(); ok {
-			return s
+// options reads the options of a Delta store and refuses others.
+func (s *Store) options(fail func(key, format string, a ...any) error) error {
+	var errs []error
+	text := func(key string, to *string) {
+		switch v := s.Config[key].(type) {
+		case nil:
+		case string:
+			*to = v
+		default:
+			errs = append(errs, fail(".config."+key, "want a text, got %v", v))
 		}
-		return v.Text()
 	}
-	var out []*feature.Definition
-	for _, e := range v.Elements() {
-		var s feature.Stored
-		project, _ := e.Get("project")
-		s.Project, _ = project.Str()
-		spec, _ := e.Get("feature_spec")
-		schema, _ := e.Get("feature_schema")
-		s.FeatureSpec, s.FeatureSchema = text(spec), text(schema)
-		if p, ok := e.Get("feature_class_path"); ok {
-			if t, ok := p.Str(); ok {
-				s.ClassPath = &t
+	text("root_path", &s.RootPath)
+	text("layout", &s.Layout)
+	text("hash_algorithm", &s.HashAlgorithm)
+	text("versioning_engine", &s.VersioningEngine)
+	text("materialization_id", &s.MaterializationID)
+	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
+		v := s.Config[key]
+		switch key {
+		case "root_path", "layout", "hash_algorithm", "versioning_engine", "materialization_id", "delta_write_options", "auto_create_tables":
+		case "storage_options":
+			if err := s.storageOptions(v); err != nil {
+				errs = append(errs, fail(".config."+key, "%v", err))
 			}
+		case "fallback_stores":
+			list, err := stringList(v)
+			if err != nil {
+				errs = append(errs, fail(".config."+key, "%v", err))
+			}
+			s.FallbackStores = list
+		case "prefer_native":
+			b, ok := laxBool(v)
+			if !ok {
+				errs = append(errs, fail(".config."+key, "want a boolean, got %v", v))
+			}
+			s.PreferNative = &b
+		default:
+			errs = append(errs, fail(".config."+key, "is no option of a Delta store"))
 		}
-		d, err := feature.Load(s)
-		if err != nil {
-			return nil, err
+	}
+	if s.RootPath == "" && len(errs) == 0 {
+		errs = append(errs, fail(".config.root_path", "is required"))
+	}
+	if s.Layout != "" && s.Layout != "nested" && s.Layout != "flat" {
+		errs = append(errs, fail(".config.layout", "want nested or flat, got %q", s.Layout))
+	}
+	known := []string{"", "xxhash32", "xxhash64", "xxh3_64", "wyhash", "sha256", "md5", "farmhash"}
+	if !slices.Contains(known, s.HashAlgorithm) {
+		errs = append(errs, fail(".config.hash_algorithm", "%q is not known: %s", s.HashAlgorithm, strings.Join(known[1:], ", ")))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) storageOptions(v any) error {
+	m, ok := v.(map[string]any)
+	if text, isText := v.(string); isText {
+		var err error
+		if m, ok, err = jsonTable(text); err != nil {
+			return err
 		}
-		out = append(out, d)
 	}
-	if len(out) == 0 {
-		return nil, errors.New(path + " holds no definitions")
+	if !ok {
+		return fmt.Errorf("want a table, got %v", v)
 	}
-	return out, nil
+	s.StorageOptions = map[string]string{}
+	for k, x := range m {
+		s.StorageOptions[k] = fmt.Sprint(x)
+	}
+	return nil
 }

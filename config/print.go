@@ -1,0 +1,28 @@
+package config
+
+import (
+	"encoding/json"
+)
+
+// JSON is the configuration as Metaxy prints it.
+func (c *Config) JSON() ([]byte, error) {
+	stores := map[string]any{}
+	for name, s := range c.Stores {
+		stores[name] = map[string]any{"type": s.Type, "config": s.Config}
+	}
+	extra := []any{}
+	for _, s := range c.ExtraFeatures {
+		e := map[string]any{"projects": s.Projects, "keys": s.Keys, "all": nil}
+		if s.All {
+			e["all"] = true // what was not said is null
+		}
+		extra = append(extra, e)
+	}
+	entry := c.Entrypoints
+	if entry == nil {
+		entry = []string{}
+	}
+	return json.MarshalIndent(map[string]any{"auto_create_tables": c.AutoCreate, "enable_map_datatype": c.MapDatatype, "entrypoints": entry, "ext": c.Ext, "extend": c.extend,
+		"extra_features": extra, "hash_truncation_length": c.HashTruncation, "locked": c.Locked, "metaxy_lock_path": c.lock, "project": c.project, "store": c.Store,
+		"stores": stores, "sync": c.Sync, "theme": c.Theme}, "", "  ")
+}
