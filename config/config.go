@@ -49,22 +49,22 @@ type Source struct {
 
 // Config is a loaded configuration. Path is "" when there is no file.
 type Config struct {
-	Path, LockPath  string
-	Project         string
-	Store           string
-	Stores          map[string]Store
-	Entrypoints     []string
-	Theme           string
-	Ext             map[string]map[string]any
-	HashTruncation  int
-	MapDatatype     bool
-	AutoCreate      bool
-	Sync            bool
-	Locked          *bool
-	ExtraFeatures   []Selection
-	Warnings        []string
-	project, extend *string
-	lock            *string
+	Path, LockPath   string
+	Project          string
+	Store            string
+	Stores           map[string]Store
+	Entrypoints      []string
+	Theme            string
+	Ext              map[string]map[string]any
+	HashTruncation   int
+	MapDatatype      bool
+	AutoCreateTables bool
+	Sync             bool
+	Locked           *bool
+	ExtraFeatures    []Selection
+	Warnings         []string
+	project, extend  *string
+	lock             *string
 }
 
 // Selection names features by project, by key, or all.

@@ -2,46 +2,163 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// Definitions reads a JSON list of stored definitions: objects with project, feature_class_path, feature_spec and feature_schema, the last two as objects or as JSON text.
+// Definitions reads a file of definitions; the extension of path says whether it is TOML (.toml, .lock), YAML (.yaml, .yml) or JSON.
+//
+// The file is a list, or a table with a list `features` and perhaps a `project`. Each element is a spec, perhaps with feature_schema, feature_class_path and project, or a stored definition: an object with feature_spec,
+// which like feature_schema is an object or JSON text. A metaxy.lock gives external definitions. What names no project gets defaultProject. Faults are *Error values, all at once.
 func Definitions(path string, data []byte, defaultProject string) ([]*feature.Definition, error) {
-	v, err := feature.ParseJSON(string(data))
+	v, err := parseFile(path, data)
 	if err != nil {
 		return nil, err
 	}
-	text := func(v feature.Value) string {
-		if s, ok := v.Str(); ok {
-			return s
+	r := &definitionReader{path: path, project: defaultProject}
+	list, hasList := v, isList(v)
+	if v.IsObject() {
+		list, hasList = v.Get("features")
+		if p, ok := v.Get("project"); ok {
+			r.project = r.text(p, "project")
 		}
-		return v.Text()
-	}
-	var out []*feature.Definition
-	for _, e := range v.Elements() {
-		s := feature.Stored{Project: defaultProject, FeatureSchema: "{}"}
-		if p, ok := e.Get("project"); ok {
-			s.Project, _ = p.Str()
-		}
-		spec, _ := e.Get("feature_spec")
-		s.FeatureSpec = text(spec)
-		if schema, ok := e.Get("feature_schema"); ok {
-			s.FeatureSchema = text(schema)
-		}
-		if p, ok := e.Get("feature_class_path"); ok {
-			if t, ok := p.Str(); ok {
-				s.ClassPath = &t
+		for _, m := range v.Members() {
+			if m.Name != "features" && m.Name != "project" {
+				r.fault(m.Name, "is not known in a file of definitions: want project and features")
 			}
 		}
-		d, err := feature.Load(s)
-		if err != nil {
-			return nil, err
+	}
+	switch {
+	case hasList && list.IsObject():
+		r.lock(list)
+	case hasList && isList(list):
+		for i, e := range list.Elements() {
+			r.add(e, fmt.Sprintf("features[%d]", i))
 		}
-		out = append(out, d)
+	default:
+		r.fault("", "holds no definitions: want a list, or a table with the list features")
 	}
-	if len(out) == 0 {
-		return nil, errors.New(path + " holds no list of stored definitions")
+	if len(r.faults) > 0 {
+		return nil, errors.Join(r.faults...)
 	}
-	return out, nil
+	return r.out, nil
+}
+
+// definitionReader gathers definitions and faults.
+type definitionReader struct {
+	path, project string
+	out           []*feature.Definition
+	faults        []error
+}
+
+func (r *definitionReader) fault(key, format string, a ...any) {
+	r.faults = append(r.faults, &Error{File: r.path, Key: key, Msg: fmt.Sprintf(format, a...)})
+}
+
+func (r *definitionReader) text(v feature.Value, key string) string {
+	s, ok := v.Str()
+	if !ok {
+		r.fault(key, "want a text, got %s", v.Text())
+	}
+	return s
+}
+
+// lock reads the entries of a lock file; versions in info are derived, so they are not read.
+func (r *definitionReader) lock(entries feature.Value) {
+	for _, m := range entries.Members() {
+		key := "features." + tomlKey(m.Name)
+		data, ok := m.Value.Get("data")
+		if !ok {
+			r.fault(key, "has no data")
+			continue
+		}
+		d := r.add(data, key+".data")
+		if d == nil {
+			continue
+		}
+		d.External, d.Source = true, "metaxy.lock"
+		if d.Spec.Key.String() != m.Name {
+			r.fault(key+".data.spec.key", "is %s, but the entry is for %s", d.Spec.Key, m.Name)
+		}
+	}
+}
+
+// add reads one definition; nil when it cannot be read.
+func (r *definitionReader) add(v feature.Value, key string) *feature.Definition {
+	if !v.IsObject() {
+		r.fault(key, "want an object, got %s", v.Text())
+		return nil
+	}
+	faults := len(r.faults)
+	s := feature.Stored{Project: r.project, FeatureSchema: "{}"}
+	var own []feature.Member
+	for _, m := range v.Members() {
+		switch {
+		case m.Name == "project":
+			s.Project = r.text(m.Value, key+".project")
+		case m.Name == "feature_schema" && !m.Value.IsNull():
+			s.FeatureSchema = jsonText(m.Value)
+		case m.Name == "feature_class_path" && !m.Value.IsNull():
+			t := r.text(m.Value, key+".feature_class_path")
+			s.ClassPath = &t
+		case m.Name == "feature_spec" || m.Name == "spec":
+			s.FeatureSpec = jsonText(m.Value)
+		case m.Name != "feature_schema" && m.Name != "feature_class_path":
+			own = append(own, m)
+		}
+	}
+	if s.FeatureSpec == "" {
+		s.FeatureSpec = feature.ObjectValue(own...).Text()
+	}
+	if len(r.faults) > faults {
+		return nil
+	}
+	d, err := feature.Load(s)
+	if err != nil {
+		var spec *feature.SpecError
+		if errors.As(err, &spec) && spec.Path != "" {
+			r.fault(key+"."+spec.Path, "%s", spec.Msg)
+		} else {
+			r.fault(key, "%v", err)
+		}
+		return nil
+	}
+	r.out = append(r.out, d)
+	return d
+}
+
+// jsonText is the JSON text that v is or holds.
+func jsonText(v feature.Value) string {
+	if s, ok := v.Str(); ok {
+		return s
+	}
+	return v.Text()
+}
+
+// parseFile reads TOML, YAML or JSON by the path's extension.
+func parseFile(path string, data []byte) (v feature.Value, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Error{File: path, Msg: fmt.Sprintf("cannot be read: %v", p)}
+		}
+	}()
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".toml", ".lock":
+		return parseTOML(path, data)
+	case ".yaml", ".yml":
+		return parseYAML(path, data)
+	}
+	v, err = feature.ParseJSON(string(data))
+	if err != nil {
+		e := &Error{File: path, Msg: err.Error()}
+		var je *feature.JSONError
+		if errors.As(err, &je) {
+			e.Line = 1 + strings.Count(string(data[:min(max(je.Offset, 0), len(data))]), "\n")
+		}
+		return v, e
+	}
+	return v, nil
 }

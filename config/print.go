@@ -22,7 +22,7 @@ func (c *Config) JSON() ([]byte, error) {
 	if entry == nil {
 		entry = []string{}
 	}
-	return json.MarshalIndent(map[string]any{"auto_create_tables": c.AutoCreate, "enable_map_datatype": c.MapDatatype, "entrypoints": entry, "ext": c.Ext, "extend": c.extend,
+	return json.MarshalIndent(map[string]any{"auto_create_tables": c.AutoCreateTables, "enable_map_datatype": c.MapDatatype, "entrypoints": entry, "ext": c.Ext, "extend": c.extend,
 		"extra_features": extra, "hash_truncation_length": c.HashTruncation, "locked": c.Locked, "metaxy_lock_path": c.lock, "project": c.project, "store": c.Store,
 		"stores": stores, "sync": c.Sync, "theme": c.Theme}, "", "  ")
 }

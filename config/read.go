@@ -46,7 +46,7 @@ func (l *loader) read(c *Config, raw map[string]any) {
 		case "enable_map_datatype":
 			l.boolean(key, v, &c.MapDatatype)
 		case "auto_create_tables":
-			l.boolean(key, v, &c.AutoCreate)
+			l.boolean(key, v, &c.AutoCreateTables)
 		case "sync":
 			l.boolean(key, v, &c.Sync)
 		case "locked":
