@@ -192,6 +192,7 @@ func (w *tomlWriter) table(path string, v feature.Value) {
 	for _, m := range members {
 		if !m.Value.IsObject() && !isTables(m.Value) {
 			w.out.WriteString(tomlKey(m.Name) + " = " + inline(m.Value) + "\n")
+			w.fresh = false
 		}
 	}
 	first := slices.IndexFunc(members, func(m feature.Member) bool { return !m.Value.IsObject() })

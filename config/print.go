@@ -2,6 +2,8 @@ package config
 
 import (
 	"encoding/json"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
 // JSON is the configuration as Metaxy prints it.
@@ -25,4 +27,19 @@ func (c *Config) JSON() ([]byte, error) {
 	return json.MarshalIndent(map[string]any{"auto_create_tables": c.AutoCreateTables, "enable_map_datatype": c.MapDatatype, "entrypoints": entry, "ext": c.Ext, "extend": c.extend,
 		"extra_features": extra, "hash_truncation_length": c.HashTruncation, "locked": c.Locked, "metaxy_lock_path": c.lock, "project": c.project, "store": c.Store,
 		"stores": stores, "sync": c.Sync, "theme": c.Theme}, "", "  ")
+}
+
+// TOML is the configuration as Metaxy prints it, without what is null: TOML cannot say it.
+func (c *Config) TOML() ([]byte, error) {
+	text, err := c.JSON()
+	if err != nil {
+		return nil, err
+	}
+	v, err := feature.ParseJSON(string(text))
+	if err != nil {
+		return nil, err
+	}
+	w := &tomlWriter{fresh: true}
+	w.table("", withoutNulls(v))
+	return []byte(w.out.String()), nil
 }

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/metaxy-delta/metaxy-delta/config"
 	"github.com/metaxy-delta/metaxy-delta/internal/deltatest"
@@ -26,6 +28,8 @@ type configCase struct {
 		Config     json.RawMessage
 		ConfigFile *string `json:"config_file"`
 		LockFile   *string `json:"lock_file"`
+		Warnings   []string
+		Stores     map[string]expectedStore
 		Error      json.RawMessage
 	}
 }
@@ -134,6 +138,89 @@ func checkConfig(t *testing.T, c *configCase) string {
 		if wantPath != *pair[1] {
 			return what + " " + *pair[1] + ", want " + wantPath
 		}
+	}
+	if len(got.Warnings) < len(c.Expect.Warnings) {
+		return "warnings " + strings.Join(got.Warnings, "; ")
+	}
+	if fault := checkTOML(got); fault != "" {
+		return fault
+	}
+	var faults []string
+	for name, want := range c.Expect.Stores {
+		if fault := checkStore(got, name, want); fault != "" {
+			faults = append(faults, "store "+name+": "+fault)
+		}
+	}
+	return strings.Join(faults, "; ")
+}
+
+type expectedStore struct {
+	Error         json.RawMessage
+	Layout        string
+	HashAlgorithm string `json:"hash_algorithm"`
+}
+
+// checkTOML compares what TOML and JSON print: the same but for nulls.
+func checkTOML(c *config.Config) string {
+	text, err := c.TOML()
+	if err != nil {
+		return err.Error()
+	}
+	asJSON, err := c.JSON()
+	if err != nil {
+		return err.Error()
+	}
+	var want, have map[string]any
+	if err := toml.Unmarshal(text, &have); err != nil {
+		return err.Error()
+	}
+	again, err := json.Marshal(have)
+	if err != nil {
+		return err.Error()
+	}
+	clear(have)
+	if err := errors.Join(json.Unmarshal(asJSON, &want), json.Unmarshal(again, &have)); err != nil {
+		return err.Error()
+	}
+	dropNulls(want)
+	return cmp.Diff(want, have)
+}
+
+func dropNulls(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if x == nil {
+				delete(v, k)
+			}
+			dropNulls(x)
+		}
+	case []any:
+		for _, x := range v {
+			dropNulls(x)
+		}
+	}
+}
+
+func checkStore(c *config.Config, name string, want expectedStore) string {
+	s, err := c.StoreNamed(name)
+	switch {
+	case len(want.Error) > 0 && err == nil:
+		return "must fail: " + string(want.Error)
+	case len(want.Error) > 0:
+		return ""
+	case err != nil:
+		return err.Error()
+	}
+	layout, hash := s.Layout, s.HashAlgorithm
+	if layout == "" {
+		layout = "nested"
+	}
+	if hash == "" {
+		hash = "xxhash32"
+	}
+	if layout != want.Layout || hash != want.HashAlgorithm {
+		return layout + " " + hash + ", want " + want.Layout + " " + want.HashAlgorithm
 	}
 	return ""
 }
