@@ -24,7 +24,6 @@ func Lock(g *feature.Graph, keys []feature.Key) ([]byte, error) {
 		w.out.WriteString("[features]\n")
 		return []byte(w.out.String()), nil
 	}
-	w.fresh = true
 	w.table("", feature.ObjectValue(feature.Member{Name: "features", Value: feature.ObjectValue(entries...)}))
 	return []byte(w.out.String()), nil
 }
@@ -152,7 +151,7 @@ func quote(s, raw string) string {
 // tomlWriter lays tables out as Metaxy's lock files have them: members sorted, scalars before tables, no header for a table of tables only.
 type tomlWriter struct {
 	out   strings.Builder
-	fresh bool // nothing stands above: no blank line
+	blank bool // above the next header
 }
 
 func tomlKey(s string) string {
@@ -171,51 +170,59 @@ func isTables(v feature.Value) bool {
 	return len(e) > 0 && !slices.ContainsFunc(e, func(v feature.Value) bool { return !v.IsObject() })
 }
 
+// sorted are the members by name, tables last.
 func sorted(v feature.Value) []feature.Member {
 	members := slices.Clone(v.Members())
-	slices.SortFunc(members, func(a, b feature.Member) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(members, func(a, b feature.Member) int {
+		if a.Value.IsObject() != b.Value.IsObject() {
+			if a.Value.IsObject() {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
 	return members
 }
 
-func (w *tomlWriter) header(text string, tight bool) {
-	if !w.fresh && !tight {
+func (w *tomlWriter) header(text string) {
+	if w.blank {
 		w.out.WriteByte('\n')
 	}
-	w.fresh = false
+	w.blank = false
 	w.out.WriteString(text + "\n")
 }
 
-// table writes what is in v, with path as its place.
+// table writes what is in v, with path as its place. What sorts first, tables last, has no blank line of its own: it has that of a table whose header is left out.
 func (w *tomlWriter) table(path string, v feature.Value) {
 	members := sorted(v)
-	at := func(name string) string { return strings.TrimPrefix(path+"."+tomlKey(name), ".") }
 	for _, m := range members {
-		if !m.Value.IsObject() && !isTables(m.Value) {
+		if !hasHeader(m.Value) {
 			w.out.WriteString(tomlKey(m.Name) + " = " + inline(m.Value) + "\n")
-			w.fresh = false
 		}
 	}
-	first := slices.IndexFunc(members, func(m feature.Member) bool { return !m.Value.IsObject() })
 	for i, m := range members {
-		if !isTables(m.Value) {
-			continue
+		at := strings.TrimPrefix(path+"."+tomlKey(m.Name), ".")
+		w.blank = w.blank || i > 0
+		switch {
+		case m.Value.IsObject():
+			inner := m.Value.Members()
+			if len(inner) == 0 || slices.ContainsFunc(inner, func(m feature.Member) bool { return !hasHeader(m.Value) }) {
+				w.header("[" + at + "]")
+			}
+			w.table(at, m.Value)
+		case isTables(m.Value):
+			for j, e := range m.Value.Elements() {
+				w.blank = w.blank || j > 0
+				w.header("[[" + at + "]]")
+				w.table(at, e)
+			}
 		}
-		for j, e := range m.Value.Elements() {
-			w.header("[["+at(m.Name)+"]]", i == first && j == 0) // the layout has no blank line above a list that sorts first
-			w.table(at(m.Name), e)
-		}
-	}
-	for _, m := range members {
-		if !m.Value.IsObject() {
-			continue
-		}
-		inner := m.Value.Members()
-		if len(inner) == 0 || slices.ContainsFunc(inner, func(m feature.Member) bool { return !m.Value.IsObject() }) {
-			w.header("["+at(m.Name)+"]", false)
-		}
-		w.table(at(m.Name), m.Value)
 	}
 }
+
+// hasHeader reports whether v has a header in TOML.
+func hasHeader(v feature.Value) bool { return v.IsObject() || isTables(v) }
 
 // inline is a value on one line.
 func inline(v feature.Value) string {

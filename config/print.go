@@ -39,7 +39,7 @@ func (c *Config) TOML() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &tomlWriter{fresh: true}
+	w := &tomlWriter{}
 	w.table("", withoutNulls(v))
 	return []byte(w.out.String()), nil
 }
