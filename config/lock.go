@@ -198,7 +198,7 @@ func (w *tomlWriter) table(path string, v feature.Value) {
 	members := sorted(v)
 	for _, m := range members {
 		if !hasHeader(m.Value) {
-			w.out.WriteString(tomlKey(m.Name) + " = " + inline(m.Value) + "\n")
+			w.out.WriteString(tomlKey(m.Name) + " = " + inline(m.Value, ", ") + "\n")
 		}
 	}
 	for i, m := range members {
@@ -224,8 +224,8 @@ func (w *tomlWriter) table(path string, v feature.Value) {
 // hasHeader reports whether v has a header in TOML.
 func hasHeader(v feature.Value) bool { return v.IsObject() || isTables(v) }
 
-// inline is a value on one line.
-func inline(v feature.Value) string {
+// inline is a value on one line; comma parts the members of an object. Objects right inside objects have no space after it.
+func inline(v feature.Value, comma string) string {
 	var parts []string
 	if s, ok := v.Str(); ok {
 		return quote(s, "")
@@ -233,12 +233,12 @@ func inline(v feature.Value) string {
 	switch {
 	case v.IsObject():
 		for _, m := range sorted(v) {
-			parts = append(parts, tomlKey(m.Name)+" = "+inline(m.Value))
+			parts = append(parts, tomlKey(m.Name)+" = "+inline(m.Value, ","))
 		}
-		return "{" + strings.Join(parts, ", ") + "}"
+		return "{" + strings.Join(parts, comma) + "}"
 	case isList(v):
 		for _, e := range v.Elements() {
-			parts = append(parts, inline(e))
+			parts = append(parts, inline(e, ", "))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	}
