@@ -30,6 +30,15 @@ func gateRead(p *txlog.Protocol) error {
 	if p.MinReaderVersion == 3 && p.MinWriterVersion < 7 {
 		return fmt.Errorf("reader version 3 needs writer version 7, not %d", p.MinWriterVersion)
 	}
+	if p.MinReaderVersion == 3 && p.ReaderFeatures == nil {
+		return fmt.Errorf("reader version 3 without a list of reader features")
+	}
+	for _, f := range p.WriterFeatures {
+		// A feature that changes how files are read binds readers even where the protocol forgot to say so to them.
+		if p.MinReaderVersion == 3 && slices.Contains(readable, f) && !slices.Contains(p.ReaderFeatures, f) {
+			return fmt.Errorf("writer feature %q is missing among the reader features", f)
+		}
+	}
 	for _, f := range p.ReaderFeatures {
 		if !slices.Contains(readable, f) {
 			return &UnsupportedError{Feature: f, Need: "reader feature", Have: have}

@@ -1,10 +1,8 @@
 package delta
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -173,56 +171,5 @@ func (f *File) Rows() int64 {
 	if f.DeletionVector != nil {
 		n -= f.DeletionVector.Cardinality
 	}
-	return n
-}
-
-// fileStats are the statistics of a file, values still JSON.
-type fileStats struct {
-	records int64
-	loose   bool // bounds are wide: nulls and values may be fewer than told
-	min     map[string]json.RawMessage
-	max     map[string]json.RawMessage
-	nulls   map[string]json.RawMessage
-}
-
-// parsed reads the statistics once. Text that is not JSON counts as none.
-func (f *File) parsed() *fileStats {
-	if f.stats != nil {
-		return f.stats
-	}
-	f.stats = &fileStats{records: -1}
-	var w struct {
-		NumRecords  json.Number                `json:"numRecords"`
-		TightBounds *bool                      `json:"tightBounds"`
-		MinValues   map[string]json.RawMessage `json:"minValues"`
-		MaxValues   map[string]json.RawMessage `json:"maxValues"`
-		NullCount   map[string]json.RawMessage `json:"nullCount"`
-	}
-	if f.Stats == "" || json.Unmarshal([]byte(f.Stats), &w) != nil {
-		return f.stats
-	}
-	if n, err := strconv.ParseInt(w.NumRecords.String(), 10, 64); err == nil && n >= 0 {
-		f.stats.records = n
-	}
-	f.stats.loose = w.TightBounds != nil && !*w.TightBounds
-	f.stats.min, f.stats.max, f.stats.nulls = w.MinValues, w.MaxValues, w.NullCount
-	return f.stats
-}
-
-// lookup finds the value at a physical path.
-func lookup(m map[string]json.RawMessage, path []string) (json.RawMessage, bool) {
-	for depth, name := range path {
-		raw, ok := m[name]
-		if !ok {
-			return nil, false
-		}
-		if depth+1 == len(path) {
-			return raw, string(raw) != "null"
-		}
-		m = nil
-		if json.Unmarshal(raw, &m) != nil {
-			return nil, false
-		}
-	}
-	return nil, false
+	return max(n, -1)
 }

@@ -1,8 +1,10 @@
 package delta
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,8 +19,122 @@ const shortString = 32
 // stampSlack is what a writer may have cut off a timestamp's maximum: some keep milliseconds.
 const stampSlack = 999
 
+// exactDigits is the greatest precision of a decimal that survives a writer's detour over a double.
+const exactDigits = 15
+
+// fileStats are the statistics of a file: totals, and where in the text the values of columns are.
+type fileStats struct {
+	records         int64
+	loose           bool // bounds are wide: nulls and values may be fewer than told
+	min, max, nulls []byte
+}
+
+// parsed reads the outline of the statistics once. Text that is not JSON counts as none.
+func (f *File) parsed() *fileStats {
+	if f.stats != nil {
+		return f.stats
+	}
+	st := &fileStats{records: -1}
+	err := members([]byte(f.Stats), func(name string, raw []byte) bool {
+		switch name {
+		case "numRecords":
+			if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil && n >= 0 {
+				st.records = n
+			}
+		case "tightBounds":
+			st.loose = string(raw) == "false"
+		case "minValues":
+			st.min = raw
+		case "maxValues":
+			st.max = raw
+		case "nullCount":
+			st.nulls = raw
+		}
+		return true
+	})
+	if err != nil {
+		st = &fileStats{records: -1}
+	}
+	f.stats = st
+	return st
+}
+
+// lookup finds the value at a physical path; ok is false when there is none, or null.
+func lookup(object []byte, path []string) (value []byte, ok bool) {
+	value = object
+	for _, name := range path {
+		if len(value) == 0 || value[0] != '{' {
+			return nil, false
+		}
+		var found []byte
+		if members(value, func(n string, raw []byte) bool {
+			if n == name {
+				found = raw
+			}
+			return found == nil
+		}) != nil || found == nil {
+			return nil, false
+		}
+		value = found
+	}
+	return value, len(path) > 0 && string(value) != "null"
+}
+
+// spark tells whether the statistics come from Spark or this engine, which write NaN as a maximum or leave the maximum out, and decimals in full.
+// delta-rs and others compute bounds without regard to NaN, and decimals through doubles. Statistics that an engine took over from another
+// file state, such as those of a restore or below a deletion vector, may be anybody's.
+func (f *File) spark() bool {
+	o, ok := f.snap.state.Origins[f.Version]
+	if f.DeletionVector != nil {
+		return false
+	}
+	if !ok {
+		return f.orderly()
+	}
+	switch o.Operation {
+	case "RESTORE", "CLONE", "CONVERT", "COMPUTE STATS", "ROW TRACKING BACKFILL":
+		return false
+	}
+	return isSpark(o.Engine)
+}
+
+func isSpark(engine string) bool {
+	for _, p := range []string{ownEngine, "Apache-Spark/", "Databricks-Runtime/"} {
+		if strings.HasPrefix(engine, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// orderly tells whether the columns of the statistics stand in the order of the schema, where the commit that wrote them is not known. Spark keeps
+// that order; delta-rs shuffles each of the three objects, so with enough columns it gives itself away. Few columns prove nothing.
+func (f *File) orderly() bool {
+	for _, o := range f.snap.state.Origins {
+		if !isSpark(o.Engine) {
+			return false
+		}
+	}
+	st := f.parsed()
+	chance := 1.0
+	for _, object := range [][]byte{st.min, st.max, st.nulls} {
+		place, n, ok := -1, 0.0, true
+		if members(object, func(name string, _ []byte) bool {
+			i := slices.IndexFunc(f.snap.schema.Fields, func(x Field) bool { return x.Physical == name })
+			ok = ok && i > place
+			place = i
+			n++
+			chance /= n
+			return ok
+		}) != nil || !ok {
+			return false
+		}
+	}
+	return chance < 1e-6
+}
+
 // Range is what the log proves of a leaf column (logical path), widened where writers cut values short: timestamps are
-// given 999 microseconds more, strings may end early. Partition columns give their value. Unknown: the zero Range.
+// given 999 microseconds more, minima of strings may end early. Partition columns give their value. Unknown: the zero Range.
 func (f *File) Range(path []string) filter.Range {
 	if len(path) == 1 {
 		if r, ok := f.partitionRange(path[0]); ok {
@@ -30,24 +146,68 @@ func (f *File) Range(path []string) filter.Range {
 		return filter.Range{}
 	}
 	st := f.parsed()
-	r := filter.Range{Known: true, Nulls: -1, Rows: st.records, MayNaN: leaf.Type.Name == "float" || leaf.Type.Name == "double"}
+	if leaf.Type.Name == "void" {
+		rows := max(st.records, 1)
+		return filter.Range{Known: true, Nulls: rows, Rows: rows}
+	}
+	r := filter.Range{Known: true, Nulls: -1, Rows: st.records}
 	if raw, ok := lookup(st.nulls, phys); ok {
 		r.Nulls = nullCount(raw, st)
 	}
 	if raw, ok := lookup(st.min, phys); ok {
-		r.Min = statValue(raw, leaf.Type.Name)
+		r.Min = statValue(raw, leaf.Type.Name, false)
 	}
 	if raw, ok := lookup(st.max, phys); ok {
-		r.Max = widenMax(statValue(raw, leaf.Type.Name))
-		if isFloating(r.Max) {
-			r.MayNaN = false // a writer that met NaN says so in the maximum, or leaves it out
+		r.Max = statValue(raw, leaf.Type.Name, true)
+	}
+	f.widen(&r, leaf.Type.Name)
+	if r.Min != nil && r.Max != nil {
+		if c, ok := filter.CompareValues(r.Min, r.Max); !ok || c > 0 {
+			r.Min, r.Max = nil, nil // they cannot both be true
 		}
 	}
 	return r
 }
 
+// widen gives back what a writer may have cut off or left out.
+func (f *File) widen(r *filter.Range, typ string) {
+	switch hi := r.Max.(type) {
+	case filter.Timestamp:
+		r.Max = hi + stampSlack
+	case filter.TimestampNTZ:
+		r.Max = hi + stampSlack
+	}
+	switch {
+	case typ == "float" || typ == "double":
+		r.MayNaN = r.Max == nil || isNaN(r.Max) || !f.spark()
+		if isNaN(r.Max) {
+			r.Max = nil
+		}
+	case strings.HasPrefix(typ, "decimal") && (r.Min != nil || r.Max != nil):
+		if p, _, _ := decimalOf(typ); p > exactDigits && !f.spark() {
+			r.Min, r.Max = around(r.Min, -1), around(r.Max, 1)
+		}
+	}
+}
+
+// around moves a decimal bound out by what two roundings to a double can change.
+func around(v any, sign int) any {
+	d, ok := v.(filter.Decimal)
+	if !ok {
+		return v
+	}
+	f, err := strconv.ParseFloat(string(d), 64)
+	if err != nil {
+		return nil
+	}
+	for range 2 {
+		f = math.Nextafter(f, math.Inf(sign))
+	}
+	return f
+}
+
 // nullCount reads a count; with wide bounds only "none" and "all" keep their meaning, and "all" may have become fewer rows of nulls only.
-func nullCount(raw json.RawMessage, st *fileStats) int64 {
+func nullCount(raw []byte, st *fileStats) int64 {
 	n, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil || n < 0 || st.records >= 0 && n > st.records {
 		return -1
@@ -87,33 +247,29 @@ func isNaN(v any) bool {
 	return false
 }
 
-// statValue reads a minimum or maximum; nil when it is not what the type's statistics look like.
-func statValue(raw json.RawMessage, typ string) any {
+// statValue reads a minimum or maximum; nil when it is not what the type's statistics look like. NaN is told only by the text "NaN".
+func statValue(raw []byte, typ string, maximum bool) any {
 	text := string(raw)
-	if text[0] == '"' {
-		if json.Unmarshal(raw, &text) != nil {
-			return nil
-		}
+	quoted := text[0] == '"'
+	if quoted && json.Unmarshal(raw, &text) != nil {
+		return nil
 	}
 	switch typ {
 	case "string":
-		if raw[0] != '"' || !utf8.ValidString(text) {
+		if !quoted {
 			return nil
 		}
-		return text
+		return statText(raw, text, maximum)
+	case "boolean":
+		if text == "true" || text == "false" {
+			return text == "true"
+		}
 	case "byte", "short", "integer", "long":
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return n
 		}
 	case "float", "double":
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil || math.IsNaN(f) {
-			return nil
-		}
-		if typ == "float" {
-			return float32(f) // its shortest text is another number as a double
-		}
-		return f
+		return statFloat(text, typ)
 	case "date":
 		if d, err := time.ParseInLocation("2006-01-02", text, time.UTC); err == nil {
 			return filter.Date(floorDays(d.Unix()))
@@ -135,32 +291,42 @@ func statValue(raw json.RawMessage, typ string) any {
 	return nil
 }
 
-// decimalStat reads a JSON number exactly; an exponent is beyond what a decimal text can say.
+// statText is a string bound. Where a writer cut a character in two, the text is good up to there as a minimum and not at all as a maximum.
+func statText(raw []byte, text string, maximum bool) any {
+	if !utf8.Valid(raw) {
+		return nil
+	}
+	i := strings.IndexRune(text, utf8.RuneError)
+	switch {
+	case i < 0 || bytes.Contains(raw, []byte("\uFFFD")):
+		return text
+	case maximum:
+		return nil
+	}
+	return text[:i]
+}
+
+func statFloat(text, typ string) any {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) && text != "NaN" {
+		return nil
+	}
+	if typ == "float" {
+		return float32(f) // its shortest text is another number as a double
+	}
+	return f
+}
+
+// decimalStat reads a JSON number exactly; an exponent is beyond what a decimal text can say, so it is widened as a double.
 func decimalStat(text string) any {
 	if d, ok := normalDecimal(text, 60); ok {
 		return filter.Decimal(d)
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	if err != nil || math.IsNaN(f) {
 		return nil
 	}
-	return f
-}
-
-// widenMax gives back what a writer may have cut off.
-func widenMax(v any) any {
-	switch v := v.(type) {
-	case filter.Timestamp:
-		return v + stampSlack
-	case filter.TimestampNTZ:
-		return v + stampSlack
-	case string:
-		if len(v) >= shortString && !strings.HasSuffix(v, "\x7f") && !strings.HasSuffix(v, "\U0010FFFF") {
-			// A cut maximum has a tie-breaker appended by some writers and none by others: only what sorts after every continuation is safe.
-			return v + "\U0010FFFF"
-		}
-	}
-	return v
+	return filter.Decimal(strconv.FormatFloat(f, 'f', -1, 64))
 }
 
 // Constant returns the one value that every row of the column has, if the log proves it (equal tight bounds, no nulls, not a
@@ -175,6 +341,9 @@ func (f *File) Constant(path []string) (any, bool) {
 	phys, leaf, ok := f.snap.schema.physicalPath(path)
 	if !ok || leaf.Type.Name == "" || st.loose || st.records < 0 {
 		return nil, false
+	}
+	if leaf.Type.Name == "void" {
+		return nil, true
 	}
 	raw, ok := lookup(st.nulls, phys)
 	if !ok {
@@ -193,7 +362,10 @@ func (f *File) Constant(path []string) (any, bool) {
 	case "timestamp", "timestamp_ntz", "float", "double":
 		return nil, false
 	}
-	a, b := statValue(lo, leaf.Type.Name), statValue(hi, leaf.Type.Name)
+	if p, _, ok := decimalOf(leaf.Type.Name); ok && p > exactDigits {
+		return nil, false
+	}
+	a, b := statValue(lo, leaf.Type.Name, false), statValue(hi, leaf.Type.Name, true)
 	if a == nil || b == nil {
 		return nil, false
 	}
@@ -202,12 +374,4 @@ func (f *File) Constant(path []string) (any, bool) {
 	}
 	order, ok := filter.CompareValues(a, b)
 	return a, ok && order == 0
-}
-
-func isFloating(v any) bool {
-	switch v.(type) {
-	case float64, float32:
-		return true
-	}
-	return false
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"time"
 
@@ -39,6 +38,9 @@ func (e *SchemaError) Error() string {
 
 // ErrOutsideRoot is a path that leads out of the table.
 var ErrOutsideRoot = errors.New("path leads out of the table")
+
+// ownEngine begins the name of this engine in commits.
+const ownEngine = "metaxy-delta"
 
 // Options of a table. The zero value is usable but for Now, which callers that write must set.
 type Options struct {
@@ -71,7 +73,7 @@ func New(store *objstore.Store, opts *Options) *Table {
 		t.opts.Allocator = memory.DefaultAllocator
 	}
 	if t.opts.EngineInfo == "" {
-		t.opts.EngineInfo = "metaxy-delta"
+		t.opts.EngineInfo = ownEngine
 	}
 	return t
 }
@@ -104,46 +106,6 @@ func (t *Table) SnapshotAt(ctx context.Context, version int64) (*Snapshot, error
 		return nil, err
 	}
 	return newSnapshot(t, st)
-}
-
-// SnapshotAsOf reads the newest version committed at or before at: in-commit time where enabled, else file time made strictly increasing.
-func (t *Table) SnapshotAsOf(ctx context.Context, at time.Time) (*Snapshot, error) {
-	found, last := int64(-1), time.Time{}
-	for c, err := range t.log.Commits(ctx, 0) {
-		if err != nil {
-			return nil, err
-		}
-		stamp := c.ModTime
-		if ict, err := t.inCommitTime(ctx, c.Version); err != nil {
-			return nil, err
-		} else if !ict.IsZero() {
-			stamp = ict
-		} else if !stamp.After(last) && !last.IsZero() {
-			stamp = last.Add(time.Millisecond)
-		}
-		if stamp.After(at) {
-			break
-		}
-		found, last = c.Version, stamp
-	}
-	if found < 0 {
-		return nil, fmt.Errorf("no version at or before %s: %w", at.UTC().Format(time.RFC3339Nano), fs.ErrNotExist)
-	}
-	return t.SnapshotAt(ctx, found)
-}
-
-// inCommitTime is the stamp inside a commit; the zero time when it has none.
-func (t *Table) inCommitTime(ctx context.Context, version int64) (time.Time, error) {
-	actions, err := t.log.ReadCommit(ctx, version)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, a := range actions {
-		if ci, ok := a.(*txlog.CommitInfo); ok && ci.InCommitTimestamp != nil {
-			return time.UnixMilli(*ci.InCommitTimestamp).UTC(), nil
-		}
-	}
-	return time.Time{}, nil
 }
 
 // Rows is a single-use stream of batches with its schema. Who ranges over Batches retains what is kept past the step.

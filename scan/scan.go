@@ -92,6 +92,9 @@ func New(snap *delta.Snapshot, opts *Options) (*Scan, error) {
 		s.parallel = runtime.GOMAXPROCS(0)
 	}
 	all := snap.Schema().Arrow()
+	if all.NumFields() == 0 {
+		return nil, &delta.SchemaError{Column: "*", Want: "a table with columns", Got: "a schema without any"}
+	}
 	if o.Columns == nil {
 		for i := range all.Fields() {
 			s.columns = append(s.columns, i)

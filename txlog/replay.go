@@ -34,6 +34,8 @@ type State struct {
 	Domains map[string]*DomainMetadata
 	// CommitInfo is that of the newest commit; nil if it has none or only a checkpoint tells of it.
 	CommitInfo *CommitInfo
+	// Origins tell who wrote the commits that were read one by one; those behind a checkpoint or compaction have none.
+	Origins map[int64]Origin
 	// ModTime is the file time of the newest commit (zero if unknown).
 	ModTime time.Time
 	// CheckpointVersion is that of the checkpoint the state was built on, -1 without one.
@@ -41,6 +43,9 @@ type State struct {
 	// Skipped are faults of checkpoints and compactions that other files of the log made up for.
 	Skipped []error
 }
+
+// Origin is the engine ("Apache-Spark/4.0.1 Delta-Lake/4.0.1", "delta-rs:py-1.6.6") and the operation ("WRITE") that a commit names, "" where it names none.
+type Origin struct{ Engine, Operation string }
 
 // fileKey identifies a file: decoded path and deletion vector.
 type fileKey struct{ path, dv string }
@@ -71,7 +76,7 @@ type replayer struct {
 
 func newReplayer(version int64) *replayer {
 	return &replayer{
-		state: &State{Version: version, CheckpointVersion: -1, Txns: map[string]*Txn{}, Domains: map[string]*DomainMetadata{}},
+		state: &State{Version: version, CheckpointVersion: -1, Txns: map[string]*Txn{}, Domains: map[string]*DomainMetadata{}, Origins: map[int64]Origin{}},
 		live:  map[fileKey]int{}, tombs: map[fileKey]tombstone{}, txns: map[string]int64{}, domains: map[string]int64{},
 		seenProtocol: -2, seenMetadata: -2, version: -2,
 	}
@@ -119,6 +124,9 @@ func (r *replayer) apply(a Action) error {
 	case *CommitInfo:
 		if r.version == r.state.Version && r.state.CommitInfo == nil {
 			r.state.CommitInfo = a
+		}
+		if engine, ok := a.Fields["engineInfo"].(string); ok && r.version >= 0 {
+			r.state.Origins[r.version] = Origin{engine, a.Operation}
 		}
 	}
 	return nil
