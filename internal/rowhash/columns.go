@@ -1,83 +1,334 @@
 package rowhash
 
 import (
-	"errors"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-var errNotBuilt = errors.New("rowhash: not built yet")
+type layout uint8
 
-// Strings is a text column as hashing reads it: a view of an Arrow array's buffers, which must outlive it. The zero value is a column of nulls.
+const (
+	nulls  layout = iota // the zero value: every row is null
+	narrow               // 32-bit offsets
+	large                // 64-bit offsets
+	views                // 16-byte headers
+	packed               // texts of at most 8 bytes as words
+	parts                // several columns, one after another
+)
+
+// viewBytes is the size of a header of a string view: length, then the text itself when it has at most viewInline bytes, else 4 bytes of it, buffer and offset.
+const viewBytes, viewInline = 16, 12
+
+// Strings is a text column as hashing reads it: a view of an Arrow array's buffers, which must outlive it. The zero value is a column of nulls
+// of any length.
 type Strings struct {
-	off32 []int32
-	data  []byte
-	valid []byte
+	layout  layout
+	n       int
+	at      int    // first row within the buffers
+	valid   []byte // nil = no nulls
+	off32   []int32
+	off64   []int64
+	data    []byte // text, or headers of views
+	buffers [][]byte
+	words   []uint64
+	parts   []Strings
+	starts  []int
+	rows    []int32 // picked rows; -1 = null
 }
 
-// StringsOf views a String, LargeString, StringView or Null array, or a dictionary of one of these; other types are an error. Nothing is copied.
-func StringsOf(a arrow.Array) (Strings, error) { return Strings{}, errNotBuilt }
+// StringsOf views a String, LargeString, StringView or Null array, or a dictionary of one of these; other types are an error. Only the indices of
+// a dictionary are copied.
+func StringsOf(a arrow.Array) (Strings, error) {
+	d := a.Data()
+	s := Strings{n: a.Len(), at: d.Offset()}
+	if a.NullN() > 0 && len(a.NullBitmapBytes()) > 0 {
+		s.valid = a.NullBitmapBytes()
+	}
+	buffer := func(i int) []byte {
+		if b := d.Buffers()[i]; b != nil {
+			return b.Bytes()
+		}
+		return nil
+	}
+	switch a := a.(type) {
+	case *array.Null:
+		return Strings{n: a.Len()}, nil
+	case *array.String:
+		s.layout, s.off32, s.data = narrow, arrow.Int32Traits.CastFromBytes(buffer(1)), buffer(2)
+	case *array.LargeString:
+		s.layout, s.off64, s.data = large, arrow.Int64Traits.CastFromBytes(buffer(1)), buffer(2)
+	case *array.StringView:
+		s.layout, s.data = views, buffer(1)
+		for i := 2; i < len(d.Buffers()); i++ {
+			s.buffers = append(s.buffers, buffer(i))
+		}
+	case *array.Dictionary:
+		inner, err := StringsOf(a.Dictionary())
+		if err != nil {
+			return Strings{}, err
+		}
+		rows := make([]int32, a.Len())
+		for i := range rows {
+			if rows[i] = -1; !a.IsNull(i) {
+				rows[i] = int32(a.GetValueIndex(i))
+			}
+		}
+		return inner.Pick(rows), nil
+	default:
+		return Strings{}, fmt.Errorf("a column of type %s is not text", a.DataType())
+	}
+	if s.n == 0 {
+		return Strings{}, nil
+	}
+	return s, nil
+}
 
-// IsNull reports whether row i is null.
-func (s *Strings) IsNull(i int) bool { return true }
+// Concat views columns one after another as one. It costs a look-up per row that is not near the last one.
+func Concat(list []Strings) Strings {
+	if len(list) == 1 {
+		return list[0]
+	}
+	s := Strings{layout: parts, parts: list}
+	for i := range list {
+		s.starts = append(s.starts, s.n)
+		s.n += list[i].n
+	}
+	return s
+}
 
-// Value is row i, empty when null; it points into the column.
-func (s *Strings) Value(i int) []byte { return nil }
+// Pick views chosen rows: row i is rows[i] of the column, null where that is -1. rows is not copied. A column can be picked from once.
+func (s Strings) Pick(rows []int32) Strings {
+	if s.rows != nil {
+		return Strings{layout: parts, parts: []Strings{s}, starts: []int{0}, rows: rows, n: len(rows)}
+	}
+	s.rows, s.n = rows, len(rows)
+	return s
+}
 
 // Len is the number of rows; a zero value has none and counts as nulls of any length.
-func (s *Strings) Len() int { return 0 }
-
-// Texts is a column of hash texts. Texts of at most 8 bytes are words (little-endian, zero padded): the form to compare and to gather. Its
-// memory is reused by the next call that fills it.
-type Texts struct {
-	// Words has the texts when the hasher cuts to at most 8 bytes; a null is 0.
-	Words []uint64
-	// Offsets and Bytes have them otherwise (Offsets has one more entry than rows).
-	Offsets []int32
-	Bytes   []byte
-	// Valid has a set bit for each row that is not null; nil = no nulls.
-	Valid []uint64
-	Nulls int
-	n     int
-}
-
-// Len is the number of rows.
-func (t *Texts) Len() int { return t.n }
+func (s *Strings) Len() int { return s.n }
 
 // IsNull reports whether row i is null.
-func (t *Texts) IsNull(i int) bool { return t.Valid != nil && t.Valid[i>>6]>>(i&63)&1 == 0 }
+func (s *Strings) IsNull(i int) bool {
+	_, ok := s.value(i)
+	return !ok
+}
 
-// Append appends row i to dst (nothing for a null).
-func (t *Texts) Append(dst []byte, i int) []byte { return dst }
+// Value is row i, empty when null; it points into the column.
+func (s *Strings) Value(i int) []byte {
+	v, _ := s.value(i)
+	return v
+}
 
-// Strings views the column as input of another hash. It is valid until the column is filled again.
-func (t *Texts) Strings() Strings { return Strings{} }
+func (s *Strings) value(i int) ([]byte, bool) {
+	if s.rows != nil {
+		if i = int(s.rows[i]); i < 0 {
+			return nil, false
+		}
+	}
+	if s.layout == parts {
+		p := s.find(i)
+		return s.parts[p].value(i - s.starts[p])
+	}
+	i += s.at
+	if s.layout == nulls || s.valid != nil && s.valid[i>>3]>>(i&7)&1 == 0 {
+		return nil, false
+	}
+	switch s.layout {
+	case narrow:
+		return s.data[s.off32[i]:s.off32[i+1]], true
+	case large:
+		return s.data[s.off64[i]:s.off64[i+1]], true
+	case packed:
+		return binary.LittleEndian.AppendUint64(nil, s.words[i])[:wordLen(s.words[i])], true
+	}
+	h := s.data[i*viewBytes : (i+1)*viewBytes]
+	n := int(binary.LittleEndian.Uint32(h))
+	if n <= viewInline {
+		return h[4 : 4+n], true
+	}
+	from := int(binary.LittleEndian.Uint32(h[12:]))
+	return s.buffers[binary.LittleEndian.Uint32(h[8:])][from : from+n], true
+}
 
-// Array makes a utf8 array of rows (nil = all, in order), copying the bytes; the caller releases it.
-func (t *Texts) Array(mem memory.Allocator, rows []int32) arrow.Array { return nil }
+// lane is one column of a block of rows in the form that texts are built from: the first 8 bytes and the length of each value.
+type lane struct {
+	word [blockRows]uint64
+	size [blockRows]uint32
+	// longest is the longest value.
+	longest int
+	// null has a bit for each null row; any says that one is set.
+	null [blockRows / 64]uint64
+	any  bool
+}
 
-// WordArray makes a utf8 array of texts that are words (0 is null); the caller releases it.
-func WordArray(mem memory.Allocator, words []uint64) arrow.Array { return nil }
+// blockRows is the number of rows that are built at once; small enough that several lanes stay in the first-level cache.
+const blockRows = 256
 
-// FieldHasher computes one field's provenance of many rows: H(field|code_version|FQ1|v1|FQ2|v2...). It has buffers: each goroutine has its own.
-type FieldHasher struct{}
+// load fills the lane with rows from to from+n.
+func (l *lane) load(s *Strings, from, n int) {
+	l.longest, l.any = 0, false
+	if s.layout == nulls || s.valid != nil || s.rows != nil || s.layout == parts {
+		clear(l.null[:])
+	}
+	switch {
+	case s.layout == nulls:
+		clear(l.size[:n])
+		l.nullRows(0, n)
+		return
+	case s.layout == parts:
+		l.loadParts(s, from, n)
+	case s.rows != nil:
+		l.loadPicked(s, s.rows[from:from+n], 0)
+	default:
+		at := s.at + from
+		switch s.layout {
+		case narrow:
+			loadOffsets(l, s.data, s.off32[at:at+n+1])
+		case large:
+			loadOffsets(l, s.data, s.off64[at:at+n+1])
+		case views:
+			l.loadViews(s, at, n)
+		case packed:
+			for i, w := range s.words[at : at+n] {
+				l.word[i], l.size[i] = w, uint32(wordLen(w))
+			}
+		}
+		if s.valid != nil {
+			for i := range n {
+				if s.valid[(at+i)>>3]>>((at+i)&7)&1 == 0 {
+					l.nullRow(i)
+				}
+			}
+		}
+	}
+	longest := uint32(0)
+	for _, n := range l.size[:n] {
+		longest = max(longest, n)
+	}
+	l.longest = int(longest)
+}
 
-// Field makes the kernel of a template.
-func (h *Hasher) Field(t *Template) *FieldHasher { return &FieldHasher{} }
+func (l *lane) nullRow(i int) {
+	l.null[i>>6] |= 1 << (i & 63)
+	l.size[i], l.any = 0, true
+}
 
-// Hash computes rows 0 to n of parents, one column per parent of the template, into out. A null required parent makes the result null, a null
-// optional one counts as the empty text.
-func (f *FieldHasher) Hash(parents []Strings, n int, out *Texts) {}
+func (l *lane) nullRows(from, to int) {
+	for i := from; i < to; i++ {
+		l.nullRow(i)
+	}
+}
 
-// SampleHasher computes H(m1|m2|...) of many rows. It has buffers: each goroutine has its own.
-type SampleHasher struct{}
+// first8 loads up to 8 bytes of a text.
+func first8(b []byte, at int) uint64 {
+	if at+8 <= len(b) {
+		return binary.LittleEndian.Uint64(b[at:])
+	}
+	var w [8]byte
+	copy(w[:], b[min(at, len(b)):])
+	return binary.LittleEndian.Uint64(w[:])
+}
 
-// Sample makes the kernel.
-func (h *Hasher) Sample() *SampleHasher { return &SampleHasher{} }
+func loadOffsets[O int32 | int64](l *lane, data []byte, off []O) {
+	n := len(off) - 1
+	safe := n
+	for safe > 0 && int(off[safe-1])+8 > len(data) {
+		safe--
+	}
+	for i := range safe {
+		o := off[i]
+		l.word[i&(blockRows-1)] = binary.LittleEndian.Uint64(data[o:])
+		l.size[i&(blockRows-1)] = uint32(off[i+1] - o)
+	}
+	for i := safe; i < n; i++ {
+		l.word[i] = first8(data, int(off[i]))
+		l.size[i] = uint32(off[i+1] - off[i])
+	}
+}
 
-// Hash joins rows 0 to n of members by '|' and hashes the result into out; a null member makes the result null.
-func (s *SampleHasher) Hash(members []*Texts, n int, out *Texts) {}
+func (l *lane) loadViews(s *Strings, at, n int) {
+	h := s.data[at*viewBytes : (at+n)*viewBytes]
+	for i := 0; len(h) >= viewBytes && i < blockRows; i++ {
+		size := binary.LittleEndian.Uint32(h)
+		l.word[i] = binary.LittleEndian.Uint64(h[4:])
+		l.size[i] = size
+		h = h[viewBytes:]
+	}
+}
 
-// HashStrings is Hash over stored columns.
-func (s *SampleHasher) HashStrings(members []Strings, n int, out *Texts) {}
+// loadPicked fills the lane from row i with chosen rows.
+func (l *lane) loadPicked(s *Strings, rows []int32, i int) {
+	for _, r := range rows {
+		l.loadRow(s, int(r), i)
+		i++
+	}
+}
+
+func (l *lane) loadRow(s *Strings, row, i int) {
+	at := s.at + row
+	if row < 0 || s.layout == nulls || s.valid != nil && s.valid[at>>3]>>(at&7)&1 == 0 {
+		l.nullRow(i)
+		return
+	}
+	switch s.layout {
+	case narrow:
+		o := s.off32[at]
+		l.word[i], l.size[i] = first8(s.data, int(o)), uint32(s.off32[at+1]-o)
+	case large:
+		o := s.off64[at]
+		l.word[i], l.size[i] = first8(s.data, int(o)), uint32(s.off64[at+1]-o)
+	case views:
+		h := s.data[at*viewBytes:][:viewBytes]
+		l.word[i], l.size[i] = binary.LittleEndian.Uint64(h[4:]), binary.LittleEndian.Uint32(h)
+	default:
+		w := s.words[at]
+		l.word[i], l.size[i] = w, uint32(wordLen(w))
+	}
+}
+
+func (l *lane) loadParts(s *Strings, from, n int) {
+	near := 0
+	for i := range n {
+		row := from + i
+		if s.rows != nil {
+			if row = int(s.rows[row]); row < 0 {
+				l.nullRow(i)
+				continue
+			}
+		}
+		if row < s.starts[near] || near+1 < len(s.starts) && row >= s.starts[near+1] {
+			near = s.find(row)
+		}
+		p := &s.parts[near]
+		if p.rows != nil {
+			if v, ok := p.value(row - s.starts[near]); ok {
+				l.word[i], l.size[i] = first8(v, 0), uint32(len(v))
+			} else {
+				l.nullRow(i)
+			}
+			continue
+		}
+		l.loadRow(p, row-s.starts[near], i)
+	}
+}
+
+// find is the part of a row, from scratch.
+func (s *Strings) find(row int) int {
+	lo, hi := 0, len(s.starts)
+	for hi-lo > 1 {
+		if m := (lo + hi) / 2; s.starts[m] <= row {
+			lo = m
+		} else {
+			hi = m
+		}
+	}
+	return lo
+}
+
+// wordLen is the number of bytes of a text that is a word.
+func wordLen(w uint64) int { return 8 - bits.LeadingZeros64(w)/8 }

@@ -9,18 +9,27 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strconv"
+	"slices"
 	"unsafe"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/zeebo/xxh3"
+)
+
+type kind uint8
+
+const (
+	kind32 kind = iota
+	kind64
+	kind3
+	kindWy
+	kindSHA
+	kindMD5
 )
 
 // Hasher hashes texts. It is safe for concurrent use.
 type Hasher struct {
-	name       string
-	truncation int
-	number     func([]byte) uint64 // nil for the hexadecimal ones
+	kind  kind
+	width int // characters kept
 }
 
 // Algorithms are the names that New takes.
@@ -28,39 +37,44 @@ func Algorithms() []string {
 	return []string{"xxhash32", "xxhash64", "xxh3_64", "wyhash", "sha256", "md5"}
 }
 
-// New returns the hasher of an algorithm whose results are cut to truncation characters.
+// New returns the hasher of an algorithm whose results are cut to truncation characters, at least one.
 func New(name string, truncation int) (*Hasher, error) {
-	h := &Hasher{name: name, truncation: truncation}
-	switch name {
-	case "xxhash32":
-		h.number = func(b []byte) uint64 { return uint64(xxh32(b)) }
-	case "xxhash64":
-		h.number = xxhash.Sum64
-	case "xxh3_64":
-		h.number = xxh3.Hash
-	case "wyhash":
-		h.number = wyhash
-	case "sha256", "md5":
-	default:
+	i := slices.Index(Algorithms(), name)
+	if i < 0 {
 		return nil, fmt.Errorf("hash algorithm %q is not supported: use one of %q", name, Algorithms())
 	}
-	return h, nil
+	if truncation < 1 {
+		return nil, fmt.Errorf("hash truncation length %d: keep at least one character", truncation)
+	}
+	return &Hasher{kind: kind(i), width: min(truncation, longest)}, nil
 }
+
+// longest is the length of the longest text of any algorithm.
+const longest = 2 * sha256.Size
+
+// InWords reports whether texts have at most 8 bytes, so that Texts has them as words.
+func (h *Hasher) InWords() bool { return h.width <= 8 }
 
 // Append appends the hash text of s to dst.
 func (h *Hasher) Append(dst, s []byte) []byte {
 	start := len(dst)
-	switch {
-	case h.number != nil:
-		dst = strconv.AppendUint(dst, h.number(s), 10)
-	case h.name == "sha256":
+	switch h.kind {
+	case kind32:
+		dst = appendDecimal(dst, uint64(xxh32(s)))
+	case kind64:
+		dst = appendDecimal(dst, xxh64(s))
+	case kind3:
+		dst = appendDecimal(dst, xxh3.Hash(s))
+	case kindWy:
+		dst = appendDecimal(dst, wyhash(s))
+	case kindSHA:
 		sum := sha256.Sum256(s)
 		dst = hex.AppendEncode(dst, sum[:])
 	default:
 		sum := md5.Sum(s)
 		dst = hex.AppendEncode(dst, sum[:])
 	}
-	return dst[:min(len(dst), start+h.truncation)]
+	return dst[:min(len(dst), start+h.width)]
 }
 
 // Column is a column of texts that hashes read.

@@ -6,52 +6,6 @@ import (
 )
 
 const (
-	prime32a uint32 = 2654435761
-	prime32b uint32 = 2246822519
-	prime32c uint32 = 3266489917
-	prime32d uint32 = 668265263
-	prime32e uint32 = 374761393
-)
-
-// xxh32 is XXH32 with seed 0.
-func xxh32(b []byte) uint32 {
-	n := uint32(len(b))
-	var h uint32
-	if len(b) >= 16 {
-		// The first accumulator is prime32a + prime32b, the last -prime32a, both modulo 2^32.
-		v1, v2, v3, v4 := uint32(606290984), prime32b, uint32(0), uint32(1640531535)
-		for len(b) >= 16 {
-			v1 = round32(v1, binary.LittleEndian.Uint32(b))
-			v2 = round32(v2, binary.LittleEndian.Uint32(b[4:]))
-			v3 = round32(v3, binary.LittleEndian.Uint32(b[8:]))
-			v4 = round32(v4, binary.LittleEndian.Uint32(b[12:]))
-			b = b[16:]
-		}
-		h = bits.RotateLeft32(v1, 1) + bits.RotateLeft32(v2, 7) + bits.RotateLeft32(v3, 12) + bits.RotateLeft32(v4, 18)
-	} else {
-		h = prime32e
-	}
-	h += n
-	for ; len(b) >= 4; b = b[4:] {
-		h += binary.LittleEndian.Uint32(b) * prime32c
-		h = bits.RotateLeft32(h, 17) * prime32d
-	}
-	for _, c := range b {
-		h += uint32(c) * prime32e
-		h = bits.RotateLeft32(h, 11) * prime32a
-	}
-	h ^= h >> 15
-	h *= prime32b
-	h ^= h >> 13
-	h *= prime32c
-	return h ^ h>>16
-}
-
-func round32(acc, lane uint32) uint32 {
-	return bits.RotateLeft32(acc+lane*prime32b, 13) * prime32a
-}
-
-const (
 	wyp0 uint64 = 0xa0761d6478bd642f
 	wyp1 uint64 = 0xe7037ed1a0b428db
 	wyp2 uint64 = 0x8ebc6af09c88c6e3

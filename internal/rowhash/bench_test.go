@@ -1,0 +1,92 @@
+package rowhash_test
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+)
+
+// shape is a workload: fields with the same parents.
+type shape struct {
+	name    string
+	fields  []string
+	parents []string
+}
+
+var shapes = []shape{
+	{"simple", []string{"prediction"}, []string{"bench/simple/root.audio", "bench/simple/root.frames"}},
+	{"wide", []string{"prediction_a", "prediction_b"}, []string{"bench/wide/one.a", "bench/wide/one.b", "bench/wide/one.c", "bench/wide/one.d",
+		"bench/wide/two.a", "bench/wide/two.b", "bench/wide/two.c", "bench/wide/two.d"}},
+}
+
+const benchRows = 1 << 14
+
+func versions(b *testing.B, layout arrow.DataType, n int) []rowhash.Strings {
+	r := rand.New(rand.NewPCG(1, 2))
+	out := make([]rowhash.Strings, n)
+	for c := range out {
+		build := array.NewBuilder(memory.DefaultAllocator, layout).(array.StringLikeBuilder)
+		for range benchRows {
+			build.Append("v" + strconv.Itoa(r.IntN(10_000_000)))
+		}
+		var err error
+		if out[c], err = rowhash.StringsOf(build.NewArray()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return out
+}
+
+// BenchmarkProvenance computes field and sample provenance; ns/op is per row.
+func BenchmarkProvenance(b *testing.B) {
+	for _, s := range shapes {
+		for _, layout := range []arrow.DataType{arrow.BinaryTypes.String, arrow.BinaryTypes.StringView} {
+			parents := versions(b, layout, len(s.parents))
+			for _, name := range rowhash.Algorithms() {
+				b.Run(s.name+"/"+layout.Name()+"/"+name, func(b *testing.B) {
+					h, err := rowhash.New(name, 8)
+					if err != nil {
+						b.Fatal(err)
+					}
+					var templates []*rowhash.Template
+					var outs []*rowhash.Texts
+					for _, f := range s.fields {
+						templates = append(templates, rowhash.NewTemplate(f, "__metaxy_initial__", s.parents, make([]bool, len(s.parents))))
+						outs = append(outs, &rowhash.Texts{})
+					}
+					field, sample, out := h.Field(templates...), h.Sample(), &rowhash.Texts{}
+					b.ReportAllocs()
+					for done := 0; done < b.N; done += benchRows {
+						n := min(benchRows, b.N-done)
+						field.Hash(parents, n, outs...)
+						sample.Hash(outs, n, out)
+					}
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkField is the field's kernel alone.
+func BenchmarkField(b *testing.B) {
+	for _, s := range shapes {
+		parents := versions(b, arrow.BinaryTypes.StringView, len(s.parents))
+		h, err := rowhash.New("xxhash32", 8)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(s.name, func(b *testing.B) {
+			field := h.Field(rowhash.NewTemplate(s.fields[0], "__metaxy_initial__", s.parents, make([]bool, len(s.parents))))
+			var out rowhash.Texts
+			for done := 0; done < b.N; done += benchRows {
+				field.Hash(parents, min(benchRows, b.N-done), &out)
+			}
+		})
+	}
+}
