@@ -107,9 +107,9 @@ func (m *Multi) Rows(id int, f func(row int32)) {
 	}
 }
 
-// RowLatest keeps, per key, the row with the greatest stamp; equal stamps keep the row added later, and a null stamp loses to any other.
+// Latest keeps, per key, the row with the greatest stamp; equal stamps keep the row added later, and a null stamp loses to any other.
 // Null keys are equal to each other when their values are. Memory is about 40 bytes a key; beyond LimitBytes it fails with *LimitError.
-type RowLatest struct {
+type Latest struct {
 	table *Table
 	stamp []int64
 	row   []int32
@@ -119,12 +119,12 @@ type RowLatest struct {
 const NoStamp = -1 << 63
 
 // NewLatest returns an empty one for about rows rows.
-func NewLatest(rows int, limitBytes int64) *RowLatest {
-	return &RowLatest{table: NewTable(rows, limitBytes)}
+func NewLatest(rows int, limitBytes int64) *Latest {
+	return &Latest{table: NewTable(rows, limitBytes)}
 }
 
 // Add offers a row; rows must come in tie order, oldest first.
-func (l *RowLatest) Add(k Key, stamp int64, row int32) error {
+func (l *Latest) Add(k Key, stamp int64, row int32) error {
 	id, fresh, err := l.table.Insert(k)
 	if err != nil {
 		return err
@@ -138,4 +138,4 @@ func (l *RowLatest) Add(k Key, stamp int64, row int32) error {
 }
 
 // Rows are the rows that were kept, in no order.
-func (l *RowLatest) Rows() []int32 { return l.row }
+func (l *Latest) Rows() []int32 { return l.row }
