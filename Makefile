@@ -48,9 +48,9 @@ golden: ## pack the recorded data of METAXY_SHARED into testdata/ again (say in 
 	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(METAXY_SHARED) -cf - tables/spark tables/vectors.json | gzip -9n > testdata/tables-spark.tar.gz
 
 .PHONY: interop
-interop: build ## stores and tables written here, read and changed by Metaxy, deltalake and Spark (needs their Python packages)
+interop: build ## a store written here, read and resolved by Metaxy and deltalake (needs their Python packages)
 	$(PYTHON) internal/interop/interop.py $(BIN)
 
-.PHONY: differential
-differential: build ## random graphs, data and operations, executed by Metaxy and by this program (needs Metaxy)
-	$(PYTHON) internal/interop/differential.py $(BIN)
+.PHONY: compare
+compare: build ## time Metaxy, DuckDB and this program on stores that Metaxy makes (needs their Python packages)
+	$(PYTHON) bench/compare/compare.py --bin $(BIN)

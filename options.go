@@ -67,10 +67,8 @@ type Options struct {
 	StorageOptions map[string]string
 	// MaterializationID is written with rows that bring none.
 	MaterializationID string
-	// MemoryLimit in bytes of joins; beyond it they spill to SpillDir. 0 = a half of the machine's or cgroup's memory.
+	// MemoryLimit in bytes of a key table of a join; beyond it the operation fails with *hashjoin.LimitError. 0 = no limit.
 	MemoryLimit int64
-	// SpillDir is where joins spill; empty = they fail with *hashjoin.LimitError.
-	SpillDir string
 	// Parallel is the number of goroutines of a scan or join; 0 = GOMAXPROCS.
 	Parallel int
 	// CheckpointInterval in commits; 0 = the table's property, else 100; negative = never.

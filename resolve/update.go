@@ -59,9 +59,8 @@ type Request struct {
 
 // Options bound the work.
 type Options struct {
-	// MemoryLimit in bytes, 0 = none; beyond it joins go to SpillDir ("" = *hashjoin.LimitError).
+	// MemoryLimit in bytes of a key table, 0 = none; beyond it *hashjoin.LimitError.
 	MemoryLimit int64
-	SpillDir    string
 	// Parallel is the number of goroutines; 0 = GOMAXPROCS.
 	Parallel int
 	// WithInput keeps the expected rows as Increment.Input (input progress).

@@ -36,7 +36,7 @@ func (a *app) resolveCommand() *cobra.Command {
 	fl.StringVar(&f.out, "out", "", "directory for new, stale and orphaned files")
 	fl.BoolVar(&f.explain, "explain", false, "say which store served which table and what was read")
 	fl.BoolVar(&f.inputProgress, "input-progress", false, "compute the share of input that is processed")
-	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory of joins, such as 512MB; beyond it they go to disk")
+	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory of a join's key table, such as 512MB; beyond it the resolve fails")
 	fl.StringVar(&f.engine, "engine", "auto", "auto, in-process or native")
 	return cmd
 }
@@ -95,9 +95,6 @@ func (f *resolveFlags) storeOptions(o *metaxy.Options) error {
 			return err
 		}
 		o.MemoryLimit = n
-		if o.SpillDir == "" {
-			o.SpillDir = os.TempDir()
-		}
 	}
 	return nil
 }

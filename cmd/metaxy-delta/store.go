@@ -89,8 +89,6 @@ func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
 				return err
 			}
 			o.MemoryLimit = n
-		case "spill_dir":
-			o.SpillDir = a.expand(text)
 		case "checkpoint_interval":
 			n, err := strconv.Atoi(text)
 			if err != nil {
