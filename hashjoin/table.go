@@ -1,17 +1,22 @@
 package hashjoin
 
-import "math/bits"
+import (
+	"math/bits"
+	"math/rand/v2"
+)
 
 // Table gives dense ids to keys, in order of first appearance. It costs about 24 bytes a key. It is safe for concurrent Find once nothing is added.
 type Table struct {
 	keys  []Key
 	slots []uint32 // id + 1; 0 = free
+	shift int      // log2 of len(slots)
+	mix   uint64   // odd, drawn anew for every table
 	limit int64
 }
 
 // NewTable returns an empty table for about rows keys; limitBytes 0 = no limit.
 func NewTable(rows int, limitBytes int64) *Table {
-	t := &Table{limit: limitBytes}
+	t := &Table{limit: limitBytes, mix: rand.Uint64() | 1}
 	t.resize(max(16, rows*2))
 	return t
 }
@@ -21,7 +26,7 @@ func (t *Table) Len() int { return len(t.keys) }
 
 func (t *Table) resize(n int) {
 	size := 1 << bits.Len(uint(n-1))
-	t.slots = make([]uint32, size)
+	t.slots, t.shift = make([]uint32, size), bits.Len(uint(size))-1
 	for id, k := range t.keys {
 		i := t.slot(k)
 		for t.slots[i] != 0 {
@@ -31,9 +36,10 @@ func (t *Table) resize(n int) {
 	}
 }
 
+// slot keeps the low bits, so that neighbouring integer keys lie side by side and scans in key order stay in the cache; what is above them is spread by a factor
+// that nobody can choose keys against. Hashed keys are random in every bit.
 func (t *Table) slot(k Key) int {
-	h := (k[0] ^ bits.RotateLeft64(k[1], 32)) * 0x9e3779b97f4a7c15
-	return int((h ^ h>>32) & uint64(len(t.slots)-1))
+	return int((k[0] + (k[0]>>t.shift)*t.mix) & uint64(len(t.slots)-1))
 }
 
 // Insert returns the id of a key and whether it is new. It fails with *LimitError when the table would outgrow the limit.
@@ -136,6 +142,15 @@ func (l *Latest) Add(k Key, stamp int64, row int32) error {
 	}
 	return nil
 }
+
+// Len is the number of keys.
+func (l *Latest) Len() int { return l.table.Len() }
+
+// Find returns the id of a key, -1 when it is not there. Safe for concurrent use once nothing is added.
+func (l *Latest) Find(k Key) int { return l.table.Find(k) }
+
+// Row is the row that was kept for a key's id.
+func (l *Latest) Row(id int) int32 { return l.row[id] }
 
 // Rows are the rows that were kept, in no order.
 func (l *Latest) Rows() []int32 { return l.row }

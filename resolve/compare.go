@@ -32,8 +32,39 @@ type current struct {
 	text    *rowText
 	flagged []bool // by a staleness predicate; nil without
 	stamp   []int64
-	table   *hashjoin.Multi
-	rows    int
+	// table finds rows by join key; byID does when the join columns are the ids, each of which has one row.
+	table *hashjoin.Multi
+	byID  *hashjoin.Latest
+	rows  int
+}
+
+// find is the id of a key that some visible row has, -1 for none.
+func (c *current) find(k hashjoin.Key) int {
+	if c.byID == nil {
+		return c.table.Find(k)
+	}
+	id := c.byID.Find(k)
+	if id >= 0 && !c.live[c.byID.Row(id)] {
+		return -1
+	}
+	return id
+}
+
+// each calls f with the visible rows of a key.
+func (c *current) each(id int, f func(row int32)) {
+	if c.byID != nil {
+		f(c.byID.Row(id))
+		return
+	}
+	c.table.Rows(id, f)
+}
+
+// keyCount is the number of key ids.
+func (c *current) keyCount() int {
+	if c.byID != nil {
+		return c.byID.Len()
+	}
+	return c.table.Len()
 }
 
 func (inc *Increment) decide(ctx context.Context) (*result, error) {
@@ -43,6 +74,15 @@ func (inc *Increment) decide(ctx context.Context) (*result, error) {
 	var nulls []bool
 	var rows int
 	var err error
+	compares := inc.req.Current.Table != nil && !inc.req.SkipComparison
+	loaded := make(chan error, 1)
+	if compares {
+		go func() { // the feature's own rows are read while upstream is joined
+			var err error
+			r.current, err = inc.loadCurrent(ctx)
+			loaded <- err
+		}()
+	}
 	if inc.req.Samples != nil {
 		if r.samples, err = inc.loadSamples(ctx); err != nil {
 			return nil, err
@@ -63,7 +103,7 @@ func (inc *Increment) decide(ctx context.Context) (*result, error) {
 		}
 	}
 	inc.warnNulls(rows, sample, nulls)
-	if inc.req.Current.Table == nil || inc.req.SkipComparison {
+	if !compares {
 		r.parts[New] = make([]int32, rows)
 		for i := range r.parts[New] {
 			r.parts[New][i] = int32(i)
@@ -71,7 +111,7 @@ func (inc *Increment) decide(ctx context.Context) (*result, error) {
 		inc.progress(r, keys, nulls, rows)
 		return r, nil
 	}
-	if r.current, err = inc.loadCurrent(ctx); err != nil {
+	if err := <-loaded; err != nil {
 		return nil, err
 	}
 	if err := inc.compare(ctx, r, rows, keys, nulls, sample); err != nil {
@@ -111,10 +151,14 @@ func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 	if c.set, err = load(ctx, src.Table, unique(cols), inc.req.Options.Parallel); err != nil {
 		return nil, err
 	}
-	inc.stats.RowsRead += c.set.read
+	inc.addRead(c.set.read)
 	var dead []bool
-	if c.live, dead, err = c.set.latest(inc.enc, src.IDs, inc.req.Options.MemoryLimit); err != nil {
+	var latest *hashjoin.Latest
+	if latest, c.live, dead, err = c.set.latestTable(inc.enc, src.IDs, inc.req.Options.MemoryLimit); err != nil {
 		return nil, err
+	}
+	if slices.Equal(src.IDs, inc.joinColumns()) {
+		c.byID = latest
 	}
 	c.stamp, _ = c.set.stamps()
 	for i, gone := range dead {
@@ -132,18 +176,22 @@ func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 	if err := c.flag(inc.req.StaleIf); err != nil {
 		return nil, err
 	}
-	c.table = hashjoin.NewMulti(c.set.rows, inc.req.Options.MemoryLimit)
+	if c.byID == nil {
+		c.table = hashjoin.NewMulti(c.set.rows, inc.req.Options.MemoryLimit)
+	}
 	for i, l := range c.live {
 		if l {
 			c.rows++
-			if !c.nulls[i] {
+			if c.byID == nil && !c.nulls[i] {
 				if err := c.table.Add(c.keys[i], int32(i)); err != nil {
 					return nil, err
 				}
 			}
 		}
 	}
+	inc.mu.Lock()
 	inc.stats.Current = int64(c.rows)
+	inc.mu.Unlock()
 	return c, nil
 }
 
@@ -178,13 +226,13 @@ func (c *current) flag(exprs []filter.Expr) error {
 // compare sorts expected rows into new and stale, and finds the stored ones that nothing expects.
 func (inc *Increment) compare(ctx context.Context, r *result, rows int, keys []hashjoin.Key, nulls []bool, sample func(int) (string, bool)) error {
 	c := r.current
-	matched := make([]bool, c.table.Len())
+	matched := make([]bool, c.keyCount())
 	expand := inc.expands()
 	duplicates, mixed := 0, 0
 	for i := range rows {
 		id := -1
 		if !nulls[i] {
-			id = c.table.Find(keys[i])
+			id = c.find(keys[i])
 		}
 		if id < 0 {
 			r.parts[New] = append(r.parts[New], int32(i))
@@ -198,7 +246,7 @@ func (inc *Increment) compare(ctx context.Context, r *result, rows int, keys []h
 			mixed += boolInt(mix)
 			hits = boolInt(stale)
 		} else {
-			c.table.Rows(id, func(row int32) { hits += boolInt(c.rowStale(row, want, ok)) })
+			c.each(id, func(row int32) { hits += boolInt(c.rowStale(row, want, ok)) })
 			if hits > 1 {
 				duplicates++
 			}
@@ -214,7 +262,7 @@ func (inc *Increment) compare(ctx context.Context, r *result, rows int, keys []h
 		inc.warn("MIXED_PROVENANCE", "the stored rows of %d samples have different provenances; such a sample is stale when one of them differs from the expected one", mixed)
 	}
 	for i, l := range c.live {
-		if l && (c.nulls[i] || !matched[c.table.Find(c.keys[i])]) {
+		if l && (c.nulls[i] || !matched[c.find(c.keys[i])]) {
 			r.orphans = append(r.orphans, int32(i))
 		}
 	}
@@ -234,7 +282,7 @@ func (c *current) rowStale(row int32, want string, ok bool) bool {
 func (c *current) groupStale(id int, want string, ok bool) (stale, mixed bool) {
 	allNull, first := true, ""
 	newest := int32(-1)
-	c.table.Rows(id, func(row int32) {
+	c.each(id, func(row int32) {
 		t, i := c.text.at(row)
 		if newest < 0 || c.stamp[row] > c.stamp[newest] {
 			newest = row

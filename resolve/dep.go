@@ -198,7 +198,7 @@ func (d *depState) load(ctx context.Context, inc *Increment) error {
 	if d.set, err = load(ctx, d.src.Table, unique(cols), inc.req.Options.Parallel); err != nil {
 		return err
 	}
-	inc.stats.RowsRead += d.set.read
+	inc.addRead(d.set.read)
 	live, dead, err := d.set.latest(inc.enc, d.src.IDs, inc.req.Options.MemoryLimit)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type Increment struct {
 	once     sync.Once
 	err      error
 	result   *result
+	mu       sync.Mutex // guards what several loads write
 	warnings []Warning
 	stats    Stats
 }
@@ -203,7 +204,15 @@ func (inc *Increment) Warnings() []Warning { return inc.warnings }
 func (inc *Increment) Stats() Stats { return inc.stats }
 
 func (inc *Increment) warn(code, format string, a ...any) {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
 	inc.warnings = append(inc.warnings, Warning{code, inc.key().String() + ": " + fmt.Sprintf(format, a...)})
+}
+
+func (inc *Increment) addRead(rows int64) {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
+	inc.stats.RowsRead += rows
 }
 
 // run decides once; parts are then materialised as they are consumed.

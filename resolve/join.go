@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
@@ -22,10 +23,20 @@ func (inc *Increment) join(ctx context.Context) (*joined, error) {
 		return j, nil
 	}
 	allOptional := inc.deps[inc.order[0]].plan.Optional
+	errs := make([]error, len(inc.order))
+	var wg sync.WaitGroup
+	for n, i := range inc.order {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			errs[n] = inc.deps[i].load(ctx, inc)
+		}()
+	}
+	wg.Wait()
 	for n, i := range inc.order {
 		d := inc.deps[i]
-		if err := d.load(ctx, inc); err != nil {
-			return nil, err
+		if errs[n] != nil {
+			return nil, errs[n]
 		}
 		keys, nulls, err := d.joinKeys(inc)
 		if err != nil {

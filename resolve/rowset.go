@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
@@ -36,6 +37,10 @@ type rowset struct {
 	batches []rowBatch
 	rows    int
 	read    int64
+	// encoded and nullKeys are the keys that were asked for last, of the columns keyCols: ids and join columns are mostly the same.
+	keyCols  []string
+	encoded  []hashjoin.Key
+	nullKeys []bool
 }
 
 // rowBatch is a batch of consecutive positions.
@@ -73,7 +78,11 @@ func load(ctx context.Context, t Table, cols []string, parallel int) (*rowset, e
 		gate <- struct{}{}
 		go func() {
 			defer wg.Done()
-			parts[i], errs[i] = loadUnit(ctx, t, i, units[i].Rows, cols)
+			if len(units) < parallel && len(cols) > 1 && units[i].Rows > wideRows {
+				parts[i], errs[i] = loadColumns(ctx, t, i, units[i].Rows, cols)
+			} else {
+				parts[i], errs[i] = loadUnit(ctx, t, i, units[i].Rows, cols)
+			}
 			<-gate
 		}()
 	}
@@ -95,6 +104,47 @@ func load(ctx context.Context, t Table, cols []string, parallel int) (*rowset, e
 	}
 	r.read = int64(r.rows)
 	return r, nil
+}
+
+// wideRows is the size from which columns of one unit are worth reading at once.
+const wideRows = 1 << 17
+
+// loadColumns reads the columns of one unit at once, which a table of few large units needs to use the machine. Every column comes in the same batches, because tables cut a unit by rows.
+func loadColumns(ctx context.Context, t Table, unit int, rows int64, cols []string) ([]rowBatch, error) {
+	parts := make([][]rowBatch, len(cols))
+	errs := make([]error, len(cols))
+	var wg sync.WaitGroup
+	for i, c := range cols {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			parts[i], errs[i] = loadUnit(ctx, t, unit, rows, []string{c})
+		}()
+	}
+	wg.Wait()
+	defer func() {
+		for _, list := range parts {
+			for _, b := range list {
+				b.rec.Release()
+			}
+		}
+	}()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	out := make([]rowBatch, len(parts[0]))
+	for n := range out {
+		arrays, fields := make([]arrow.Array, len(cols)), make([]arrow.Field, len(cols))
+		for i := range cols {
+			if len(parts[i]) != len(out) || parts[i][n].rec.NumRows() != parts[0][n].rec.NumRows() {
+				return loadUnit(ctx, t, unit, rows, cols)
+			}
+			arrays[i], fields[i] = parts[i][n].rec.Column(0), parts[i][n].rec.Schema().Field(0)
+		}
+		out[n] = parts[0][n]
+		out[n].rec = array.NewRecordBatch(arrow.NewSchema(fields, nil), arrays, parts[0][n].rec.NumRows())
+	}
+	return out, nil
 }
 
 func loadUnit(ctx context.Context, t Table, unit int, rows int64, cols []string) ([]rowBatch, error) {
@@ -178,17 +228,36 @@ func (t *rowText) at(pos int32) (texts, int) {
 
 // keys encodes columns of every row.
 func (r *rowset) keys(enc *hashjoin.Encoder, cols []string) ([]hashjoin.Key, []bool, error) {
-	keys, nulls := make([]hashjoin.Key, 0, r.rows), make([]bool, 0, r.rows)
-	var err error
+	if r.encoded != nil && slices.Equal(cols, r.keyCols) {
+		return r.encoded, r.nullKeys, nil
+	}
+	keys, nulls := make([]hashjoin.Key, r.rows), make([]bool, r.rows)
+	errs := make([]error, len(r.batches))
+	var wg sync.WaitGroup
+	gate := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i := range r.batches {
-		arrays := make([]arrow.Array, len(cols))
-		for j, c := range cols {
-			arrays[j] = r.batches[i].rec.Column(r.column(c))
-		}
-		if keys, nulls, err = enc.Encode(arrays, keys, nulls); err != nil {
+		wg.Add(1)
+		gate <- struct{}{}
+		go func() {
+			defer wg.Done()
+			b := &r.batches[i]
+			arrays := make([]arrow.Array, len(cols))
+			for j, c := range cols {
+				arrays[j] = b.rec.Column(r.column(c))
+			}
+			end := b.start + int(b.rec.NumRows())
+			// Both slices have the room, so that Encode fills the batch's own part of them.
+			_, _, errs[i] = enc.Encode(arrays, keys[b.start:b.start:end], nulls[b.start:b.start:end])
+			<-gate
+		}()
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
 			return nil, nil, err
 		}
 	}
+	r.keyCols, r.encoded, r.nullKeys = cols, keys, nulls
 	return keys, nulls, nil
 }
 
@@ -278,23 +347,29 @@ func stampOf(b arrow.RecordBatch, c int) func(int) (int64, bool) {
 }
 
 // latest marks, per id, the newest row; null ids are one group.
-func (r *rowset) latest(enc *hashjoin.Encoder, ids []string, limit int64) ([]bool, []bool, error) {
+func (r *rowset) latest(enc *hashjoin.Encoder, ids []string, limit int64) (live, dead []bool, err error) {
+	_, live, dead, err = r.latestTable(enc, ids, limit)
+	return live, dead, err
+}
+
+// latestTable also gives the table from ids to rows.
+func (r *rowset) latestTable(enc *hashjoin.Encoder, ids []string, limit int64) (*hashjoin.Latest, []bool, []bool, error) {
 	keys, _, err := r.keys(enc, ids)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	stamp, dead := r.stamps()
 	l := hashjoin.NewLatest(r.rows, limit)
 	for i, k := range keys {
 		if err := l.Add(k, stamp[i], int32(i)); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	live := make([]bool, r.rows)
 	for _, i := range l.Rows() {
 		live[i] = true
 	}
-	return live, dead, nil
+	return l, live, dead, nil
 }
 
 // filter drops live rows for which a predicate is not true. names maps the rowset's columns to those that the predicates use.
