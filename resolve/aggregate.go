@@ -36,30 +36,66 @@ func (d *depState) aggregate(inc *Increment) error {
 		d.groups[i] = int32(id)
 		rows = append(rows, int32(i))
 	}
-	order, err := d.groupOrder(on)
+	tied, err := d.sortGroups(rows, on)
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(rows, func(a, b int32) int {
-		if c := cmp.Compare(d.groups[a], d.groups[b]); c != 0 {
-			return c
-		}
-		return order(a, b)
-	})
 	d.aggregated = map[string]texts{}
-	tied := false
 	for _, m := range d.members {
-		t, ties, err := d.aggregateMember(inc, m, rows, groups.Len(), order)
-		if err != nil {
+		if d.aggregated[m], err = d.aggregateMember(inc, m, rows, groups.Len()); err != nil {
 			return err
 		}
-		tied = tied || ties
-		d.aggregated[m] = t
 	}
 	if tied {
 		inc.warn("AGGREGATION_ORDER", "rows of a group of %s have no order of their own (its ids are not selected); they are taken in the order of their versions", d.key())
 	}
 	return nil
+}
+
+// sortGroups puts rows in the order in which their versions are hashed: by group, then by groupOrder. Rows that are equal in it are taken by the
+// texts of their needed versions, member by member; tied tells that this made a difference.
+func (d *depState) sortGroups(rows []int32, on []string) (tied bool, err error) {
+	order, err := d.groupOrder(on)
+	if err != nil {
+		return false, err
+	}
+	values := make([]func(pos int32) string, len(d.members))
+	for i, m := range d.members {
+		if values[i], err = d.memberText(m); err != nil {
+			return false, err
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b int32) int {
+		if c := cmp.Compare(d.groups[a], d.groups[b]); c != 0 {
+			return c
+		}
+		if c := order(a, b); c != 0 {
+			return c
+		}
+		for _, value := range values {
+			if c := cmp.Compare(value(a), value(b)); c != 0 {
+				tied = true
+				return c
+			}
+		}
+		return 0
+	})
+	return tied, nil
+}
+
+// memberText gives the version of a member by position, "" where it is null.
+func (d *depState) memberText(m string) (func(pos int32) string, error) {
+	text, err := d.set.text(memberColumn(m))
+	if err != nil {
+		return nil, err
+	}
+	return func(pos int32) string {
+		t, i := text.at(pos)
+		if t.IsNull(i) {
+			return ""
+		}
+		return t.Value(i)
+	}, nil
 }
 
 // groupOrder compares rows by the upstream ids that survive rename and selection, else by the group's columns.
@@ -145,53 +181,33 @@ type groupText struct {
 func (g groupText) IsNull(pos int) bool  { return g.Text.IsNull(int(g.groups[pos])) }
 func (g groupText) Value(pos int) string { return g.Text.Value(int(g.groups[pos])) }
 
-// aggregateMember hashes the non-null versions of each group, joined by '|'. Rows that order leaves equal are taken by their versions; ties tells that this happened.
-func (d *depState) aggregateMember(inc *Increment, m string, rows []int32, groups int, order func(a, b int32) int) (texts, bool, error) {
+// aggregateMember hashes the non-null versions of each group, joined by '|', in the order of rows.
+func (d *depState) aggregateMember(inc *Increment, m string, rows []int32, groups int) (texts, error) {
 	text, err := d.set.text(memberColumn(m))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	value := func(pos int32) (string, bool) {
-		t, i := text.at(pos)
-		if t.IsNull(i) {
-			return "", false
-		}
-		return t.Value(i), true
-	}
-	sorted, ties := slices.Clone(rows), false
-	slices.SortStableFunc(sorted, func(a, b int32) int {
-		if c := cmp.Compare(d.groups[a], d.groups[b]); c != 0 {
-			return c
-		}
-		if c := order(a, b); c != 0 {
-			return c
-		}
-		x, _ := value(a)
-		y, _ := value(b)
-		if x != y {
-			ties = true
-		}
-		return cmp.Compare(x, y)
-	})
 	out := &rowhash.Text{}
 	out.Reset(groups)
 	var buf []byte
-	for start := 0; start < len(sorted); {
-		g := d.groups[sorted[start]]
+	for start := 0; start < len(rows); {
+		g := d.groups[rows[start]]
 		buf = buf[:0]
 		first := true
 		end := start
-		for ; end < len(sorted) && d.groups[sorted[end]] == g; end++ {
-			if v, ok := value(sorted[end]); ok {
-				if !first {
-					buf = append(buf, '|')
-				}
-				buf = append(buf, v...)
-				first = false
+		for ; end < len(rows) && d.groups[rows[end]] == g; end++ {
+			t, i := text.at(rows[end])
+			if t.IsNull(i) {
+				continue
 			}
+			if !first {
+				buf = append(buf, '|')
+			}
+			buf = append(buf, t.Value(i)...)
+			first = false
 		}
 		out.Append(inc.hasher, buf)
 		start = end
 	}
-	return groupText{out, d.groups}, ties, nil
+	return groupText{out, d.groups}, nil
 }
