@@ -3,6 +3,8 @@ GO ?= go
 BIN ?= bin/metaxy-delta
 PYTHON ?= python3
 FUZZTIME ?= 30s
+BENCH ?= .
+BENCHTIME ?= 100ms
 METAXY_SHARED ?= ../shared
 
 .PHONY: help
@@ -33,8 +35,8 @@ fuzz: ## every fuzz target for FUZZTIME (30s)
 	while read -r dir name; do echo "== $$dir $$name"; $(GO) test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; done
 
 .PHONY: bench
-bench: ## micro-benchmarks beside the code and the workloads of bench/
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## micro-benchmarks beside the code and the workloads of bench/, each for BENCHTIME (100ms); BENCH chooses (10 million rows: go test ./bench -bench Resolve -large)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
 .PHONY: conformance
 conformance: build ## the black-box judges over the conformance data in METAXY_SHARED (needs Python with pyarrow)
@@ -52,5 +54,6 @@ interop: build ## a store written here, read and resolved by Metaxy and deltalak
 	$(PYTHON) internal/interop/interop.py $(BIN)
 
 .PHONY: compare
-compare: build ## time Metaxy, DuckDB and this program on stores that Metaxy makes (needs their Python packages)
-	$(PYTHON) bench/compare/compare.py --bin $(BIN)
+compare: build ## time Metaxy, DuckDB and this program on stores that Metaxy makes (needs their Python packages; COMPARE="--rows ... --dir ...")
+	$(GO) build -o bin/compare ./bench/compare
+	$(PYTHON) bench/compare/compare.py --bin $(BIN) --collector bin/compare $(COMPARE)

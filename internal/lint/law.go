@@ -38,6 +38,8 @@ var law = map[string]string{
 
 	"bench": ". feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
+	"bench/compare": "bench",
+
 	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan internal/rewrite",
 
 	// For tests only: no line above names them.
