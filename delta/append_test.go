@@ -3,14 +3,9 @@ package delta_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -104,58 +99,5 @@ func TestAppendCreatesAndMerges(t *testing.T) {
 func TestMissingTable(t *testing.T) {
 	if _, err := localTable(t, t.TempDir()+"/none").Snapshot(context.Background()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
-	}
-}
-
-// TestProcessesAppend lets several processes append to one table, racing to create it: every commit and every row must be there.
-func TestProcessesAppend(t *testing.T) {
-	const env = "DELTA_TEST_APPEND_DIR"
-	commits := 250
-	if testing.Short() {
-		commits = 25
-	}
-	if dir := os.Getenv(env); dir != "" {
-		appendMany(t, dir, commits)
-		return
-	}
-	dir := t.TempDir()
-	var wg sync.WaitGroup
-	for p := range 4 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			args := []string{"-test.run=^TestProcessesAppend$"}
-			if testing.Short() {
-				args = append(args, "-test.short")
-			}
-			cmd := exec.Command(os.Args[0], args...)
-			cmd.Env = append(os.Environ(), env+"="+dir, "DELTA_TEST_WRITER="+strconv.Itoa(p))
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("writer %d: %v\n%s", p, err, out)
-			}
-		}()
-	}
-	wg.Wait()
-	snap, err := localTable(t, dir).Snapshot(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := int64(0)
-	for _, f := range snap.Files() {
-		rows += f.Rows()
-	}
-	if want := int64(4 * commits); snap.Version() != want-1 || rows != want || len(snap.Files()) != int(want) {
-		t.Errorf("version %d, %d files, %d rows; want %d commits with a row each", snap.Version(), len(snap.Files()), rows, want)
-	}
-}
-
-func appendMany(t *testing.T, dir string, commits int) {
-	tb := localTable(t, dir)
-	schema := fields("writer", arrow.BinaryTypes.String, "n", arrow.PrimitiveTypes.Int64)
-	for i := range commits {
-		row := fmt.Sprintf(`{"writer": %q, "n": %d}`, os.Getenv("DELTA_TEST_WRITER"), i)
-		if _, err := tb.Append(context.Background(), rowsOf(t, schema, row), &delta.AppendOptions{MergeSchema: true, Cast: true}); err != nil {
-			t.Fatalf("append %d: %v", i, err)
-		}
 	}
 }
