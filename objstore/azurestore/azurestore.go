@@ -1,7 +1,8 @@
 // Package azurestore opens az:// and abfss:// URLs as drivers of package objstore, on Azure Blob Storage.
 //
 // Conditional creation is If-None-Match on one Put Blob that is sent once, so that ErrExists is always another writer's object; every other
-// failure of it is ambiguous. Objects keep their keys byte for byte. Errors never show credentials.
+// failure of it is ambiguous. Objects keep their keys byte for byte; a key with a backslash, of which the service makes a slash, is refused.
+// Errors never show credentials.
 package azurestore
 
 import (

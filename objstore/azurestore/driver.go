@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -52,7 +53,20 @@ func (d *driver) fail(err error) error {
 	return objstore.Redact(objstore.StatusError(status(err), err), d.secrets...)
 }
 
+// check refuses a key that the service would change: it makes a slash of every backslash, so that two keys would be one object.
+func check(keys ...string) error {
+	for _, key := range keys {
+		if strings.Contains(key, `\`) {
+			return fmt.Errorf("%w: Azure makes a slash of the backslash in %q", objstore.ErrInvalidKey, key)
+		}
+	}
+	return nil
+}
+
 func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) {
+	if err := check(key); err != nil {
+		return objstore.Object{}, err
+	}
 	p, err := d.client.NewBlobClient(key).GetProperties(ctx, nil)
 	if err != nil {
 		return objstore.Object{}, d.fail(err)
@@ -68,6 +82,9 @@ func value[T any](p *T) (v T) {
 }
 
 func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	if err := check(key); err != nil {
+		return nil, err
+	}
 	if length == 0 {
 		_, err := d.Stat(ctx, key)
 		return http.NoBody, err
@@ -163,6 +180,9 @@ func isDirectory(b *container.BlobItem) bool {
 }
 
 func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
+	if err := check(key); err != nil {
+		return err
+	}
 	watched := &errorReader{r: body}
 	_, err := d.client.NewBlockBlobClient(key).UploadStream(ctx, watched, &blockblob.UploadStreamOptions{BlockSize: blockBytes, Concurrency: blockParallel})
 	if watched.err != nil { // the body's own error, which says more and must not be tried again
@@ -187,6 +207,9 @@ func (r *errorReader) Read(p []byte) (int, error) {
 
 // PutIfAbsent sends one request and never repeats it: a repeated one would meet the object that the first one left.
 func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error {
+	if err := check(key); err != nil {
+		return err
+	}
 	any := azcore.ETagAny
 	ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1})
 	_, err := d.client.NewBlockBlobClient(key).Upload(ctx, streaming.NopCloser(bytes.NewReader(body)), &blockblob.UploadOptions{
@@ -199,6 +222,9 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 }
 
 func (d *driver) Delete(ctx context.Context, keys []string) error {
+	if err := check(keys...); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(deleteParallel)
 	for _, key := range keys {

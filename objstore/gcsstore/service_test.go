@@ -1,0 +1,14 @@
+package gcsstore_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore/gcsstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
+)
+
+// TestService runs the suite on the service that METAXY_DELTA_TEST_GCS names.
+func TestService(t *testing.T) {
+	objstoretest.RunService(t, "METAXY_DELTA_TEST_GCS", gcsstore.Opener{Getenv: os.Getenv}, nil)
+}
