@@ -30,9 +30,13 @@ race: ## all tests with the race detector
 	$(GO) test -race -timeout 30m ./...
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (30s)
-	@grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's/^\.\/(.*)\/[^/]*:[0-9]+:func (.*)/\1 \2/' | sort | \
-	while read -r dir name; do echo "== $$dir $$name"; $(GO) test ./$$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) || exit 1; done
+fuzz: ## every fuzz target of every package for FUZZTIME (30s)
+	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | while read -r pkg; do \
+		list=$$($(GO) test -list '^Fuzz' $$pkg </dev/null) || exit 1; \
+		for name in $$(echo "$$list" | grep '^Fuzz'); do \
+			echo "== $$pkg $$name"; $(GO) test $$pkg -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
+		done; \
+	done
 
 .PHONY: bench
 bench: ## micro-benchmarks beside the code and the workloads of bench/, each for BENCHTIME (100ms); BENCH chooses (10 million rows: go test ./bench -bench Resolve -large)

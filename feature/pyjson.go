@@ -45,6 +45,12 @@ const maxJSONDepth = 500
 // ParseJSON reads JSON text as Python's json.loads does; of duplicate keys the last value stays at the first position. Faults are *JSONError.
 func ParseJSON(text string) (Value, error) {
 	p := &jsonParser{text: text}
+	for i, r := range text {
+		if _, n := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && n == 1 {
+			p.pos = i
+			return Value{}, p.fail("the text is not UTF-8")
+		}
+	}
 	v, err := p.value(0)
 	if err == nil {
 		p.space()

@@ -7,7 +7,7 @@ package filter
 
 // Expr is a node of a predicate: one of Column, Literal, Compare, In, IsNull, Like, And, Or, Not (values, not pointers).
 type Expr interface {
-	// String renders the node in the SQL dialect, so that ParseSQL(e.String()) is e again.
+	// String renders the node in the SQL dialect, so that ParseSQL(e.String()) is e again where that does not nest too deep for it.
 	String() string
 	isExpr()
 }

@@ -286,7 +286,7 @@ func (p *parser) set(left Expr, pos int, negated bool) (Expr, error) {
 	return Not{e}, nil
 }
 
-// is reads the right side of IS [NOT]; on a literal other than NULL it is plain equality.
+// is reads the right side of IS [NOT]; in Metaxy's language it is equality for a literal other than NULL.
 func (p *parser) is(left Expr) (Expr, error) {
 	negated := p.word("not")
 	if p.word("distinct") {
@@ -312,6 +312,10 @@ func (p *parser) is(left Expr) (Expr, error) {
 			return nil, err
 		}
 		e = Compare{NullSafeEq, left, right}
+	case p.sql && p.word("null"):
+		e = IsNull{left}
+	case p.sql:
+		return nil, p.fail("NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM is wanted behind IS, found %s", p.peek())
 	default:
 		right, err := p.comparand()
 		if err != nil {

@@ -10,7 +10,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -31,6 +33,9 @@ func (d *localDriver) PutIfAbsent(ctx context.Context, key string, body []byte) 
 // write fills a temporary file beside the final name, syncs it, publishes it and syncs the directory. What it leaves on failure is nothing, or
 // after a crash a file whose name listings skip.
 func (d *localDriver) write(ctx context.Context, key string, body io.Reader, publish func(root *os.Root, temp, name string) error) error {
+	if strings.HasPrefix(path.Base(key), tempPrefix) {
+		return fmt.Errorf("%w %q: such names are those of files being written", ErrInvalidKey, key)
+	}
 	name := filepath.FromSlash(key)
 	dir := filepath.Dir(name)
 	var root *os.Root

@@ -137,3 +137,17 @@ func FuzzFooter(f *testing.F) {
 		_, _ = parquet.OpenFile(bytes.NewReader(data), int64(len(data)), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	})
 }
+
+// FuzzPages wants every chunk judged without a panic, and none to pass that claims more than it may.
+func FuzzPages(f *testing.F) {
+	data := small(f)
+	for _, n := range []int64{0, 1, 3, 1 << 40} {
+		f.Add(data, n)
+		f.Add(data[4:], n)
+	}
+	f.Fuzz(func(t *testing.T, chunk []byte, values int64) {
+		if err := pqcheck.Pages(chunk, values); err == nil && len(chunk) == 0 && values > 0 {
+			t.Errorf("no bytes hold %d values", values)
+		}
+	})
+}
