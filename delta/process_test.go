@@ -127,6 +127,7 @@ func logVersions(t *testing.T, dir string) int {
 
 // TestProcessesAppend lets four processes append 250 commits each to one table, racing to create it: exactly 1,000 commits and all rows.
 func TestProcessesAppend(t *testing.T) {
+	t.Parallel()
 	commits := 250
 	if testing.Short() {
 		commits = 25
@@ -176,6 +177,7 @@ func hidden(t *testing.T, dir string) (names []string) {
 // TestProcessesKilled kills writers at random moments, over and over on one table: it stays readable and writable, no acknowledged row is lost,
 // none is there twice, and at most the row that a writer had under way comes besides.
 func TestProcessesKilled(t *testing.T) {
+	t.Parallel()
 	rounds := 8
 	if testing.Short() {
 		rounds = 2

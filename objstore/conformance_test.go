@@ -8,10 +8,12 @@ import (
 )
 
 func TestMemConformance(t *testing.T) {
+	t.Parallel()
 	objstoretest.Run(t, func(*testing.T) objstore.Driver { return objstore.NewMem() }, nil)
 }
 
 func TestLocalConformance(t *testing.T) {
+	t.Parallel()
 	objstoretest.Run(t, func(t *testing.T) objstore.Driver {
 		d, err := objstore.NewLocal(t.TempDir())
 		if err != nil {
@@ -23,5 +25,6 @@ func TestLocalConformance(t *testing.T) {
 
 // TestFaultyConformance proves that the wrapper without rules changes nothing.
 func TestFaultyConformance(t *testing.T) {
+	t.Parallel()
 	objstoretest.Run(t, func(*testing.T) objstore.Driver { return objstoretest.NewFaulty(objstore.NewMem(), 1) }, &objstoretest.Options{RaceRounds: 200, LargeBytes: 1 << 20})
 }

@@ -62,6 +62,7 @@ func claim(dir string) error {
 // TestProcessesRace lets four processes create the same log, once to the end and then killing them at random moments: no version is
 // missing below the last, each holds one writer's whole body, and what a process said it won is its own.
 func TestProcessesRace(t *testing.T) {
+	t.Parallel()
 	const writers = 4
 	for _, kill := range []bool{false, true} {
 		t.Run(fmt.Sprintf("kill=%v", kill), func(t *testing.T) {

@@ -48,7 +48,8 @@ func (o *Options) fill() Options {
 	return out
 }
 
-// Run tests a driver. newDriver returns one over storage that is empty and that no other caller sees; the suite closes it.
+// Run tests a driver. newDriver returns one over storage that is empty and that no other caller sees; the suite closes it. Its tests run
+// in parallel, when the caller's test has returned.
 func Run(t *testing.T, newDriver func(t *testing.T) objstore.Driver, opts *Options) {
 	o := opts.fill()
 	for _, c := range []struct {
@@ -73,6 +74,7 @@ func Run(t *testing.T, newDriver func(t *testing.T) objstore.Driver, opts *Optio
 		{"sub", testSub},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := objstore.New(newDriver(t))
 			t.Cleanup(func() {
 				if err := s.Close(); err != nil {
