@@ -227,8 +227,19 @@ func (r *jsonReader) commitInfo() (*CommitInfo, error) {
 	return c, err
 }
 
-// set files a member under its field where it has the type of it, else under Fields.
+// set files a member under its field where it has the type of it, else under Fields. The last of several of one name counts, as in JSON objects elsewhere.
 func (c *CommitInfo) set(name string, v any) {
+	delete(c.Fields, name)
+	switch name {
+	case "timestamp":
+		c.Timestamp = nil
+	case "inCommitTimestamp":
+		c.InCommitTimestamp = nil
+	case "txnId":
+		c.TxnID = ""
+	case "operation":
+		c.Operation = ""
+	}
 	switch x := v.(type) {
 	case json.Number:
 		if n, err := x.Int64(); err == nil && (name == "timestamp" || name == "inCommitTimestamp") {
