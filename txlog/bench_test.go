@@ -61,6 +61,25 @@ func BenchmarkCommits(b *testing.B) {
 	}
 }
 
+// BenchmarkTail opens a table of 10,000 commits with a checkpoint of all but the last ten.
+func BenchmarkTail(b *testing.B) {
+	const commits, tail = 10_000, 10
+	dir := benchTable(b, commits)
+	d, err := objstore.NewLocal(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := txlog.Open(objstore.New(d))
+	st, err := stateAt(b, log, commits-1-tail)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := log.WriteCheckpoint(b.Context(), st, nil); err != nil {
+		b.Fatal(err)
+	}
+	benchReplay(b, dir, commits)
+}
+
 // BenchmarkCheckpoint opens a table whose checkpoint holds 100,000 files, and writes it.
 func BenchmarkCheckpoint(b *testing.B) {
 	st := &txlog.State{Protocol: first("")[1].(*txlog.Protocol), Metadata: first("")[2].(*txlog.Metadata)}
