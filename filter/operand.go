@@ -302,6 +302,9 @@ func (p *parser) cast() (Expr, error) {
 		return nil, p.fail("AS expected")
 	}
 	kind := p.peek()
+	if kind.kind != tokWord {
+		return nil, p.fail("the name of a type is wanted, found %s", kind)
+	}
 	p.at++
 	if !p.op(")") {
 		return nil, p.fail("`)` expected")
