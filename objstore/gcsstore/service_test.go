@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/metaxy-delta/metaxy-delta/internal/deltatest"
 	"github.com/metaxy-delta/metaxy-delta/objstore/gcsstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
 )
@@ -11,4 +12,9 @@ import (
 // TestService runs the suite on the service that METAXY_DELTA_TEST_GCS names.
 func TestService(t *testing.T) {
 	objstoretest.RunService(t, "METAXY_DELTA_TEST_GCS", gcsstore.Opener{Getenv: os.Getenv}, nil)
+}
+
+// TestServiceCommits lets several writers commit to one table of that service.
+func TestServiceCommits(t *testing.T) {
+	deltatest.RaceService(t, "METAXY_DELTA_TEST_GCS", gcsstore.Opener{Getenv: os.Getenv})
 }
