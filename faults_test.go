@@ -189,13 +189,11 @@ func TestCallFails(t *testing.T) {
 	store := objstore.NewMem()
 	before, states := []objstore.Driver{objstore.NewMem()}, []string{l.state(objstore.NewMem())}
 	for _, st := range steps {
-		counted := objstoretest.NewFaulty(store, 1)
-		s := l.open(counted)
+		s := l.open(store)
 		if err := st.run(t.Context(), s); err != nil {
 			t.Fatalf("%s: %v", st.name, err)
 		}
 		s.Close()
-		t.Logf("%s: %v", st.name, counted.Counts())
 		before, states = append(before, copyOf(t, store)), append(states, l.state(store))
 	}
 	if last := states[len(states)-1]; !strings.Contains(last, "deleted=true") || strings.Contains(last, "a/root a") {
@@ -304,4 +302,24 @@ func (d *disturbance) take(driver objstore.Driver, st lifeStep) error {
 	s := d.open(driver)
 	defer s.Close()
 	return st.run(d.t.Context(), s)
+}
+
+// TestRequests bounds the requests of each step, which cost more than anything else on a remote store: none may grow with the number of columns.
+func TestRequests(t *testing.T) {
+	l := newLife(t)
+	store := objstore.NewMem()
+	most := map[string]int{"push": 8, "write": 16, "advance": 28, "write again": 26, "advance again": 46, "soft delete": 34, "hard delete": 36, "write last": 18, "advance last": 48}
+	for _, st := range l.steps() {
+		counted := objstoretest.NewFaulty(store, 1)
+		s := l.open(counted)
+		if err := st.run(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", st.name, err)
+		}
+		s.Close()
+		n := len(counted.Requests())
+		t.Logf("%s: %d requests: %v", st.name, n, counted.Counts())
+		if limit, ok := most[st.name]; !ok || n > limit {
+			t.Errorf("%s takes %d requests, at most %d are expected: %v", st.name, n, limit, counted.Counts())
+		}
+	}
 }

@@ -73,7 +73,12 @@ func TestRetries(t *testing.T) {
 
 func TestShortRange(t *testing.T) {
 	s, f := faulty(t)
-	r, err := s.ReaderAt(t.Context(), "k", 10)
+	long := strings.Repeat("0123456789", 200_000) // too long to be fetched as a whole
+	if err := s.Put(t.Context(), "k", strings.NewReader(long)); err != nil {
+		t.Fatal(err)
+	}
+	f.Reset()
+	r, err := s.ReaderAt(t.Context(), "k", int64(len(long)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +95,35 @@ func TestShortRange(t *testing.T) {
 	f.Add(objstoretest.Rule{Op: objstoretest.OpRead, Fault: objstoretest.Short, Err: io.EOF})
 	if _, err := r.ReadAt(p, 1); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("always short: %v, want an unexpected end", err)
+	}
+}
+
+// TestSmallObject wants one request for all ranges of a small object, and the bytes that are there of one that is cut.
+func TestSmallObject(t *testing.T) {
+	s, f := faulty(t)
+	r, err := s.ReaderAt(t.Context(), "k", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for off := range int64(10) {
+		p := make([]byte, 1)
+		if _, err := r.ReadAt(p, off); err != nil || p[0] != byte('0'+off) {
+			t.Errorf("byte %d: %q, %v", off, p, err)
+		}
+	}
+	if got := f.Requests(); len(got) != 1 || got[0].Length != 10 {
+		t.Errorf("requests %v, want one for the whole object", got)
+	}
+	f.Add(objstoretest.Rule{Op: objstoretest.OpRead, Times: 1})
+	if r, err = s.ReaderAt(t.Context(), "k", 10); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 3)
+	if _, err := r.ReadAt(p, 1); !errors.Is(err, objstoretest.ErrInjected) {
+		t.Errorf("a failed request: %v", err)
+	}
+	if _, err := r.ReadAt(p, 1); err != nil || string(p) != "123" {
+		t.Errorf("after a failed request: %q, %v", p, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // RandomReader is implemented by drivers that can keep an object open for many range reads, such as a local file.
@@ -19,8 +20,12 @@ type ReaderAtCloser interface {
 	io.Closer
 }
 
+// wholeBytes is the size up to which an object without a RandomReader is fetched at once: a request costs more than such a body.
+const wholeBytes = 1 << 20
+
 // ReaderAt returns random access to an object of the given size. Calls are safe for concurrent use; each is one range
-// read, bound to ctx. A body shorter than size is io.ErrUnexpectedEOF. Close releases what a driver keeps open.
+// read, bound to ctx, but of an object of at most 1 MiB the first call fetches all and keeps it. A body shorter than size is
+// io.ErrUnexpectedEOF. Close releases what a driver keeps open.
 func (s *Store) ReaderAt(ctx context.Context, key string, size int64) (ReaderAtCloser, error) {
 	if err := s.check(key); err != nil {
 		return nil, s.fail("read", key, err)
@@ -41,6 +46,9 @@ type boundReader struct {
 	key   string
 	size  int64
 	open  ReaderAtCloser
+
+	mu    sync.Mutex
+	whole []byte // the object, where it is small and was fetched
 }
 
 func (r *boundReader) Close() error {
@@ -76,6 +84,33 @@ func (r *boundReader) read(p []byte, off int64) (int, error) {
 		n, err := r.open.ReadAt(p, off)
 		return n, short(n, len(p), err)
 	}
+	if r.size > wholeBytes {
+		return r.fetchRange(p, off)
+	}
+	whole, err := r.fetch()
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, whole[min(off, int64(len(whole))):])
+	return n, short(n, len(p), nil)
+}
+
+// fetch returns the whole object, or what there is of it when it is shorter than it should be.
+func (r *boundReader) fetch() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.whole == nil {
+		data := make([]byte, r.size)
+		n, err := r.fetchRange(data, 0)
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, err
+		}
+		r.whole = data[:n]
+	}
+	return r.whole, nil
+}
+
+func (r *boundReader) fetchRange(p []byte, off int64) (int, error) {
 	n := 0
 	err := retry(r.ctx, func() error {
 		body, err := r.store.driver.ReadRange(r.ctx, r.store.prefix+r.key, off+int64(n), int64(len(p)-n))
