@@ -199,7 +199,7 @@ func TestCallFails(t *testing.T) {
 	if last := states[len(states)-1]; !strings.Contains(last, "deleted=true") || strings.Contains(last, "a/root a") {
 		t.Fatalf("the life does not end as it should:\n%s", last)
 	}
-	stride := 40
+	stride := 8
 	if *every {
 		stride = 1
 	}
