@@ -29,7 +29,7 @@ const (
 	Wide   Shape = "wide"
 )
 
-// Phase is what the leaf holds: nothing, every sample, or every sample of which a tenth of the first root has changed since.
+// Phase is what the leaf holds: nothing, every sample, or every sample of which one in ten, or one in ten thousand, of the first root has changed since.
 type Phase string
 
 // The phases.
@@ -37,6 +37,7 @@ const (
 	New       Phase = "new"
 	Unchanged Phase = "unchanged"
 	Stale     Phase = "stale"
+	Few       Phase = "few"
 )
 
 // IDs are the sample ids: Ints are int64 that ascend, Texts look like UUIDs in no order.
@@ -90,9 +91,10 @@ const (
 	idName  = "sample_uid"
 	// batchRows of what Make writes at a time.
 	batchRows = 1 << 16
-	// changedShare of the first root's rows are written again for Stale: one in so many.
-	changedShare = 10
 )
+
+// changed is one row in how many of the first root is written again.
+var changed = map[Phase]uint64{Stale: 10, Few: 10_000}
 
 var rootFields = map[Shape][]string{Simple: {"audio", "frames"}, Wide: {"audio", "frames", "optical_flow", "embedding"}}
 
@@ -144,6 +146,9 @@ func Make(ctx context.Context, dir string, c StoreConfig) (string, error) {
 	if rootFields[c.Shape] == nil {
 		return "", fmt.Errorf("no shape %q: want simple or wide", c.Shape)
 	}
+	if c.Phase != New && c.Phase != Unchanged && changed[c.Phase] == 0 {
+		return "", fmt.Errorf("no phase %q: want new, unchanged, stale or few", c.Phase)
+	}
 	path := filepath.Join(dir, filepath.FromSlash(c.String()))
 	done := path + ".done"
 	if _, err := os.Stat(done); err == nil {
@@ -187,15 +192,15 @@ func fill(ctx context.Context, s *metaxy.DeltaStore, g *feature.Graph, c StoreCo
 	if err != nil {
 		return err
 	}
-	if _, err := s.Write(ctx, leaf, inc.New(ctx), nil); err != nil || c.Phase == Unchanged {
+	if _, err := s.Write(ctx, leaf, inc.New(ctx), nil); err != nil || changed[c.Phase] == 0 {
 		return err
 	}
 	_, err = s.Write(ctx, defs[0].Spec.Key, samples(c, 0, true), nil)
 	return err
 }
 
-// samples are the rows of a root; changed gives a tenth of them with another audio. The caller of Batches releases nothing.
-func samples(c StoreConfig, root uint64, changed bool) *metaxy.Rows {
+// samples are the rows of a root; again gives those that change, with another audio. The caller of Batches releases nothing.
+func samples(c StoreConfig, root uint64, again bool) *metaxy.Rows {
 	fields := rootFields[c.Shape]
 	members := make([]arrow.Field, len(fields))
 	for i, f := range fields {
@@ -209,8 +214,8 @@ func samples(c StoreConfig, root uint64, changed bool) *metaxy.Rows {
 	return &metaxy.Rows{Schema: schema, Batches: func(yield func(arrow.RecordBatch, error) bool) {
 		b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 		defer b.Release()
-		for row := range chosen(c, changed) {
-			addSample(b, c, fields, root, row, changed)
+		for row := range chosen(c, again) {
+			addSample(b, c, fields, root, row, again)
 			if b.Field(0).Len() == batchRows && !emit(b, yield) {
 				return
 			}
@@ -228,10 +233,10 @@ func emit(b *array.RecordBuilder, yield func(arrow.RecordBatch, error) bool) boo
 }
 
 // chosen are the numbers of the rows to write.
-func chosen(c StoreConfig, changed bool) iter.Seq[int] {
+func chosen(c StoreConfig, again bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for row := range c.Rows {
-			if changed && mix(row, 99)%changedShare != 0 {
+			if again && mix(row, 99)%changed[c.Phase] != 0 {
 				continue
 			}
 			if !yield(row) {
@@ -244,7 +249,7 @@ func chosen(c StoreConfig, changed bool) iter.Seq[int] {
 // mix is a random number that is the same in every run.
 func mix(row int, seed uint64) uint64 { return rand.NewPCG(uint64(row), seed).Uint64() }
 
-func addSample(b *array.RecordBuilder, c StoreConfig, fields []string, root uint64, row int, changed bool) {
+func addSample(b *array.RecordBuilder, c StoreConfig, fields []string, root uint64, row int, again bool) {
 	switch id := b.Field(0).(type) {
 	case *array.Int64Builder:
 		id.Append(int64(row))
@@ -255,7 +260,7 @@ func addSample(b *array.RecordBuilder, c StoreConfig, fields []string, root uint
 	st.Append(true)
 	for i, f := range fields {
 		v := f[:1] + strconv.FormatUint(mix(row, 100*root+uint64(i)+1)&(1<<20-1), 10)
-		if changed && i == 0 {
+		if again && i == 0 {
 			v += "_changed"
 		}
 		st.FieldBuilder(i).(*array.StringBuilder).Append(v)
