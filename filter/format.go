@@ -83,7 +83,7 @@ func (i In) String() string {
 func (n IsNull) String() string { return wrap(n.X) + " IS NULL" }
 
 func (l Like) String() string {
-	return wrap(l.X) + " LIKE '" + strings.NewReplacer("'", "''", `\\`, `\\\\`).Replace(l.Pattern) + "'"
+	return wrap(l.X) + " LIKE '" + strings.NewReplacer("'", "''", `\`, `\\`).Replace(l.Pattern) + "'"
 }
 
 func (a And) String() string { return joinArgs(a.Args, " AND ", "TRUE") }
