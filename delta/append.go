@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/google/uuid"
 
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -32,7 +31,7 @@ func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Re
 		if err := gateWrite(snap.state.Protocol); err != nil {
 			return Result{}, err
 		}
-		if done := snap.state.Txns[o.AppID]; o.AppID != "" && done != nil && done.Version >= o.AppVersion {
+		if o.written(snap) {
 			return Result{Version: -1}, nil
 		}
 	}
@@ -44,23 +43,19 @@ func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Re
 	if err := a.precheck(snap, ch); err != nil {
 		return Result{}, err
 	}
-	want, err := a.fileColumns(merged)
+	to, err := a.target(snap, ch, merged)
 	if err != nil {
 		return Result{}, err
 	}
-	c := NewCaster(rows.Schema, want.Arrow(), t.opts.Allocator)
-	w := t.newWriter(ctx, a.target(snap, want))
+	c := NewCaster(rows.Schema, to.schema.Arrow(), t.opts.Allocator)
+	w := t.newWriter(ctx, to)
 	if ch.Adds, err = w.all(rows, c); err != nil {
 		return Result{}, err
 	}
+	ch.Metrics = metricsOf(ch, w.rows)
 	version, err := t.Commit(ctx, ch)
 	if err != nil {
-		var doubt *txlog.ConflictError
-		var schema *SchemaError
-		if errors.As(err, &doubt) || errors.As(err, &schema) {
-			w.discard() // certainly not committed
-		}
-		return Result{}, err
+		return a.failed(ctx, w, err)
 	}
 	r := Result{Version: version, Files: len(ch.Adds), Rows: w.rows, Warnings: c.warnings()}
 	for _, add := range ch.Adds {
@@ -69,48 +64,113 @@ func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Re
 	return r, nil
 }
 
+// written reports whether the table knows this write of the application already.
+func (o *AppendOptions) written(snap *Snapshot) bool {
+	done := snap.state.Txns[o.AppID]
+	return o.AppID != "" && done != nil && done.Version >= o.AppVersion
+}
+
+// failed takes the files of a write away if it certainly was not committed. Losing to the same write of the same application is no failure.
+func (a *appending) failed(ctx context.Context, w *writer, err error) (Result, error) {
+	var lost *txlog.ConflictError
+	var schema *SchemaError
+	var unsupported *UnsupportedError
+	if !errors.As(err, &lost) && !errors.As(err, &schema) && !errors.As(err, &unsupported) {
+		return Result{}, err // it may be in force
+	}
+	w.discard()
+	if lost != nil && a.opts.AppID != "" {
+		if snap, other := a.table.Snapshot(ctx); other == nil && a.opts.written(snap) {
+			return Result{Version: -1}, nil
+		}
+	}
+	return Result{}, err
+}
+
 // appending is one append on its way.
 type appending struct {
 	table *Table
 	opts  *AppendOptions
 	frame *arrow.Schema
-	wrote *Schema // what the files hold, once they are written
+	wrote *Schema  // what the files hold, once that is decided
+	parts []string // partition columns of the files
+	rules []check  // what the rows were checked against
 }
 
 // prepare makes the change of an append onto snap (nil: the table is created) and the schema the table then has.
 func (a *appending) prepare(snap *Snapshot) (*Schema, *Change, error) {
-	mode := "Append"
-	if a.opts.Overwrite {
-		mode = "Overwrite"
+	o := a.opts
+	ch := &Change{Read: snap, Operation: "WRITE", BlindAppend: !o.Overwrite, Replaces: true, Parameters: map[string]any{"mode": "Append"}}
+	if o.Overwrite {
+		ch.Parameters["mode"] = "Overwrite"
 	}
-	ch := &Change{Read: snap, Operation: "WRITE", BlindAppend: !a.opts.Overwrite,
-		Parameters: map[string]any{"mode": mode, "partitionBy": "[]"}}
-	if a.opts.AppID != "" {
+	for k, v := range o.Parameters {
+		ch.Parameters[k] = v
+	}
+	if o.AppID != "" {
 		now := a.table.opts.Now().UnixMilli()
-		ch.Txns = []*txlog.Txn{{AppID: a.opts.AppID, Version: a.opts.AppVersion, LastUpdated: &now}}
+		ch.Txns = []*txlog.Txn{{AppID: o.AppID, Version: o.AppVersion, LastUpdated: &now}}
 	}
 	own, err := SchemaOf(a.frame)
 	if err != nil {
 		return nil, nil, err
 	}
 	if snap == nil {
-		ch.Protocol, ch.Metadata, err = a.create(own)
-		ch.Merge = a.merge
-		return own, ch, err
+		return a.create(own, ch)
+	}
+	merged, ch2, err := a.onto(snap, own, ch)
+	return merged, ch2, err
+}
+
+// create makes the first version of a table from the columns of the rows.
+func (a *appending) create(own *Schema, ch *Change) (*Schema, *Change, error) {
+	o := a.opts
+	var err error
+	ch.Protocol, ch.Metadata, err = a.table.newTable(own, &CreateOptions{PartitionBy: o.PartitionBy, Configuration: o.Configuration, Features: o.Features})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(o.PartitionBy) > 0 {
+		if ch.Parameters["partitionBy"], err = partitionList(o.PartitionBy); err != nil {
+			return nil, nil, err
+		}
+	}
+	ch.Merge = a.merge
+	fresh, err := newSnapshot(a.table, &txlog.State{Version: -1, Protocol: ch.Protocol, Metadata: ch.Metadata})
+	if err != nil {
+		return nil, nil, err
+	}
+	return fresh.schema, ch, nil
+}
+
+// onto makes the change of an append to a table that exists.
+func (a *appending) onto(snap *Snapshot, own *Schema, ch *Change) (*Schema, *Change, error) {
+	if p := a.opts.PartitionBy; p != nil && !slices.Equal(p, snap.partitions) && len(p)+len(snap.partitions) > 0 {
+		return nil, nil, &SchemaError{Column: fmt.Sprint(p), Want: fmt.Sprintf("the partition columns of the table, %v", snap.partitions), Got: "others"}
 	}
 	merged, changed, err := a.mergeSchema(snap, own)
 	if err != nil {
 		return nil, nil, err
 	}
 	if changed {
-		ch.Protocol, ch.Metadata = a.evolve(snap, merged)
+		ch.Protocol, ch.Metadata = evolve(snap, merged)
 	}
-	if a.opts.Overwrite {
-		ch.ReadAll = true
-		ch.Removes = removesOf(snap.files, a.table.opts.Now().UnixMilli(), true)
-	} else {
+	if !a.opts.Overwrite {
 		ch.Merge = a.merge
+		return merged, ch, nil
 	}
+	ch.ReadAll = true
+	files := snap.files
+	if a.opts.Replace != nil {
+		ch.Reads = a.opts.Replace
+		files = nil
+		for i := range snap.files {
+			if f := snap.files[i]; a.opts.Replace(&f) {
+				files = append(files, f)
+			}
+		}
+	}
+	ch.Removes = removesOf(files, a.table.opts.Now().UnixMilli(), true)
 	return merged, ch, nil
 }
 
@@ -126,204 +186,94 @@ func (a *appending) precheck(snap *Snapshot, ch *Change) error {
 
 // merge makes the schema action anew after another writer changed the table; what was written must still fit.
 func (a *appending) merge(snap *Snapshot) (*txlog.Protocol, *txlog.Metadata, error) {
-	if snap.mapping != MappingNone || len(snap.partitions) > 0 && len(a.opts.PartitionBy) == 0 {
-		return nil, nil, &SchemaError{Column: "", Want: "the table as it was when the files were written", Got: "another layout"}
+	moved := func(what string) error {
+		return &SchemaError{Column: what, Want: "the table as it was when the files were written", Got: "another layout"}
+	}
+	if !slices.Equal(snap.partitions, a.parts) {
+		return nil, nil, moved("partition columns")
+	}
+	rules, err := checksOf(snap.state.Metadata, snap.schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range rules {
+		if !slices.Contains(a.rules, r) {
+			return nil, nil, moved(r.name)
+		}
+	}
+	if err := checkComputed(snap.schema.Fields, a.given); err != nil {
+		return nil, nil, err
 	}
 	wrote := &Schema{a.wrote.Fields}
 	merged, changed, err := a.mergeSchema(snap, wrote)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := sameTypes(wrote.Fields, merged.Fields, ""); err != nil {
+	if err := sameColumns(wrote.Fields, merged.Fields, ""); err != nil {
+		return nil, nil, err
+	}
+	if err := allGiven(merged.Fields, a.given); err != nil {
 		return nil, nil, err
 	}
 	if !changed {
 		return nil, nil, nil
 	}
-	p, m := a.evolve(snap, merged)
+	p, m := evolve(snap, merged)
 	return p, m, nil
 }
 
-// sameTypes checks that columns written with one schema have the types of another.
-func sameTypes(wrote, table []Field, path string) error {
-	for i := range wrote {
-		j := findField(table, wrote[i].Name)
-		if j < 0 {
-			return &SchemaError{Column: path + wrote[i].Name, Want: "a column of the table", Got: "none"}
-		}
-		if err := sameType(&wrote[i].Type, &table[j].Type, path+wrote[i].Name); err != nil {
-			return err
+// given reports whether the rows have a column.
+func (a *appending) given(f *Field) bool { return columnIndex(a.frame, f.Name) >= 0 }
+
+func allGiven(fields []Field, given func(*Field) bool) error {
+	for i := range fields {
+		if f := &fields[i]; !f.Nullable && !given(f) {
+			return &SchemaError{Column: f.Name, Want: "values (the column is NOT NULL)", Got: "no such column in the rows"}
 		}
 	}
 	return nil
 }
 
-func sameType(a, b *Type, path string) error {
-	if a.Name != b.Name || (a.Elem == nil) != (b.Elem == nil) || (a.Key == nil) != (b.Key == nil) {
-		return &SchemaError{Column: path, Want: describeType(b), Got: describeType(a)}
+// target decides on the files of this append: the columns of the frame and the partition columns, with the table's types and in the table's order.
+func (a *appending) target(snap *Snapshot, ch *Change, merged *Schema) (*target, error) {
+	if err := allGiven(merged.Fields, a.given); err != nil {
+		return nil, err
 	}
-	if a.Key != nil {
-		if err := sameType(a.Key, b.Key, path+".key"); err != nil {
-			return err
-		}
+	if err := checkComputed(merged.Fields, a.given); err != nil {
+		return nil, err
 	}
-	if a.Elem != nil {
-		return sameType(a.Elem, b.Elem, path+".element")
+	configuration := ch.configuration(snap)
+	a.parts = a.opts.PartitionBy
+	to := &target{dataChange: true, stats: newStatsChoice(configuration, nil)}
+	switch configuration["delta.columnMapping.mode"] {
+	case "name":
+		to.mapping = MappingName
+	case "id":
+		to.mapping = MappingID
 	}
-	return sameTypes(a.Fields, b.Fields, path+".")
-}
-
-func describeType(t *Type) string {
-	if t.Name != "" {
-		return t.Name
+	if snap != nil {
+		a.parts = snap.partitions
+		to.mapping = snap.mapping
+		to.stats = newStatsChoice(configuration, snap.state.Domains[clusteringDomain])
 	}
-	return t.Arrow().String()
-}
-
-// create is the first metadata: versions (1, 2), or (3, 7) with timestampNtz where a column needs it, as delta-rs has them.
-func (a *appending) create(schema *Schema) (*txlog.Protocol, *txlog.Metadata, error) {
-	p := &txlog.Protocol{MinReaderVersion: 1, MinWriterVersion: 2}
-	if usesNTZ(schema.Fields) {
-		p = &txlog.Protocol{MinReaderVersion: 3, MinWriterVersion: 7, ReaderFeatures: []string{"timestampNtz"}, WriterFeatures: []string{"timestampNtz"}}
+	metadata := ch.Metadata
+	if metadata == nil {
+		metadata = snap.state.Metadata
 	}
-	for _, f := range a.opts.Features {
-		if !slices.Contains(writable, f) {
-			return nil, nil, &UnsupportedError{Feature: f, Need: "writer feature", Have: fmt.Sprint(writable)}
-		}
-		p, _ = withFeature(p, f, slices.Contains(readable, f))
+	var err error
+	if a.rules, err = checksOf(metadata, merged); err != nil {
+		return nil, err
 	}
-	for _, c := range a.opts.PartitionBy {
-		if f, ok := schema.Find([]string{c}); !ok || f.Type.Name == "" {
-			return nil, nil, &SchemaError{Column: c, Want: "a primitive column to partition by", Got: "none"}
-		}
-	}
-	now := a.table.opts.Now().UnixMilli()
-	m := &txlog.Metadata{ID: uuid.NewString(), Format: txlog.Format{Provider: "parquet", Options: map[string]string{}}, SchemaString: schema.JSON(),
-		PartitionColumns: append([]string{}, a.opts.PartitionBy...), CreatedTime: &now, Configuration: map[string]string{}}
-	maps.Copy(m.Configuration, a.opts.Configuration)
-	return p, m, nil
-}
-
-func usesNTZ(fields []Field) bool {
-	for i := range fields {
-		if typeUsesNTZ(&fields[i].Type) {
-			return true
-		}
-	}
-	return false
-}
-
-func typeUsesNTZ(t *Type) bool {
-	return t.Name == "timestamp_ntz" || t.Elem != nil && typeUsesNTZ(t.Elem) || t.Key != nil && typeUsesNTZ(t.Key) || usesNTZ(t.Fields)
-}
-
-// evolve is the metadata of a merged schema, with the protocol when it must go up.
-func (a *appending) evolve(snap *Snapshot, merged *Schema) (*txlog.Protocol, *txlog.Metadata) {
-	m := *snap.state.Metadata
-	m.SchemaString = merged.JSON()
-	if !usesNTZ(merged.Fields) {
-		return nil, &m
-	}
-	if p, changed := withFeature(snap.state.Protocol, "timestampNtz", true); changed {
-		return p, &m
-	}
-	return nil, &m
-}
-
-// mergeSchema adds new columns and struct members of the frame to the table's schema, when the options let it.
-func (a *appending) mergeSchema(snap *Snapshot, own *Schema) (*Schema, bool, error) {
-	fields, changed, err := mergeFields(snap.schema.Fields, own.Fields, "")
-	if err != nil {
-		return nil, false, err
-	}
-	if !changed {
-		return snap.schema, false, nil
-	}
-	if !a.opts.MergeSchema {
-		for i := range own.Fields {
-			if findField(snap.schema.Fields, own.Fields[i].Name) < 0 {
-				return nil, false, &SchemaError{Column: own.Fields[i].Name, Want: "a column of the table (--merge-schema adds new ones)", Got: "a new column"}
-			}
-		}
-		return nil, false, &SchemaError{Column: "", Want: "the struct members of the table (--merge-schema adds new ones)", Got: "new members"}
-	}
-	if snap.mapping != MappingNone {
-		return nil, false, &UnsupportedError{Feature: "new columns", Need: "column mapping with", Have: "tables without column mapping"}
-	}
-	return &Schema{fields}, true, nil
-}
-
-func mergeFields(table, frame []Field, path string) ([]Field, bool, error) {
-	out, changed := slices.Clone(table), false
-	for i := range frame {
-		f := frame[i]
-		j := findField(out, f.Name)
-		if j < 0 {
-			out, changed = append(out, f), true
-			continue
-		}
-		t, grew, err := mergeType(&out[j].Type, &f.Type, path+f.Name)
-		if err != nil {
-			return nil, false, err
-		}
-		if grew {
-			out[j].Type, changed = *t, true
-		}
-	}
-	return out, changed, nil
-}
-
-// mergeType keeps the table's type and adds struct members at any depth. Kinds that do not match are an error; primitives are the caster's to judge.
-func mergeType(table, frame *Type, path string) (*Type, bool, error) {
-	kind := func(t *Type) int {
-		switch {
-		case t.Name != "":
-			return 0
-		case t.Key != nil:
-			return 1
-		case t.Elem != nil:
-			return 2
-		}
-		return 3
-	}
-	if kind(table) != kind(frame) {
-		return nil, false, &SchemaError{Column: path, Want: describeType(table), Got: describeType(frame)}
-	}
-	out := *table
-	switch kind(table) {
-	case 3:
-		fields, changed, err := mergeFields(table.Fields, frame.Fields, path+".")
-		out.Fields = fields
-		return &out, changed, err
-	case 1, 2:
-		elem, changed, err := mergeType(table.Elem, frame.Elem, path+".element")
-		out.Elem = elem
-		return &out, changed, err
-	}
-	return &out, false, nil
-}
-
-// fileColumns are the columns that the files of this append hold: those of the frame, with the table's types and in the table's order.
-func (a *appending) fileColumns(merged *Schema) (*Schema, error) {
 	var out []Field
 	for i := range merged.Fields {
-		f := &merged.Fields[i]
-		if columnIndex(a.frame, f.Name) >= 0 {
+		if f := &merged.Fields[i]; len(a.rules) > 0 || a.given(f) || slices.Contains(a.parts, f.Name) {
 			out = append(out, *f)
-		} else if !f.Nullable {
-			return nil, &SchemaError{Column: f.Name, Want: "values (the column is NOT NULL)", Got: "no such column in the rows"}
 		}
 	}
 	a.wrote = &Schema{out}
-	return a.wrote, nil
-}
-
-func (a *appending) target(snap *Snapshot, want *Schema) *target {
-	to := &target{schema: want, partitions: a.opts.PartitionBy, dataChange: true, indexed: indexedColumns(a.opts.Configuration)}
-	if snap != nil {
-		to.partitions, to.mapping, to.indexed = snap.partitions, snap.mapping, indexedColumns(snap.state.Metadata.Configuration)
-	}
-	return to
+	to.schema, to.partitions = a.wrote, a.parts
+	to.checks, err = a.table.checkers(a.rules, to.schema.Arrow())
+	return to, err
 }
 
 // removesOf are tombstones for files.
@@ -341,4 +291,17 @@ func (f *File) Remove(at int64, dataChange bool) *txlog.Remove {
 	size := f.Size
 	return &txlog.Remove{Path: f.Path, DeletionTimestamp: &at, DataChange: dataChange, ExtendedFileMetadata: &extended, PartitionValues: f.PartitionValues, Size: &size,
 		Tags: f.Tags, DeletionVector: f.DeletionVector, BaseRowID: f.BaseRowID, DefaultRowCommitVersion: f.DefaultRowCommitVersion}
+}
+
+// metricsOf is operationMetrics of a write.
+func metricsOf(ch *Change, rows int64) map[string]any {
+	bytes := int64(0)
+	for _, a := range ch.Adds {
+		bytes += a.Size
+	}
+	out := map[string]any{"numFiles": strconv.Itoa(len(ch.Adds)), "numOutputRows": strconv.FormatInt(rows, 10), "numOutputBytes": strconv.FormatInt(bytes, 10)}
+	if len(ch.Removes) > 0 {
+		out["numRemovedFiles"] = strconv.Itoa(len(ch.Removes))
+	}
+	return out
 }

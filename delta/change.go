@@ -2,12 +2,10 @@ package delta
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,29 +13,36 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
-// Change is a set of actions against the version they were decided on.
+// Change is a set of actions against the version they were decided on. Commit fills in what depends on the version that it gets: row ids, in-commit
+// time, and schema actions by Merge; a Change is used once.
 type Change struct {
 	// Read is the snapshot that the change was decided on; nil for creating a table.
 	Read      *Snapshot
 	Operation string
-	// Parameters become operationParameters.
-	Parameters map[string]any
-	Protocol   *txlog.Protocol
-	Metadata   *txlog.Metadata
-	Adds       []*txlog.Add
-	Removes    []*txlog.Remove
-	CDC        []*txlog.CDC
-	Txns       []*txlog.Txn
-	Domains    []*txlog.DomainMetadata
+	// Parameters become operationParameters, Metrics operationMetrics; values are texts.
+	Parameters, Metrics map[string]any
+	Protocol            *txlog.Protocol
+	Metadata            *txlog.Metadata
+	Adds                []*txlog.Add
+	Removes             []*txlog.Remove
+	CDC                 []*txlog.CDC
+	Txns                []*txlog.Txn
+	Domains             []*txlog.DomainMetadata
 	// ReadAll says that the whole table decided (a delete by predicate); without it only what is removed counts as read.
 	ReadAll bool
+	// Reads narrows ReadAll: it tells whether the change would have looked at a file, by its partition values or statistics. nil = at every file.
+	Reads func(*File) bool
 	// BlindAppend says that nothing was read.
 	BlindAppend bool
+	// Replaces says that no row of a removed file lives on in an added one, so that the change feed needs no change files and rows keep no ids.
+	Replaces bool
 	// Merge makes the schema action anew after another commit changed the metadata; nil = such a commit is a conflict.
 	Merge func(*Snapshot) (*txlog.Protocol, *txlog.Metadata, error)
 
 	// stamp is the newest in-commit time seen while rebasing, in milliseconds.
 	stamp int64
+	// rowIDs is the greatest row id handed out by commits seen while rebasing, -1 without any.
+	rowIDs int64
 }
 
 // maxCommitTries bounds how often a change is rebased. Blind appends are bounded by their context alone: losing a race is no reason to fail.
@@ -48,18 +53,21 @@ func (t *Table) Commit(ctx context.Context, ch *Change) (int64, error) {
 	if t.opts.Now == nil {
 		return -1, errors.New("commit: Options.Now is not set")
 	}
+	ch.rowIDs = -1
+	version := int64(0)
 	if ch.Read != nil {
 		if err := t.checkWritable(ch); err != nil {
 			return -1, err
 		}
-	}
-	version := int64(0)
-	if ch.Read != nil {
 		version = ch.Read.Version() + 1
 	}
 	current := ch.Read
 	for try := 0; ; try++ {
-		err := t.log.Commit(ctx, version, t.actions(ch, current))
+		actions, err := t.actions(ch, current, version)
+		if err != nil {
+			return -1, err
+		}
+		err = t.log.Commit(ctx, version, actions)
 		var lost *txlog.ConflictError
 		switch {
 		case err == nil:
@@ -73,7 +81,7 @@ func (t *Table) Commit(ctx context.Context, ch *Change) (int64, error) {
 		if current, version, err = t.rebase(ctx, ch, current, version, lost); err != nil {
 			return -1, err
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := t.pause(ctx, try); err != nil {
 			return -1, err
 		}
 	}
@@ -91,9 +99,13 @@ func (ch *Change) configuration(current *Snapshot) map[string]string {
 }
 
 // pause waits a little longer after every lost race, with jitter so that writers spread out.
-func pause(ctx context.Context, try int) error {
+func (t *Table) pause(ctx context.Context, try int) error {
 	limit := min(time.Millisecond<<min(try, 7), 100*time.Millisecond)
-	timer := time.NewTimer(rand.N(limit))
+	wait := rand.N(limit)
+	if t.opts.Backoff != nil {
+		wait = t.opts.Backoff(try)
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -103,101 +115,35 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
-// rebase checks the change against the commits from version on, and returns the snapshot that the table's settings come from and the next free version. Only the commits that won
-// are read: a retry that cost as much as opening the table would lose the next race as well.
-func (t *Table) rebase(ctx context.Context, ch *Change, current *Snapshot, version int64, lost *txlog.ConflictError) (*Snapshot, int64, error) {
-	conflict := func(format string, a ...any) error {
-		return &txlog.ConflictError{Version: version, WinnerID: lost.WinnerID, Err: fmt.Errorf(format, a...)}
-	}
-	if ch.Read == nil && ch.Merge == nil {
-		return nil, 0, conflict("the table was created by another writer")
-	}
-	metadataChanged := current == nil
-	next := version
-	for ; ; next++ {
-		actions, err := t.log.ReadCommit(ctx, next)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, a := range actions {
-			switch a := a.(type) {
-			case *txlog.Protocol, *txlog.Metadata:
-				metadataChanged = true
-			case *txlog.CommitInfo:
-				if a.InCommitTimestamp != nil {
-					ch.stamp = max(ch.stamp, *a.InCommitTimestamp)
-				}
-			default:
-				if msg := ch.clash(a); msg != "" {
-					return nil, 0, conflict("version %d %s", next, msg)
-				}
-			}
-		}
-	}
-	if !metadataChanged {
-		return current, next, nil
-	}
-	if ch.Merge == nil {
-		return nil, 0, conflict("the table's metadata changed")
-	}
-	snap, err := t.Snapshot(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	if ch.Protocol, ch.Metadata, err = ch.Merge(snap); err != nil {
-		return nil, 0, err
-	}
-	ch.Read = snap
-	return snap, snap.Version() + 1, t.checkWritable(ch)
-}
-
-// clash tells why an action of a winning commit forbids this change; "" when it does not.
-func (ch *Change) clash(a txlog.Action) string {
-	switch a := a.(type) {
-	case *txlog.Txn:
-		if slices.ContainsFunc(ch.Txns, func(x *txlog.Txn) bool { return x.AppID == a.AppID }) {
-			return "wrote for the same application id"
-		}
-	case *txlog.DomainMetadata:
-		if slices.ContainsFunc(ch.Domains, func(x *txlog.DomainMetadata) bool { return x.Domain == a.Domain }) {
-			return "changed the same domain metadata"
-		}
-	case *txlog.Add:
-		if ch.ReadAll && a.DataChange {
-			return "added files that this change did not see"
-		}
-	case *txlog.Remove:
-		if slices.ContainsFunc(ch.Removes, func(x *txlog.Remove) bool { return x.Path == a.Path }) {
-			return "removed a file that this change removes"
-		}
-		if ch.ReadAll && a.DataChange {
-			return "removed files that this change read"
-		}
-	}
-	return ""
-}
-
-// actions are the lines of the commit: commitInfo first, as delta-rs and in-commit timestamps have it.
-func (t *Table) actions(ch *Change, current *Snapshot) []txlog.Action {
+// actions are the lines of the commit: commitInfo first, as delta-rs and in-commit timestamps have it; a new table tells its protocol before its metadata,
+// a changed one after, as delta-rs does. current gives the table's settings; nil when the table is created.
+func (t *Table) actions(ch *Change, current *Snapshot, version int64) ([]txlog.Action, error) {
 	now := t.opts.Now().UnixMilli()
 	info := &txlog.CommitInfo{Timestamp: &now, Operation: ch.Operation, TxnID: uuid.NewString(), Fields: map[string]any{
-		"operationParameters": stringsOf(ch.Parameters), "engineInfo": t.opts.EngineInfo, "isBlindAppend": ch.BlindAppend, "clientVersion": t.opts.EngineInfo}}
+		"operationParameters": orNothing(ch.Parameters), "engineInfo": t.opts.EngineInfo, "isBlindAppend": ch.BlindAppend, "clientVersion": t.opts.EngineInfo}}
+	if ch.Metrics != nil {
+		info.Fields["operationMetrics"] = ch.Metrics
+	}
+	metadata := ch.Metadata
 	if current != nil {
 		info.Fields["readVersion"] = ch.Read.Version()
-		if current.property("delta.enableInCommitTimestamps") == "true" {
-			stamp := max(now, current.Timestamp().UnixMilli()+1, ch.stamp+1)
-			info.InCommitTimestamp = &stamp
-		}
+		info.Fields["isolationLevel"] = ch.isolation(current)
+	}
+	if ch.configuration(current)[propICT] == "true" {
+		stamp := ch.inCommitStamp(current, now)
+		info.InCommitTimestamp = &stamp
+		metadata = enablesStamps(metadata, current, version, stamp)
+	}
+	adds, domain, err := ch.rowTracked(current, version)
+	if err != nil {
+		return nil, err
 	}
 	out := []txlog.Action{info}
 	if current == nil {
-		out = append(out, ch.Protocol, ch.Metadata)
+		out = append(out, ch.Protocol, metadata)
 	} else {
-		if ch.Metadata != nil {
-			out = append(out, ch.Metadata)
+		if metadata != nil {
+			out = append(out, metadata)
 		}
 		if ch.Protocol != nil {
 			out = append(out, ch.Protocol)
@@ -209,70 +155,60 @@ func (t *Table) actions(ch *Change, current *Snapshot) []txlog.Action {
 	for _, x := range ch.Domains {
 		out = append(out, x)
 	}
+	if domain != nil {
+		out = append(out, domain)
+	}
 	for _, x := range ch.Removes {
 		out = append(out, x)
 	}
-	for _, x := range ch.Adds {
+	for _, x := range adds {
 		out = append(out, x)
 	}
 	for _, x := range ch.CDC {
 		out = append(out, x)
 	}
-	return out
+	return out, nil
 }
 
-// stringsOf gives operation parameters as the log has them: texts.
-func stringsOf(m map[string]any) map[string]any {
-	out := maps.Clone(m)
-	if out == nil {
-		out = map[string]any{}
+// inCommitStamp is the time of the commit in milliseconds, after that of every commit before it.
+func (ch *Change) inCommitStamp(current *Snapshot, now int64) int64 {
+	if current == nil {
+		return now
 	}
-	return out
+	stamp := max(now, ch.stamp+1)
+	if before := current.Timestamp(); !before.IsZero() {
+		stamp = max(stamp, before.UnixMilli()+1)
+	}
+	return stamp
 }
 
-// checkWritable refuses a change that the table's protocol or properties forbid.
-func (t *Table) checkWritable(ch *Change) error {
-	p := ch.Read.state.Protocol
-	if err := gateWrite(p); err != nil {
-		return err
+// enablesStamps records since when commits have stamps inside, where this metadata turns them on for an existing table.
+func enablesStamps(m *txlog.Metadata, current *Snapshot, version, stamp int64) *txlog.Metadata {
+	if m == nil || current == nil || current.property(propICT) == "true" {
+		return m
 	}
-	refuse := func(feature string) error {
-		return &UnsupportedError{Feature: feature, Need: "writing with", Have: "tables without it"}
-	}
-	if ch.Read.property("delta.appendOnly") == "true" && slices.ContainsFunc(ch.Removes, func(r *txlog.Remove) bool { return r.DataChange }) {
-		return errors.New("the table is append-only (delta.appendOnly): rows cannot be removed")
-	}
-	if hasFeature(p, "rowTracking") && (ch.Read.property("delta.enableRowTracking") == "true" || slices.Contains(p.WriterFeatures, "rowTracking")) && len(ch.Adds) > 0 {
-		return refuse("row tracking")
-	}
-	for k := range ch.Read.state.Metadata.Configuration {
-		if len(k) > len("delta.constraints.") && k[:len("delta.constraints.")] == "delta.constraints." && len(ch.Adds) > 0 {
-			return refuse("CHECK constraint " + k)
-		}
-		if (k == "delta.enableIcebergCompatV1" || k == "delta.enableIcebergCompatV2") && ch.Read.property(k) == "true" {
-			return refuse(k)
+	out := *m
+	out.Configuration = map[string]string{propICTVersion: fmt.Sprint(version), propICTStamp: fmt.Sprint(stamp)}
+	for k, v := range m.Configuration {
+		if _, ours := out.Configuration[k]; !ours {
+			out.Configuration[k] = v
 		}
 	}
-	if ch.Read.property("delta.enableChangeDataFeed") == "true" && len(ch.Removes) > 0 && len(ch.Adds) > 0 && len(ch.CDC) == 0 && ch.Adds[0].DataChange {
-		return refuse("change data feed (rewriting rows needs change files)")
-	}
-	return checkColumns(ch.Read.schema.Fields, refuse, len(ch.Adds) > 0)
+	return &out
 }
 
-// checkColumns refuses columns whose values a writer would have to compute or check.
-func checkColumns(fields []Field, refuse func(string) error, adds bool) error {
-	if !adds {
-		return nil
+func orNothing(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
 	}
-	for i := range fields {
-		for _, k := range []string{"delta.generationExpression", "delta.identity.start", "delta.invariants"} {
-			if _, ok := fields[i].Metadata[k]; ok {
-				return refuse(k + " of column " + fields[i].Name)
-			}
-		}
-		if err := checkColumns(fields[i].Type.Fields, refuse, adds); err != nil {
-			return err
-		}
+	return m
+}
+
+// jsonOf is a value as JSON text, the form of operation parameters; "" when there is none.
+func jsonOf(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return ""
 	}
-	return nil
+	return string(b)
 }

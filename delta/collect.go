@@ -2,7 +2,9 @@ package delta
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,10 +12,48 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
 // statsPrefix is the number of characters that string bounds keep.
 const statsPrefix = 32
+
+// clusteringDomain names the columns that a table is clustered by, which always have statistics.
+const clusteringDomain = "delta.clustering"
+
+// statsChoice says which leaves have statistics: the named ones, else the first of them; and some always.
+type statsChoice struct {
+	first  int        // -1 = all
+	named  [][]string // logical paths; nil = not by name
+	always [][]string // physical paths
+}
+
+func newStatsChoice(configuration map[string]string, clustering *txlog.DomainMetadata) *statsChoice {
+	c := &statsChoice{first: indexedColumns(configuration), named: statsColumns(configuration)}
+	if clustering != nil {
+		var w struct {
+			Columns [][]string `json:"clusteringColumns"`
+		}
+		if json.Unmarshal([]byte(clustering.Configuration), &w) == nil {
+			c.always = w.Columns
+		}
+	}
+	return c
+}
+
+// takes reports whether a leaf has statistics, the n-th of the schema.
+func (c *statsChoice) takes(n int, logical, physical []string) bool {
+	if slices.ContainsFunc(c.always, func(p []string) bool { return slices.Equal(p, physical) }) {
+		return true
+	}
+	if c.named == nil {
+		return c.first < 0 || n < c.first
+	}
+	return slices.ContainsFunc(c.named, func(p []string) bool {
+		return len(p) <= len(logical) && slices.EqualFunc(p, logical[:len(p)], strings.EqualFold)
+	})
+}
 
 // collector gathers the statistics of one data file while it is written.
 type collector struct {
@@ -38,28 +78,26 @@ type leafStats struct {
 	dhi    string
 }
 
-// newCollector prepares the first columns of a schema, limit leaves of it (-1 = all). Partition columns have no statistics.
-func newCollector(fields []Field, limit int, skip map[string]bool) *collector {
+// newCollector prepares the chosen leaves of the columns of a file.
+func newCollector(fields []Field, choice *statsChoice) *collector {
 	c := &collector{}
-	var visit func(fields []Field, path []string, source []int)
-	visit = func(fields []Field, path []string, source []int) {
+	n := 0
+	var visit func(fields []Field, logical, physical []string, source []int)
+	visit = func(fields []Field, logical, physical []string, source []int) {
 		for i := range fields {
 			f := &fields[i]
-			if limit >= 0 && len(c.columns) >= limit || len(path) == 0 && skip[f.Name] {
+			l, p, s := append(slices.Clone(logical), f.Name), append(slices.Clone(physical), f.Physical), append(slices.Clone(source), i)
+			if kindOf(&f.Type) == structKind {
+				visit(f.Type.Fields, l, p, s)
 				continue
 			}
-			p := append(append([]string{}, path...), f.Physical)
-			s := append(append([]int{}, source...), i)
-			switch {
-			case f.Type.Name == "void":
-			case f.Type.Name != "" || f.Type.Elem != nil:
+			if f.Type.Name != "void" && choice.takes(n, l, p) {
 				c.columns = append(c.columns, &leafStats{path: p, source: s, kind: f.Type.Name})
-			default:
-				visit(f.Type.Fields, p, s)
 			}
+			n++
 		}
 	}
-	visit(fields, nil, nil)
+	visit(fields, nil, nil, nil)
 	return c
 }
 
@@ -79,18 +117,20 @@ func (c *collector) add(b arrow.RecordBatch) {
 }
 
 func (l *leafStats) add(a arrow.Array, parents []arrow.Array) {
-	null := func(i int) bool { return a.IsNull(i) }
-	if len(parents) > 0 {
-		null = func(i int) bool {
-			for _, p := range parents {
-				if p.IsNull(i) {
-					return true
-				}
+	if len(parents) == 0 && a.NullN() == a.Len() {
+		l.nulls += int64(a.Len())
+		return
+	}
+	if len(parents) == 0 && a.NullN() == 0 && l.dense(a) {
+		return
+	}
+	null := func(i int) bool {
+		for _, p := range parents {
+			if p.IsNull(i) {
+				return true
 			}
-			return a.IsNull(i)
 		}
-	} else if a.NullN() == 0 {
-		null = func(int) bool { return false }
+		return a.IsNull(i)
 	}
 	each := l.observer(a)
 	for i := range a.Len() {
@@ -102,6 +142,42 @@ func (l *leafStats) add(a arrow.Array, parents []arrow.Array) {
 			l.seen = true
 		}
 	}
+}
+
+// dense takes an array without nulls at once, for the types that are common; false: it did nothing.
+func (l *leafStats) dense(a arrow.Array) bool {
+	switch a := a.(type) {
+	case *array.Int64:
+		v := a.Int64Values()
+		l.integers(slices.Min(v), slices.Max(v))
+	case *array.Int32:
+		v := a.Int32Values()
+		l.integers(int64(slices.Min(v)), int64(slices.Max(v)))
+	case *array.Timestamp:
+		v := a.TimestampValues()
+		l.integers(int64(slices.Min(v)), int64(slices.Max(v)))
+	case *array.String:
+		lo, hi := a.Value(0), a.Value(0)
+		for i := 1; i < a.Len(); i++ {
+			if v := a.Value(i); v < lo {
+				lo = v
+			} else if v > hi {
+				hi = v
+			}
+		}
+		l.text(lo)
+		l.seen = true
+		l.text(hi)
+	default:
+		return false
+	}
+	return true
+}
+
+func (l *leafStats) integers(lo, hi int64) {
+	l.integer(lo)
+	l.seen = true
+	l.integer(hi)
 }
 
 // observer takes the value of a row into the bounds; nil when the type has none.
@@ -227,7 +303,13 @@ func (l *leafStats) bounds() (lo, hi string) {
 	case "float", "double":
 		return floatStat(l.flo, l.kind), floatStat(l.fhi, l.kind)
 	case "string":
-		return quoteJSON(cutMin(l.slo)), cutMax(l.shi)
+		if utf8.ValidString(l.slo) {
+			lo = quoteJSON(cutMin(l.slo))
+		}
+		if utf8.ValidString(l.shi) {
+			hi = cutMax(l.shi)
+		}
+		return lo, hi
 	}
 	return l.dlo, l.dhi
 }

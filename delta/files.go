@@ -26,29 +26,49 @@ const (
 	targetFileBytes = 100 << 20
 )
 
+// maxOpenFiles bounds the files, one a partition, that are written at once: each buffers a row group.
+const maxOpenFiles = 100
+
+// changeDir holds change data files.
+const changeDir = "_change_data/"
+
 // target is the shape of the data files of one write.
 type target struct {
 	schema     *Schema
 	partitions []string
 	mapping    MappingMode
-	indexed    int // leaves with statistics, -1 = all
+	stats      *statsChoice // nil: none
+	checks     []checker
 	dataChange bool
+	dir        string
 }
 
-// indexedColumns is how many leaves have statistics.
-func indexedColumns(configuration map[string]string) int {
-	if n, err := strconv.Atoi(configuration["delta.dataSkippingNumIndexedCols"]); err == nil && n >= -1 {
-		return n
-	}
-	return 32
-}
-
-// WriteFiles writes rows as data files of the snapshot's schema (physical names, partition directories, statistics) and returns
-// their adds, uncommitted. Rows must have the table's logical columns; they are cast as an append casts them.
+// WriteFiles writes rows of the snapshot, changed or moved, as data files of its schema (physical names, partition directories, statistics) and returns
+// their adds, uncommitted. Rows must have the table's logical columns; they are cast as an append casts them. NOT NULL is checked, CHECK constraints are not.
 func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows, dataChange bool) ([]*txlog.Add, error) {
 	c := NewCaster(rows.Schema, snap.schema.Arrow(), t.opts.Allocator)
-	w := t.newWriter(ctx, &target{snap.schema, snap.partitions, snap.mapping, indexedColumns(snap.state.Metadata.Configuration), dataChange})
+	choice := newStatsChoice(snap.state.Metadata.Configuration, snap.state.Domains[clusteringDomain])
+	w := t.newWriter(ctx, &target{schema: snap.schema, partitions: snap.partitions, mapping: snap.mapping, stats: choice, dataChange: dataChange})
 	return w.all(rows, c)
+}
+
+// ChangeColumn is the column of change data files that tells what became of a row: insert, update_preimage, update_postimage or delete.
+const ChangeColumn = "_change_type"
+
+// WriteChanges writes change data files, uncommitted: rows have the table's logical columns and ChangeColumn.
+func (t *Table) WriteChanges(ctx context.Context, snap *Snapshot, rows *Rows) ([]*txlog.CDC, error) {
+	fields := append(slices.Clone(snap.schema.Fields), Field{Name: ChangeColumn, Physical: ChangeColumn, Type: Type{Name: "string"}})
+	schema := &Schema{fields}
+	w := t.newWriter(ctx, &target{schema: schema, partitions: snap.partitions, mapping: snap.mapping, dir: changeDir})
+	adds, err := w.all(rows, NewCaster(rows.Schema, schema.Arrow(), t.opts.Allocator))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*txlog.CDC, len(adds))
+	for i, a := range adds {
+		out[i] = &txlog.CDC{Path: a.Path, PartitionValues: a.PartitionValues, Size: a.Size}
+	}
+	return out, nil
 }
 
 // writer turns batches into files, one open file a partition.
@@ -56,11 +76,13 @@ type writer struct {
 	ctx   context.Context
 	table *Table
 	to    *target
-	data  []int // columns that go into the files
-	parts []int // partition columns
+	data  []int   // columns that go into the files
+	parts []int   // partition columns
+	slim  *Caster // takes void members out of structs; nil: there are none
 	file  *arrow.Schema
 	files []Field
 	open  map[string]*dataFile
+	turn  int // of the batch, to find the file that was idle longest
 	adds  []*txlog.Add
 	rows  int64
 }
@@ -70,21 +92,59 @@ func (t *Table) newWriter(ctx context.Context, to *target) *writer {
 	var fields []arrow.Field
 	for i := range to.schema.Fields {
 		f := &to.schema.Fields[i]
-		switch {
-		case slices.Contains(to.partitions, f.Name):
-			continue
-		case f.Type.Name == "void":
-			continue // void columns are not in data files
+		if slices.Contains(to.partitions, f.Name) || f.Type.Name == "void" {
+			continue // neither is in data files
 		}
 		w.data = append(w.data, i)
-		w.files = append(w.files, *f)
-		fields = append(fields, physicalField(f, to.mapping))
+		slim := withoutVoid(f)
+		w.files = append(w.files, slim)
+		fields = append(fields, physicalField(&slim, to.mapping))
+	}
+	if logical, file := to.columns(w.data).Arrow(), (&Schema{w.files}).Arrow(); !logical.Equal(file) {
+		w.slim = NewCaster(logical, file, t.opts.Allocator)
 	}
 	for _, p := range to.partitions {
 		w.parts = append(w.parts, slices.IndexFunc(to.schema.Fields, func(f Field) bool { return f.Name == p }))
 	}
 	w.file = arrow.NewSchema(fields, nil)
 	return w
+}
+
+// columns are some of the target's columns.
+func (to *target) columns(which []int) *Schema {
+	out := make([]Field, len(which))
+	for i, c := range which {
+		out[i] = to.schema.Fields[c]
+	}
+	return &Schema{out}
+}
+
+// withoutVoid is a field without members of type void, which data files do not hold.
+func withoutVoid(f *Field) Field {
+	out := *f
+	out.Type = typeWithoutVoid(&f.Type)
+	return out
+}
+
+func typeWithoutVoid(t *Type) Type {
+	out := *t
+	if t.Elem != nil {
+		elem := typeWithoutVoid(t.Elem)
+		out.Elem = &elem
+	}
+	if t.Key != nil {
+		key := typeWithoutVoid(t.Key)
+		out.Key = &key
+	}
+	if kindOf(t) == structKind {
+		out.Fields = nil
+		for i := range t.Fields {
+			if t.Fields[i].Type.Name != "void" {
+				out.Fields = append(out.Fields, withoutVoid(&t.Fields[i]))
+			}
+		}
+	}
+	return out
 }
 
 // physicalField is a column as data files have it.
@@ -164,9 +224,10 @@ func (w *writer) batch(b arrow.RecordBatch) error {
 	if b.NumRows() == 0 {
 		return nil
 	}
-	if err := w.notNull(b); err != nil {
+	if err := w.check(b); err != nil {
 		return err
 	}
+	w.turn++
 	if len(w.parts) == 0 {
 		return w.append("", nil, b)
 	}
@@ -181,16 +242,6 @@ func (w *writer) batch(b arrow.RecordBatch) error {
 		part.Release()
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-func (w *writer) notNull(b arrow.RecordBatch) error {
-	for i := range w.to.schema.Fields {
-		f := &w.to.schema.Fields[i]
-		if !f.Nullable && b.Column(i).NullN() > 0 {
-			return &SchemaError{Column: f.Name, Want: "no nulls (the column is NOT NULL)", Got: fmt.Sprintf("%d nulls", b.Column(i).NullN())}
 		}
 	}
 	return nil
@@ -288,22 +339,27 @@ func takeRows(ctx context.Context, b arrow.RecordBatch, rows []int64) (arrow.Rec
 }
 
 func (w *writer) append(key string, values map[string]*string, b arrow.RecordBatch) error {
+	rec, err := w.physical(b)
+	if err != nil {
+		return err
+	}
+	defer rec.Release()
 	f := w.open[key]
 	if f == nil {
-		var err error
-		if f, err = w.begin(values, b); err != nil {
+		if len(w.open) >= maxOpenFiles {
+			if err := w.finish(w.idle()); err != nil {
+				return err
+			}
+		}
+		if f, err = w.begin(values, rec); err != nil {
 			return err
 		}
 		w.open[key] = f
 	}
-	cols := make([]arrow.Array, len(w.data))
-	for i, c := range w.data {
-		cols[i] = Retyped(b.Column(c), w.file.Field(i).Type)
-		defer cols[i].Release()
+	f.turn = w.turn
+	if f.stats != nil {
+		f.stats.add(rec)
 	}
-	rec := array.NewRecordBatch(w.file, cols, b.NumRows())
-	defer rec.Release()
-	f.stats.add(rec)
 	if err := f.parquet.WriteBuffered(rec); err != nil {
 		return fmt.Errorf("write %s: %w", f.key, err)
 	}
@@ -312,6 +368,41 @@ func (w *writer) append(key string, values map[string]*string, b arrow.RecordBat
 		return w.finish(key)
 	}
 	return nil
+}
+
+// physical is a batch as the file has it.
+func (w *writer) physical(b arrow.RecordBatch) (arrow.RecordBatch, error) {
+	cols := make([]arrow.Array, len(w.data))
+	for i, c := range w.data {
+		cols[i] = b.Column(c)
+	}
+	if w.slim != nil {
+		whole := array.NewRecordBatch(w.slim.from, cols, b.NumRows())
+		defer whole.Release()
+		thin, err := w.slim.Batch(w.ctx, whole)
+		if err != nil {
+			return nil, err
+		}
+		defer thin.Release()
+		cols = thin.Columns()
+	}
+	out := make([]arrow.Array, len(cols))
+	for i, c := range cols {
+		out[i] = Retyped(c, w.file.Field(i).Type)
+		defer out[i].Release()
+	}
+	return array.NewRecordBatch(w.file, out, b.NumRows()), nil
+}
+
+// idle is the open file that was written to longest ago.
+func (w *writer) idle() string {
+	oldest := ""
+	for _, key := range sortedKeys(w.open) {
+		if oldest == "" || w.open[key].turn < w.open[oldest].turn {
+			oldest = key
+		}
+	}
+	return oldest
 }
 
 // Retyped gives an array another type of the same layout, such as other names of its members; the caller releases it.
@@ -348,7 +439,8 @@ type dataFile struct {
 	pipe    *io.PipeWriter
 	size    *counter
 	done    chan error
-	stats   *collector
+	stats   *collector // nil: none
+	turn    int
 }
 
 type counter struct {
@@ -364,7 +456,13 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // begin opens a file. Columns that are constant in the first batch get a dictionary; for others it costs more than it saves.
 func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFile, error) {
+	if len(w.data) == 0 {
+		return nil, &SchemaError{Column: "*", Want: "a column to store in data files", Got: "partition and void columns only"}
+	}
 	key := "part-00000-" + uuid.NewString() + "-c000.snappy.parquet"
+	if w.to.dir != "" {
+		key = "cdc-" + key[len("part-"):]
+	}
 	if len(w.parts) > 0 {
 		var names []string
 		for _, p := range w.parts {
@@ -372,15 +470,19 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 		}
 		key = partitionDir(names, values) + "/" + key
 	}
+	key = w.to.dir + key
 	opts := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(rowGroupRows), parquet.WithDictionaryDefault(false),
-		parquet.WithAllocator(w.table.opts.Allocator), parquet.WithCreatedBy(w.table.opts.EngineInfo), parquet.WithPageIndexEnabled(true), parquet.WithStats(true)}
-	for i, c := range w.data {
-		if constantColumn(b.Column(c)) {
+		parquet.WithAllocator(w.table.opts.Allocator), parquet.WithCreatedBy(w.table.opts.EngineInfo), parquet.WithPageIndexEnabled(true), parquet.WithStats(true), parquet.WithStoreDecimalAsInteger(true)}
+	for i := range w.data {
+		if constantColumn(b.Column(i)) {
 			opts = append(opts, parquet.WithDictionaryPath(parquet.ColumnPath{w.file.Field(i).Name}, true))
 		}
 	}
 	pr, pw := io.Pipe()
-	f := &dataFile{key: key, values: values, pipe: pw, size: &counter{w: pw}, done: make(chan error, 1), stats: newCollector(w.files, w.to.indexed, nil)}
+	f := &dataFile{key: key, values: values, pipe: pw, size: &counter{w: pw}, done: make(chan error, 1)}
+	if w.to.stats != nil {
+		f.stats = newCollector(w.files, w.to.stats)
+	}
 	go func() {
 		err := w.table.store.Put(w.ctx, key, pr)
 		pr.CloseWithError(err) // a failed upload must not block the encoder
@@ -441,7 +543,10 @@ func (w *writer) finish(key string) error {
 	if f.values == nil {
 		f.values = map[string]*string{}
 	}
-	w.adds = append(w.adds, &txlog.Add{Path: encodePath(f.key), PartitionValues: f.values, Size: f.size.n, ModificationTime: w.table.opts.Now().UnixMilli(),
-		DataChange: w.to.dataChange, Stats: f.stats.json()})
+	add := &txlog.Add{Path: txlog.EncodePath(f.key), PartitionValues: f.values, Size: f.size.n, ModificationTime: w.table.opts.Now().UnixMilli(), DataChange: w.to.dataChange}
+	if f.stats != nil {
+		add.Stats = f.stats.json()
+	}
+	w.adds = append(w.adds, add)
 	return nil
 }

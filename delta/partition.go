@@ -3,7 +3,6 @@ package delta
 import (
 	"fmt"
 	"math"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -195,13 +194,4 @@ func hiveEscape(s string) string {
 		b.WriteByte(c)
 	}
 	return b.String()
-}
-
-// encodePath is add.path of a key: URI escapes, slashes kept.
-func encodePath(key string) string {
-	parts := strings.Split(key, "/")
-	for i, p := range parts {
-		parts[i] = url.PathEscape(p)
-	}
-	return strings.Join(parts, "/")
 }

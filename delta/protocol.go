@@ -15,7 +15,7 @@ var readable = []string{"columnMapping", "deletionVectors", "timestampNtz", "typ
 var writable = []string{"appendOnly", "invariants", "timestampNtz", "columnMapping", "deletionVectors", "v2Checkpoint", "vacuumProtocolCheck", "domainMetadata",
 	"inCommitTimestamp", "checkConstraints", "changeDataFeed", "generatedColumns", "identityColumns", "clustering", "rowTracking", "typeWidening", "typeWidening-preview", "allowColumnDefaults"}
 
-// ReaderFeatures and WriterFeatures list what this build supports.
+// ReaderFeatures lists the reader features that this build supports.
 func ReaderFeatures() []string { return slices.Clone(readable) }
 
 // WriterFeatures lists the writer features that this build supports.
@@ -33,18 +33,18 @@ func gateRead(p *txlog.Protocol) error {
 	if p.MinReaderVersion == 3 && p.ReaderFeatures == nil {
 		return fmt.Errorf("reader version 3 without a list of reader features")
 	}
-	for _, f := range p.WriterFeatures {
-		// A feature that changes how files are read binds readers even where the protocol forgot to say so to them.
-		if p.MinReaderVersion == 3 && slices.Contains(readable, f) && !slices.Contains(p.ReaderFeatures, f) {
-			return fmt.Errorf("writer feature %q is missing among the reader features", f)
-		}
-	}
 	for _, f := range p.ReaderFeatures {
 		if !slices.Contains(readable, f) {
 			return &UnsupportedError{Feature: f, Need: "reader feature", Have: have}
 		}
 		if p.MinReaderVersion == 3 && !slices.Contains(p.WriterFeatures, f) {
 			return fmt.Errorf("reader feature %q is not among the writer features", f)
+		}
+	}
+	for _, f := range p.WriterFeatures {
+		// A feature that changes how files are read binds readers even where the protocol forgot to say so to them.
+		if p.MinReaderVersion == 3 && slices.Contains(readable, f) && !slices.Contains(p.ReaderFeatures, f) {
+			return fmt.Errorf("writer feature %q is missing among the reader features", f)
 		}
 	}
 	return nil
@@ -76,41 +76,51 @@ var legacy = []struct {
 	{6, []string{"identityColumns"}},
 }
 
+// implied are the features of a writer version below table features.
+func implied(writer int) []string {
+	out := []string{}
+	for _, l := range legacy {
+		if writer >= l.writer {
+			out = append(out, l.features...)
+		}
+	}
+	return out
+}
+
 // hasFeature reports whether a table has a feature, by its lists or by its versions.
 func hasFeature(p *txlog.Protocol, name string) bool {
 	if p.MinWriterVersion >= 7 {
 		return slices.Contains(p.WriterFeatures, name)
 	}
-	for _, l := range legacy {
-		if p.MinWriterVersion >= l.writer && slices.Contains(l.features, name) {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(implied(p.MinWriterVersion), name)
 }
 
-// needNTZ returns the protocol with the feature for timestamps without zone, as delta-rs writes it: versions (3, 7), implied features kept.
-func needNTZ(p *txlog.Protocol) (*txlog.Protocol, bool) { return withFeature(p, "timestampNtz", true) }
+// withFeatures returns the protocol with features added, or the same pointer when it has them all. Versions only go up. Features that a
+// version implied are named from then on; of a table at (1, 2) only those that its metadata makes use of, as delta-rs writes it.
+func withFeatures(p *txlog.Protocol, m *txlog.Metadata, schema *Schema, names ...string) *txlog.Protocol {
+	for _, name := range names {
+		if name == "rowTracking" || name == "clustering" {
+			p = withFeature(p, m, schema, "domainMetadata")
+		}
+		p = withFeature(p, m, schema, name)
+	}
+	return p
+}
 
-// withFeature returns the protocol with a feature, and whether it had to change. Versions only go up; features implied before are named.
-func withFeature(p *txlog.Protocol, name string, reader bool) (*txlog.Protocol, bool) {
-	if p.MinWriterVersion >= 7 && slices.Contains(p.WriterFeatures, name) && (!reader || slices.Contains(p.ReaderFeatures, name)) {
-		return p, false
+func withFeature(p *txlog.Protocol, m *txlog.Metadata, schema *Schema, name string) *txlog.Protocol {
+	reader := slices.Contains(readable, name)
+	known := hasFeature(p, name)
+	if known && (!reader || p.MinReaderVersion == 2 && name == "columnMapping" || slices.Contains(p.ReaderFeatures, name)) {
+		return p
 	}
 	out := &txlog.Protocol{MinReaderVersion: p.MinReaderVersion, MinWriterVersion: 7, ReaderFeatures: slices.Clone(p.ReaderFeatures), WriterFeatures: slices.Clone(p.WriterFeatures)}
 	if p.MinWriterVersion < 7 {
-		out.WriterFeatures = []string{}
-		for _, l := range legacy {
-			if p.MinWriterVersion >= l.writer {
-				out.WriterFeatures = append(out.WriterFeatures, l.features...)
-			}
-		}
-	}
-	if p.MinReaderVersion == 2 && (reader || p.MinWriterVersion < 7) {
-		out.ReaderFeatures = append(out.ReaderFeatures, "columnMapping")
-		out.MinReaderVersion = 3
+		out.WriterFeatures = slices.DeleteFunc(implied(p.MinWriterVersion), func(f string) bool { return p.MinWriterVersion <= 2 && !inUse(f, m, schema) })
 	}
 	if reader {
+		if p.MinReaderVersion == 2 {
+			out.ReaderFeatures = append(out.ReaderFeatures, "columnMapping")
+		}
 		out.MinReaderVersion = 3
 		if !slices.Contains(out.ReaderFeatures, name) {
 			out.ReaderFeatures = append(out.ReaderFeatures, name)
@@ -119,5 +129,72 @@ func withFeature(p *txlog.Protocol, name string, reader bool) (*txlog.Protocol, 
 	if !slices.Contains(out.WriterFeatures, name) {
 		out.WriterFeatures = append(out.WriterFeatures, name)
 	}
-	return out, true
+	return out
+}
+
+// inUse reports whether metadata makes use of a feature of writer version 2.
+func inUse(name string, m *txlog.Metadata, schema *Schema) bool {
+	if name == "appendOnly" {
+		return m.Configuration["delta.appendOnly"] == "true"
+	}
+	return anyField(schema.Fields, func(f *Field) bool { return f.Metadata["delta.invariants"] != "" })
+}
+
+// featuresOf are the features that properties and schema of a table call for, in a settled order.
+func featuresOf(m *txlog.Metadata, schema *Schema) []string {
+	on := func(key string) bool { return strings.EqualFold(m.Configuration[key], "true") }
+	var out []string
+	add := func(name string, needed bool) {
+		if needed && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	add("appendOnly", on("delta.appendOnly"))
+	add("invariants", anyField(schema.Fields, func(f *Field) bool { return f.Metadata["delta.invariants"] != "" }))
+	for _, k := range sortedKeys(m.Configuration) {
+		add("checkConstraints", strings.HasPrefix(k, constraintPrefix))
+		if f, ok := strings.CutPrefix(k, featurePrefix); ok {
+			add(f, m.Configuration[k] == "supported" || m.Configuration[k] == "enabled")
+		}
+	}
+	add("changeDataFeed", on("delta.enableChangeDataFeed"))
+	add("generatedColumns", anyField(schema.Fields, func(f *Field) bool { return f.Metadata[metaGenerated] != "" }))
+	mode := m.Configuration["delta.columnMapping.mode"]
+	add("columnMapping", mode != "" && mode != "none")
+	add("identityColumns", anyField(schema.Fields, func(f *Field) bool { return f.Metadata[metaIdentity] != "" }))
+	add("allowColumnDefaults", anyField(schema.Fields, func(f *Field) bool { return f.Metadata[metaDefault] != "" }))
+	add("timestampNtz", usesNTZ(schema.Fields))
+	add("deletionVectors", on("delta.enableDeletionVectors"))
+	add("inCommitTimestamp", on(propICT))
+	add("rowTracking", on(propRowTracking))
+	add("typeWidening", on("delta.enableTypeWidening"))
+	add("v2Checkpoint", m.Configuration["delta.checkpointPolicy"] == "v2")
+	return out
+}
+
+// anyField reports whether a field at any depth is so.
+func anyField(fields []Field, is func(*Field) bool) bool {
+	for i := range fields {
+		if is(&fields[i]) || anyInType(&fields[i].Type, is) {
+			return true
+		}
+	}
+	return false
+}
+
+func anyInType(t *Type, is func(*Field) bool) bool {
+	return t.Elem != nil && anyInType(t.Elem, is) || t.Key != nil && anyInType(t.Key, is) || anyField(t.Fields, is)
+}
+
+func usesNTZ(fields []Field) bool {
+	for i := range fields {
+		if typeUsesNTZ(&fields[i].Type) {
+			return true
+		}
+	}
+	return false
+}
+
+func typeUsesNTZ(t *Type) bool {
+	return t.Name == "timestamp_ntz" || t.Elem != nil && typeUsesNTZ(t.Elem) || t.Key != nil && typeUsesNTZ(t.Key) || usesNTZ(t.Fields)
 }

@@ -54,6 +54,11 @@ type Options struct {
 	EngineInfo string
 	// Allocator of Arrow memory; nil = the default one.
 	Allocator memory.Allocator
+	// Backoff is how long to wait after losing a race for the try-th time; nil = at random, up to 100 ms.
+	Backoff func(try int) time.Duration
+	// Check makes the checker of a CHECK constraint or column invariant (a SQL predicate) over batches of the given schema. The checker tells how many
+	// rows of a batch break it: those for which it is not true; a null counts as broken. nil, or an error: tables with such rules are not appended to.
+	Check func(expression string, schema *arrow.Schema) (func(arrow.RecordBatch) (int64, error), error)
 }
 
 // Table is a handle on a table that need not exist yet. It holds no state of the log and is safe for concurrent use.
@@ -127,10 +132,13 @@ type AppendOptions struct {
 	// AppID and AppVersion make the append idempotent: a version not above the recorded one writes nothing.
 	AppID      string
 	AppVersion int64
-	// Parameters go to commitInfo.operationParameters.
+	// Parameters go to commitInfo.operationParameters beside those of the write.
 	Parameters map[string]string
 	// Overwrite replaces all rows of the table in the same commit instead of adding to them.
 	Overwrite bool
+	// Replace narrows Overwrite to the files for which it is true (partitions, by their values); the rows written take their place. Its name for the log is
+	// the parameter predicate.
+	Replace func(*File) bool
 }
 
 // Result is what a change did. Version is the commit, -1 if nothing was written.
