@@ -205,6 +205,9 @@ func (s *DeltaStore) Table(key feature.Key) *delta.Table {
 	})
 }
 
+// TableURL is where the table of a feature lies, or would lie, below the root as String shows it.
+func (s *DeltaStore) TableURL(key feature.Key) string { return s.url + "/" + s.tablePath(key) }
+
 func (s *DeltaStore) tablePath(key feature.Key) string {
 	if s.opts.Layout == LayoutFlat {
 		return key.TableName() + ".delta"

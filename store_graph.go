@@ -107,8 +107,10 @@ type PushResult struct {
 	Project, ProjectVersion string
 	Recorded                bool
 	Updated                 []string
-	TableVersion            int64
-	Warnings                []Warning
+	// TableURL is where the definitions are recorded.
+	TableURL     string
+	TableVersion int64
+	Warnings     []Warning
 }
 
 // Push records the definitions of one project in the store. The same definitions again write nothing.
@@ -148,7 +150,7 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 	if s.opts.Graph == nil {
 		s.Reload()
 	}
-	out := PushResult{Project: project, ProjectVersion: r.ProjectVersion, Recorded: r.Recorded, Updated: r.Updated, TableVersion: r.TableVersion}
+	out := PushResult{TableURL: s.TableURL(key), Project: project, ProjectVersion: r.ProjectVersion, Recorded: r.Recorded, Updated: r.Updated, TableVersion: r.TableVersion}
 	for _, w := range r.Warnings {
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: w.Message})
 	}

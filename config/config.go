@@ -10,18 +10,24 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// Error is a fault of a configuration. File is "" when the value came from the environment; Line is 0 when unknown.
+// Error is a fault of a configuration. File is "" when the value came from the environment variable Variable, or from nowhere; Line is 0 when unknown.
 type Error struct {
-	File string
-	Line int
-	Key  string
-	Msg  string
+	File     string
+	Line     int
+	Variable string
+	Key      string
+	Msg      string
 }
 
 func (e *Error) Error() string {
 	where := "configuration"
+	if e.Variable != "" {
+		where = "environment variable " + e.Variable
+	}
 	if e.File != "" {
 		where = e.File
 	}
@@ -65,6 +71,8 @@ type Config struct {
 	Warnings         []string
 	project, extend  *string
 	lock             *string
+	variables        map[string]string
+	sources          []source
 }
 
 // Selection names features by project, by key, or all.
@@ -91,7 +99,7 @@ var options = [...]string{"store", "stores", "extend", "entrypoints", "theme", "
 
 // Load reads the configuration that src leads to: environment over file over defaults.
 func Load(src *Source) (*Config, error) {
-	l := &loader{src: src, files: map[string]bool{}}
+	l := &loader{src: src, files: map[string]bool{}, variables: map[string]string{}}
 	raw, path, err := l.find()
 	if err != nil {
 		return nil, err
@@ -101,11 +109,10 @@ func Load(src *Source) (*Config, error) {
 	} else if raw, err = l.extend(raw, path); err != nil {
 		return nil, err
 	}
-	l.file = path
 	raw, _ = l.expand(raw, "").(map[string]any)
 	env := l.environment()
 	merged := deepMerge(raw, env)
-	c := &Config{Path: path}
+	c := &Config{Path: path, variables: l.variables, sources: l.sources}
 	l.read(c, merged)
 	if len(l.faults) > 0 {
 		return nil, errors.Join(l.faults...)
@@ -117,15 +124,20 @@ func Load(src *Source) (*Config, error) {
 
 // loader gathers faults and warnings.
 type loader struct {
-	src      *Source
-	file     string
-	files    map[string]bool // in the chain of extends
-	faults   []error
-	warnings []string
+	src       *Source
+	sources   []source          // the file and those it extends
+	variables map[string]string // of the environment, by the key that they give
+	files     map[string]bool   // in the chain of extends
+	faults    []error
+	warnings  []string
 }
 
 func (l *loader) fault(key, format string, a ...any) {
-	l.faults = append(l.faults, &Error{File: l.file, Key: key, Msg: fmt.Sprintf(format, a...)})
+	o := whereIs(key, l.variables, l.sources)
+	if o.File == "" && o.Variable == "" && len(l.sources) > 0 {
+		o.File = l.sources[0].path
+	}
+	l.faults = append(l.faults, &Error{File: o.File, Line: o.Line, Variable: o.Variable, Key: key, Msg: fmt.Sprintf(format, a...)})
 }
 
 // deepMerge lays b over a, tables into tables.
@@ -162,8 +174,11 @@ func (l *loader) lockPath(c *Config) string {
 	return filepath.Join(dir, "metaxy.lock")
 }
 
-// deltaTypes are the type paths of Metaxy's Delta store.
-var deltaTypes = [...]string{"metaxy.ext.polars.handlers.delta.DeltaMetadataStore", "metaxy.ext.metadata_stores.delta.DeltaMetadataStore", "metaxy.ext.polars.DeltaMetadataStore"}
+// DeltaStoreType is the type path of Metaxy's Delta store.
+const DeltaStoreType = "metaxy.ext.polars.handlers.delta.DeltaMetadataStore"
+
+// deltaTypes are the paths by which it can be named.
+var deltaTypes = [...]string{DeltaStoreType, "metaxy.ext.metadata_stores.delta.DeltaMetadataStore", "metaxy.ext.polars.DeltaMetadataStore"}
 
 // StoreNamed returns a store that this program can serve; "" is the default one.
 func (c *Config) StoreNamed(name string) (*Store, error) {
@@ -171,19 +186,33 @@ func (c *Config) StoreNamed(name string) (*Store, error) {
 		name = c.Store
 	}
 	fail := func(key, format string, a ...any) error {
-		return &Error{File: c.Path, Key: "stores." + name + key, Msg: fmt.Sprintf(format, a...)}
+		o := whereIs("stores."+name+key, c.variables, c.sources)
+		if o.File == "" && o.Variable == "" {
+			o.File = c.Path
+		}
+		return &Error{File: o.File, Line: o.Line, Variable: o.Variable, Key: o.Key, Msg: fmt.Sprintf(format, a...)}
 	}
 	s, ok := c.Stores[name]
 	switch {
 	case len(c.Stores) == 0:
 		return nil, fail("", "no stores are configured")
 	case !ok:
-		return nil, fail("", "there is no such store; configured are %s", strings.Join(slices.Sorted(maps.Keys(c.Stores)), ", "))
+		return nil, fail("", "there is no such store; %sconfigured are %s", didYouMean(name, sortedKeys(c.Stores)), strings.Join(sortedKeys(c.Stores), ", "))
 	case !slices.Contains(deltaTypes[:], s.Type):
 		return nil, fail(".type", "stores of type %s are not served by this program; it serves Delta stores (%s)", s.Type, deltaTypes[0])
 	}
 	s.Name = name
 	return &s, s.options(fail)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// didYouMean is the known name that looks like name, as the beginning of a hint.
+func didYouMean(name string, known []string) string {
+	if near := feature.NearestNames(name, known); len(near) > 0 {
+		return "did you mean " + near[0] + "? "
+	}
+	return ""
 }
 
 // options reads the options of a Delta store and refuses others.
@@ -224,7 +253,7 @@ func (s *Store) options(fail func(key, format string, a ...any) error) error {
 			}
 			s.PreferNative = &b
 		default:
-			errs = append(errs, fail(".config."+key, "is no option of a Delta store"))
+			errs = append(errs, fail(".config."+key, "is no option of a Delta store; %sthere are %s", didYouMean(key, storeOptions[:]), strings.Join(storeOptions[:], ", ")))
 		}
 	}
 	if s.RootPath == "" && len(errs) == 0 {
@@ -239,6 +268,9 @@ func (s *Store) options(fail func(key, format string, a ...any) error) error {
 	}
 	return errors.Join(errs...)
 }
+
+// storeOptions are the options of a Delta store.
+var storeOptions = [...]string{"root_path", "storage_options", "layout", "delta_write_options", "hash_algorithm", "fallback_stores", "versioning_engine", "prefer_native", "materialization_id", "auto_create_tables"}
 
 func (s *Store) storageOptions(v any) error {
 	m, ok := v.(map[string]any)

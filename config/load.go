@@ -74,11 +74,16 @@ func (l *loader) readFile(path string) (raw map[string]any, found bool, err erro
 		}
 		return nil, false, e
 	}
+	at := placesOf(data)
 	if filepath.Base(path) != "pyproject.toml" {
+		l.sources = append(l.sources, source{path, at})
 		return raw, true, nil
 	}
 	tool, _ := raw["tool"].(map[string]any)
 	own, _ := tool["metaxy"].(map[string]any)
+	if len(own) > 0 {
+		l.sources = append(l.sources, source{path, at.within("tool.metaxy")})
+	}
 	return own, len(own) > 0, nil
 }
 
@@ -89,7 +94,13 @@ func (l *loader) extend(raw map[string]any, path string) (map[string]any, error)
 		return raw, nil
 	}
 	fail := func(format string, a ...any) error {
-		return &Error{File: path, Key: "extend", Msg: fmt.Sprintf(format, a...)}
+		line := 0
+		for _, f := range l.sources {
+			if f.path == path {
+				line = f.places.lineOf("extend")
+			}
+		}
+		return &Error{File: path, Line: line, Key: "extend", Msg: fmt.Sprintf(format, a...)}
 	}
 	name, ok := v.(string)
 	if !ok || name == "" {
@@ -195,11 +206,12 @@ func (l *loader) environment() map[string]any {
 		if isTable(path) {
 			if v, ok = parseJSON(value); !ok {
 				if len(path) == 1 || strings.HasPrefix(strings.TrimSpace(value), "{") {
-					l.faults = append(l.faults, &Error{Key: name, Msg: "want JSON"})
+					l.faults = append(l.faults, &Error{Variable: name, Key: strings.Join(path, "."), Msg: "want JSON"})
 				}
 				v = value
 			}
 		}
+		l.given(strings.Join(path, "."), v, name)
 		if len(path) == 1 {
 			whole[path[0]] = v
 			continue
@@ -207,6 +219,18 @@ func (l *loader) environment() map[string]any {
 		put(nested, path, v)
 	}
 	return deepMerge(whole, nested)
+}
+
+// given remembers which variable gives a key, and the keys in its JSON.
+func (l *loader) given(key string, v any, variable string) {
+	m, isTable := v.(map[string]any)
+	if !isTable {
+		l.variables[key] = variable
+		return
+	}
+	for name, x := range m {
+		l.given(join(key, name), x, variable)
+	}
 }
 
 // isTable reports whether an option is a table or list, so that the environment gives it as JSON.

@@ -15,7 +15,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// parseTOML reads TOML as JSON values. Members are in the order of lock files: scalars, lists of tables, tables, each by name.
+// parseTOML reads TOML as JSON values, members in the file's order.
 func parseTOML(path string, data []byte) (feature.Value, error) {
 	raw := map[string]any{}
 	if err := toml.Unmarshal(data, &raw); err != nil {
@@ -30,7 +30,29 @@ func parseTOML(path string, data []byte) (feature.Value, error) {
 	if err != nil {
 		return v, &Error{File: path, Msg: err.Error()}
 	}
-	return v, nil
+	return inOrder(v, "", placesOf(data)), nil
+}
+
+// inOrder sorts the members of every object as they stand in the file.
+func inOrder(v feature.Value, path string, at places) feature.Value {
+	switch {
+	case v.IsObject():
+		members := slices.Clone(v.Members())
+		slices.SortStableFunc(members, func(a, b feature.Member) int {
+			return cmp.Compare(at.orderOf(join(path, a.Name)), at.orderOf(join(path, b.Name)))
+		})
+		for i, m := range members {
+			members[i].Value = inOrder(m.Value, join(path, m.Name), at)
+		}
+		return feature.ObjectValue(members...)
+	case isList(v):
+		list := slices.Clone(v.Elements())
+		for i, e := range list {
+			list[i] = inOrder(e, fmt.Sprintf("%s[%d]", path, i), at)
+		}
+		return feature.ListValue(list...)
+	}
+	return v
 }
 
 // goValue turns decoded values into JSON values; dates have no place in definitions.
@@ -69,7 +91,6 @@ func goValue(v any) (feature.Value, error) {
 			}
 			out = append(out, feature.Member{Name: name, Value: x})
 		}
-		slices.SortStableFunc(out, func(a, b feature.Member) int { return cmp.Compare(rank(a.Value), rank(b.Value)) })
 		return feature.ObjectValue(out...), nil
 	}
 	return none, fmt.Errorf("%v is no JSON value", v)
@@ -85,16 +106,6 @@ func floatValue(f float64) (feature.Value, error) {
 		return feature.ParseJSON("-Infinity")
 	}
 	return feature.ParseJSON(strconv.FormatFloat(f, 'e', -1, 64))
-}
-
-func rank(v feature.Value) int {
-	switch {
-	case v.IsObject():
-		return 2
-	case isTables(v):
-		return 1
-	}
-	return 0
 }
 
 // parseYAML reads YAML as JSON values, members in the file's order.

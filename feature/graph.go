@@ -106,23 +106,30 @@ func (g *Graph) Projects() []string {
 
 // Nearest returns keys that look like k, best first, at most three.
 func (g *Graph) Nearest(k string) []Key {
-	type near struct {
-		key  Key
-		cost int
-	}
-	var found []near
+	names := make([]string, 0, len(g.order))
 	for _, key := range g.order {
-		cost := distance(k, key.path)
-		if cost <= max(2, len(k)/3) || strings.Contains(key.path, k) {
-			found = append(found, near{key, cost})
-		}
+		names = append(names, key.path)
 	}
-	slices.SortStableFunc(found, func(a, b near) int { return a.cost - b.cost })
 	var out []Key
-	for _, n := range found[:min(3, len(found))] {
-		out = append(out, n.key)
+	for _, n := range NearestNames(k, names) {
+		out = append(out, Key{n})
 	}
 	return out
+}
+
+// NearestNames returns the known names that look like name, best first, at most three.
+func NearestNames(name string, known []string) []string {
+	cost := map[string]int{}
+	var found []string
+	for _, k := range known {
+		c := distance(name, k)
+		if c <= max(2, len(name)/3) || name != "" && strings.Contains(k, name) {
+			cost[k] = c
+			found = append(found, k)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b string) int { return cost[a] - cost[b] })
+	return found[:min(3, len(found))]
 }
 
 // distance is the number of edits between two texts.

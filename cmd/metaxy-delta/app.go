@@ -114,6 +114,7 @@ func (a *app) command() *cobra.Command {
 
 Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error, 3 commit conflict after retries, 4 corrupt data,
 5 unsupported table feature, 6 not found, 7 permission, 8 partial (some features failed), 20 --assert-in-sync found work, 130 interrupted.`,
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -123,7 +124,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 			if err := applyEnv(cmd, func(name string) (string, bool) { v, ok := a.env[name]; return v, ok }); err != nil {
 				return err
 			}
-			return a.checkGlobals()
+			return a.checkGlobals(cmd)
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -158,7 +159,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 	return root
 }
 
-func (a *app) checkGlobals() error {
+func (a *app) checkGlobals(cmd *cobra.Command) error {
 	g := &a.flags
 	for _, c := range []struct {
 		name, value string
@@ -168,9 +169,9 @@ func (a *app) checkGlobals() error {
 		{"log-format", g.logFormat, []string{"text", "json"}},
 		{"color", g.color, []string{"auto", "always", "never"}},
 		{"progress", g.progress, []string{"auto", "plain", "json", "off"}},
-		{"format", g.format, append([]string{"", "toml", "yaml", "terminal", "cards", "mermaid", "graphviz"}, formats...)},
+		{"format", g.format, append([]string{"", "toml"}, formats...)},
 	} {
-		ok := false
+		ok := c.name == "format" && cmd.Annotations["formats"] != ""
 		for _, v := range c.allowed {
 			ok = ok || v == c.value
 		}

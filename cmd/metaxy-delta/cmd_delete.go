@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,24 +47,66 @@ func (a *app) delete(ctx context.Context, args []string, f *deleteFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.hard && len(filters) == 0 && !a.flags.yes && !a.flags.dryRun {
-		return &cliError{code: "MISSING_CONFIRMATION", exit: exitUsage, msg: "Hard deleting all metadata requires --yes flag to prevent accidental deletion.", hint: "--dry-run shows what would go"}
+	hard := f.hard || !f.soft
+	if hard && len(filters) == 0 {
+		if err := a.confirm("Remove every row of "+strings.Join(args, ", ")+"?", "Hard deleting all metadata requires --yes flag to prevent accidental deletion.",
+			"Use --yes to confirm, or provide --filter to restrict deletion; --dry-run shows what would go"); err != nil {
+			return err
+		}
 	}
 	store, err := a.openWritable(ctx, "", f.cross)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	keys, err := a.chosen(ctx, store, args, f.all)
+	keys, err := a.chosenToChange(ctx, store, args, f.all)
 	if err != nil {
 		return err
 	}
-	o := &metaxy.DeleteOptions{Filters: filters, Hard: f.hard, FeatureHistory: f.featureHistory, SampleHistory: f.sampleHistory, DryRun: a.flags.dryRun}
-	return a.each(keys, func(key feature.Key) (metaxy.DeleteResult, error) { return store.Delete(ctx, key, o) })
+	o := &metaxy.DeleteOptions{Filters: filters, Hard: hard, FeatureHistory: f.featureHistory, SampleHistory: f.sampleHistory, DryRun: a.flags.dryRun}
+	said := deletion{store: store, what: "Deletion", mode: "soft delete", filters: f.filters, history: f.featureHistory}
+	if hard {
+		said.mode = "hard delete"
+	}
+	return a.each(keys, &said, func(key feature.Key) (metaxy.DeleteResult, error) { return store.Delete(ctx, key, o) })
+}
+
+// deletion is what a verb says about what it did.
+type deletion struct {
+	store      *metaxy.DeltaStore
+	what, mode string
+	filters    []string
+	history    bool
+}
+
+// preview tells what a deletion would do.
+func (d *deletion) preview(list []deletedJSON) string {
+	var b strings.Builder
+	history, total := "no", int64(0)
+	if d.history {
+		history = "yes"
+	}
+	fmt.Fprintf(&b, "Dry run (%s, with_feature_history=%s)\n\nStore: %s\n\nFeatures (%d):\n", d.mode, history, d.store.Name(), len(list))
+	for _, x := range list {
+		if x.Error != "" {
+			fmt.Fprintf(&b, "  • %s (%s)\n", x.Feature, x.Error)
+			continue
+		}
+		total += x.Rows
+		fmt.Fprintf(&b, "  • %s (%s rows)\n", x.Feature, thousands(x.Rows))
+	}
+	fmt.Fprintf(&b, "\nTotal rows to delete: %s\n", thousands(total))
+	if len(d.filters) > 0 {
+		b.WriteString("\nFilters:\n")
+	}
+	for _, f := range d.filters {
+		fmt.Fprintf(&b, "  • %s\n", f)
+	}
+	return printable(b.String())
 }
 
 // each runs a deletion for every feature, reports per feature, and fails with 8 when some failed, with the failure itself when there was one feature only.
-func (a *app) each(keys []feature.Key, run func(feature.Key) (metaxy.DeleteResult, error)) error {
+func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (metaxy.DeleteResult, error)) error {
 	var out []deletedJSON
 	var first error
 	failed := 0
@@ -78,14 +123,17 @@ func (a *app) each(keys []feature.Key, run func(feature.Key) (metaxy.DeleteResul
 		a.warn(r.Warnings)
 		out = append(out, d)
 		if err == nil && !a.flags.dryRun && r.PreviousVersion >= 0 && r.TableVersion > r.PreviousVersion {
-			a.note(fmt.Sprintf("%s was at table version %d before", key, r.PreviousVersion))
+			a.note(fmt.Sprintf("%s was at table version %d before; undo: metaxy-delta table restore %s --to-version %d", key, r.PreviousVersion, said.store.TableURL(key), r.PreviousVersion))
 		}
 	}
 	if failed == len(keys) && len(keys) == 1 {
 		return first
 	}
-	if err := a.printDeleted(out); err != nil {
+	if err := a.printDeleted(out, said); err != nil {
 		return err
+	}
+	if failed == 0 && !a.flags.dryRun {
+		a.note("✓ " + said.what + " complete (" + said.mode + ")")
 	}
 	if failed > 0 {
 		var names []string
@@ -99,20 +147,40 @@ func (a *app) each(keys []feature.Key, run func(feature.Key) (metaxy.DeleteResul
 	return nil
 }
 
-func (a *app) printDeleted(list []deletedJSON) error {
+func (a *app) printDeleted(list []deletedJSON, said *deletion) error {
 	if a.flags.json || a.flags.format == "json" {
 		return a.printJSON(map[string]any{"features": list, "dry_run": a.flags.dryRun})
 	}
-	verb := "deleted"
 	if a.flags.dryRun {
-		verb = "would delete"
+		return a.printText(said.preview(list))
 	}
+	var b strings.Builder
 	for _, d := range list {
 		if d.Error != "" {
-			fmt.Fprintf(a.sys.stdout, "%s: %s\n", d.Feature, printable(d.Error))
+			fmt.Fprintf(&b, "%s: %s\n", d.Feature, printable(d.Error))
 			continue
 		}
-		fmt.Fprintf(a.sys.stdout, "%s: %s %s rows\n", d.Feature, verb, thousands(d.Rows))
+		fmt.Fprintf(&b, "%s: deleted %s rows\n", d.Feature, thousands(d.Rows))
+	}
+	return a.printText(b.String())
+}
+
+// confirm asks on a terminal unless --yes or --dry-run is given; where nobody can be asked it fails with refusal.
+func (a *app) confirm(question, refusal, hint string) error {
+	if a.flags.yes || a.flags.dryRun {
+		return nil
+	}
+	fail := &cliError{code: "MISSING_CONFIRMATION", exit: exitUsage, msg: refusal, hint: hint}
+	if !a.interactive() {
+		return fail
+	}
+	fmt.Fprint(a.sys.stderr, printable(question)+" [y/N] ")
+	line, err := bufio.NewReader(a.sys.stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+		return fail
 	}
 	return nil
 }
@@ -122,8 +190,8 @@ func (a *app) dropCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "drop KEY", Short: "Remove every row of a feature and keep its table", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			if !a.flags.yes && !a.flags.dryRun {
-				return &cliError{code: "MISSING_CONFIRMATION", exit: exitUsage, msg: "Dropping a feature requires --yes", hint: "--dry-run shows what would go"}
+			if err := a.confirm("Remove every row of "+args[0]+"?", "Dropping a feature requires --yes", "--dry-run shows what would go"); err != nil {
+				return err
 			}
 			store, err := a.openWritable(ctx, "", cross)
 			if err != nil {
@@ -134,7 +202,7 @@ func (a *app) dropCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.each(keys, func(key feature.Key) (metaxy.DeleteResult, error) {
+			return a.each(keys, &deletion{store: store, what: "Drop", mode: "all rows", history: true}, func(key feature.Key) (metaxy.DeleteResult, error) {
 				return store.Drop(ctx, key, &metaxy.DeleteOptions{DryRun: a.flags.dryRun})
 			})
 		}}
@@ -182,7 +250,7 @@ func (a *app) copy(ctx context.Context, args []string, f *copyFlags) error {
 		return err
 	}
 	defer to.Close()
-	keys, err := a.chosen(ctx, to, args, f.all)
+	keys, err := a.chosenToChange(ctx, to, args, f.all)
 	if err != nil {
 		return err
 	}
@@ -194,6 +262,9 @@ func (a *app) copy(ctx context.Context, args []string, f *copyFlags) error {
 	if a.flags.json || a.flags.format == "json" {
 		return a.printJSON(map[string]any{"features_copied": r.Features, "rows_copied": r.Rows, "dry_run": a.flags.dryRun})
 	}
-	fmt.Fprintf(a.sys.stdout, "Copy complete: %d feature(s), %d row(s) copied\n", r.Features, r.Rows)
-	return nil
+	done := "✓ Copy complete"
+	if a.flags.dryRun {
+		done = "Dry run"
+	}
+	return a.printText(fmt.Sprintf("%s: %d feature(s), %d row(s) copied\n", done, r.Features, r.Rows))
 }

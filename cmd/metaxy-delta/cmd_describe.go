@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,10 +25,10 @@ func (a *app) describeCommand() *cobra.Command {
 }
 
 type dependencyJSON struct {
-	Feature  string            `json:"feature"`
-	Select   []string          `json:"select,omitempty"`
-	Rename   map[string]string `json:"rename,omitempty"`
-	Optional bool              `json:"optional,omitempty"`
+	Feature  string    `json:"feature"`
+	Select   *[]string `json:"select,omitempty"`
+	Rename   members   `json:"rename,omitempty"`
+	Optional bool      `json:"optional,omitempty"`
 }
 
 type describedJSON struct {
@@ -43,22 +45,16 @@ type describedJSON struct {
 }
 
 func describeFeature(g *feature.Graph, d *feature.Definition) (describedJSON, error) {
-	f, err := newFeatureJSON(g, d, false)
+	f, err := newFeatureJSON(g, d, true)
 	if err != nil {
 		return describedJSON{}, err
 	}
 	out := describedJSON{Project: d.Project, Key: f.Key, Version: f.Version, Description: d.Spec.Description, IsExternal: d.External, Source: f.Source,
 		IDColumns: d.Spec.IDColumns, Fields: f.Fields, Dependencies: []dependencyJSON{}}
 	for _, dep := range d.Spec.Deps {
-		dj := dependencyJSON{Feature: dep.Feature.String(), Optional: dep.Optional}
-		if dep.Select != nil {
-			dj.Select = *dep.Select
-		}
+		dj := dependencyJSON{Feature: dep.Feature.String(), Select: dep.Select, Optional: dep.Optional}
 		for _, r := range dep.Rename {
-			if dj.Rename == nil {
-				dj.Rename = map[string]string{}
-			}
-			dj.Rename[r.From] = r.To
+			dj.Rename = append(dj.Rename, member{r.From, r.To})
 		}
 		out.Dependencies = append(out.Dependencies, dj)
 	}
@@ -83,6 +79,7 @@ func (a *app) describeFeatures(ctx context.Context, args []string, all bool) err
 		return err
 	}
 	list := []describedJSON{}
+	keyOf := map[string]feature.Key{}
 	var missing []string
 	for _, k := range keys {
 		d, ok := g.Get(k)
@@ -94,7 +91,7 @@ func (a *app) describeFeatures(ctx context.Context, args []string, all bool) err
 		if err != nil {
 			return err
 		}
-		list = append(list, f)
+		list, keyOf[f.Key] = append(list, f), k
 	}
 	if len(missing) > 0 {
 		return a.notFound(g, missing)
@@ -108,30 +105,99 @@ func (a *app) describeFeatures(ctx context.Context, args []string, all bool) err
 		}
 		return a.printJSON(map[string]any{"features": list})
 	}
+	var blocks []string
 	for _, f := range list {
-		fmt.Fprintf(a.sys.stdout, "%s (%s) %s\nSource: %s\n", printable(f.Key), f.Version, printable(f.Project), printable(f.Source))
-		if f.Description != nil {
-			fmt.Fprintf(a.sys.stdout, "\n  %s\n", printable(*f.Description))
-		}
-		fmt.Fprintf(a.sys.stdout, "\nID columns: %s\nFields:\n", printable(strings.Join(f.IDColumns, ", ")))
-		for _, x := range f.Fields {
-			fmt.Fprintf(a.sys.stdout, "  %s (%s) code version %s\n", printable(x.Key), x.Version, printable(x.CodeVersion))
-		}
-		for _, d := range f.Dependencies {
-			fmt.Fprintf(a.sys.stdout, "Depends on %s\n", printable(d.Feature))
-		}
-		fmt.Fprintln(a.sys.stdout)
+		d, _ := g.Get(keyOf[f.Key])
+		blocks = append(blocks, f.text(d))
 	}
-	return nil
+	return a.printText(strings.Join(blocks, "\n"+strings.Repeat("─", 60)+"\n\n"))
+}
+
+// text is the description for people.
+func (f *describedJSON) text(d *feature.Definition) string {
+	var b strings.Builder
+	mark := ""
+	if f.IsExternal {
+		mark = " (external)"
+	}
+	fmt.Fprintf(&b, "%s%s (%s) %s\nSource: %s\n", f.Key, mark, f.Version, f.Project, f.Source)
+	if f.Description != nil && *f.Description != "" {
+		b.WriteString("\n")
+		for line := range strings.Lines(strings.TrimSpace(*f.Description)) {
+			b.WriteString("  " + strings.TrimSpace(line) + "\n")
+		}
+	}
+	fmt.Fprintf(&b, "\nID columns: %s\n\nFields:\n", strings.Join(f.IDColumns, ", "))
+	if len(f.Fields) == 0 {
+		b.WriteString("  none\n")
+	}
+	for _, x := range f.Fields {
+		var from []string
+		for _, dep := range x.Deps {
+			from = append(from, dep.Feature+":("+strings.Join(dep.Fields, ", ")+")")
+		}
+		fmt.Fprintf(&b, "  %s (%s)", x.Key, x.Version)
+		if len(from) > 0 {
+			b.WriteString(" ← " + strings.Join(from, ", "))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\nDependencies:\n")
+	if len(f.Dependencies) == 0 {
+		b.WriteString("  none (root feature)\n")
+	}
+	for _, dep := range f.Dependencies {
+		b.WriteString(dep.text())
+	}
+	if list := d.Spec.Metadata.Members(); len(list) > 0 {
+		b.WriteString("\nMetadata:\n")
+		for _, m := range list {
+			value, isText := m.Value.Str()
+			if !isText {
+				value = m.Value.Text()
+			}
+			fmt.Fprintf(&b, "  %s: %s\n", m.Name, value)
+		}
+	}
+	return printable(b.String())
+}
+
+func (d *dependencyJSON) text() string {
+	var options []string
+	if d.Select != nil {
+		list := strings.Join(*d.Select, ", ")
+		if list == "" {
+			list = "none"
+		}
+		options = append(options, "select: "+list)
+	}
+	if d.Optional {
+		options = append(options, "optional")
+	}
+	if len(d.Rename) > 0 {
+		var list []string
+		for _, m := range d.Rename {
+			list = append(list, fmt.Sprintf("%s → %s", m.name, m.value))
+		}
+		options = append(options, "rename: "+strings.Join(list, ", "))
+	}
+	out := "  " + d.Feature
+	if len(options) > 0 {
+		out += " | " + strings.Join(options, " | ")
+	}
+	return out + "\n"
 }
 
 // notFound names features that are not defined, with the nearest names.
 func (a *app) notFound(g *feature.Graph, missing []string) error {
-	hint := "`metaxy-delta list features` shows what is defined"
-	if near := g.Nearest(missing[0]); len(near) > 0 {
-		hint = "did you mean " + near[0].String() + "?"
+	return &cliError{code: "FEATURES_NOT_FOUND", exit: exitNotFound, msg: "Feature(s) not found in graph", hint: strings.Join(missing, ", ") + ": " + nearestHint(g, missing[0]), details: map[string]any{"features": missing}}
+}
+
+func nearestHint(g *feature.Graph, name string) string {
+	if near := g.Nearest(name); len(near) > 0 {
+		return "did you mean " + joinKeys(near) + "?"
 	}
-	return &cliError{code: "FEATURES_NOT_FOUND", exit: exitNotFound, msg: "Feature(s) not found: " + strings.Join(missing, ", "), hint: hint, details: map[string]any{"features": missing}}
+	return "`metaxy-delta list features` shows what is defined"
 }
 
 func (a *app) describeGraph(ctx context.Context) error {
@@ -144,26 +210,82 @@ func (a *app) describeGraph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := measure(g)
-	m["project_version"] = ""
-	if pv, err := store.ProjectVersion(ctx); err == nil {
-		m["project_version"] = pv
+	project, err := a.project()
+	if err != nil {
+		return err
+	}
+	if a.flags.allProjects {
+		project = ""
+	}
+	m := measure(g, project)
+	m.ProjectVersion = a.flags.snapshot
+	if m.ProjectVersion == "" {
+		m.ProjectVersion = a.shownVersion(ctx, store, g)
 	}
 	if a.flags.json || a.flags.format == "json" {
 		return a.printJSON(m)
 	}
-	for _, k := range []string{"project_version", "features", "depth", "roots", "leaves", "projects"} {
-		fmt.Fprintf(a.sys.stdout, "%-16s %v\n", k, m[k])
-	}
-	return nil
+	a.note("Describing current feature graph...")
+	return a.printText(m.text(project))
 }
 
-// measure counts features, the longest chain in nodes, roots and leaves.
-func measure(g *feature.Graph) map[string]any {
+// graphShape is what describe graph tells.
+type graphShape struct {
+	ProjectVersion string         `json:"project_version"`
+	Features       int            `json:"features"`
+	All            int            `json:"all_features"`
+	Depth          int            `json:"depth"`
+	Roots          []string       `json:"roots"`
+	Leaves         []string       `json:"leaves"`
+	Projects       map[string]int `json:"projects"`
+}
+
+func (m *graphShape) text(project string) string {
+	title := "Graph Snapshot: " + m.ProjectVersion
+	if m.ProjectVersion == "" {
+		title = "Graph Snapshot: empty"
+	}
+	if project != "" {
+		title += "\n(Project: " + project + ")"
+	}
+	total := []string{"Total Features", strconv.Itoa(m.Features)}
+	rows := [][]string{total}
+	if m.All != m.Features {
+		total[1] = strconv.Itoa(m.All)
+		rows = append(rows, []string{"Features in " + project, strconv.Itoa(m.Features)})
+	}
+	rows = append(rows, []string{"Graph Depth", strconv.Itoa(m.Depth)}, []string{"Root Features", strconv.Itoa(len(m.Roots))}, []string{"Leaf Features", strconv.Itoa(len(m.Leaves))})
+	var b strings.Builder
+	b.WriteString(boxTable(title, []boxColumn{{"Metric", false}, {"Value", true}}, rows))
+	if len(m.Projects) > 1 {
+		b.WriteString("\nFeatures by Project:\n")
+		for _, p := range sortedNames(m.Projects) {
+			fmt.Fprintf(&b, "  • %s: %d features\n", p, m.Projects[p])
+		}
+	}
+	for _, part := range []struct {
+		title string
+		keys  []string
+	}{{"Root Features", m.Roots}, {"Leaf Features", m.Leaves}} {
+		if len(part.keys) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s:\n", part.title)
+		for _, k := range part.keys[:min(10, len(part.keys))] {
+			b.WriteString("  • " + k + "\n")
+		}
+		if more := len(part.keys) - 10; more > 0 {
+			fmt.Fprintf(&b, "  ... and %d more\n", more)
+		}
+	}
+	return b.String()
+}
+
+// measure counts the features of a project ("" = all), their longest chain in nodes, roots and leaves.
+func measure(g *feature.Graph, project string) *graphShape {
 	depth := map[feature.Key]int{}
 	parents := map[feature.Key]bool{}
-	roots, leaves := []string{}, []string{}
-	projects := map[string]int{}
+	m := &graphShape{Roots: []string{}, Leaves: []string{}, Projects: map[string]int{}}
 	var keys []feature.Key
 	for _, d := range g.Definitions() {
 		keys = append(keys, d.Spec.Key)
@@ -171,21 +293,27 @@ func measure(g *feature.Graph) map[string]any {
 			parents[dep.Feature] = true
 		}
 	}
-	longest := 0
+	m.All = len(keys)
 	for _, k := range g.Topological(keys) {
 		d, _ := g.Get(k)
-		projects[d.Project]++
 		depth[k] = 1
+		m.Projects[d.Project]++
 		for _, dep := range d.Spec.Deps {
 			depth[k] = max(depth[k], depth[dep.Feature]+1)
 		}
-		longest = max(longest, depth[k])
+		if project != "" && d.Project != project {
+			continue
+		}
+		m.Features++
+		m.Depth = max(m.Depth, depth[k])
 		if len(d.Spec.Deps) == 0 {
-			roots = append(roots, k.String())
+			m.Roots = append(m.Roots, k.String())
 		}
 		if !parents[k] {
-			leaves = append(leaves, k.String())
+			m.Leaves = append(m.Leaves, k.String())
 		}
 	}
-	return map[string]any{"features": len(keys), "depth": longest, "roots": roots, "leaves": leaves, "projects": projects}
+	slices.Sort(m.Roots)
+	slices.Sort(m.Leaves)
+	return m
 }

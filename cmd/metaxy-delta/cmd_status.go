@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/config"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 )
@@ -21,7 +24,11 @@ type statusFlags struct {
 func (a *app) statusCommand() *cobra.Command {
 	var f statusFlags
 	cmd := &cobra.Command{Use: "status KEY...", Short: "What each feature holds and needs",
-		RunE: func(cmd *cobra.Command, args []string) error { return a.status(cmd.Context(), args, &f) }}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// As in Metaxy, --progress without a value asks for the share of input that is processed.
+			f.progress = f.progress || a.flags.verbose || cmd.Flags().Changed("progress")
+			return a.status(cmd.Context(), args, &f)
+		}}
 	fl := cmd.Flags()
 	fl.BoolVar(&f.all, "all-features", false, "every feature of the project")
 	fl.StringArrayVar(&f.filters, "filter", nil, "predicate on the feature's own rows")
@@ -46,17 +53,76 @@ type featureStatus struct {
 	Orphaned       *int64         `json:"orphaned,omitempty"`
 	TargetVersion  string         `json:"target_version"`
 	IsRoot         bool           `json:"is_root_feature"`
-	StoreMetadata  map[string]any `json:"store_metadata,omitempty"`
+	SampleDetails  []string       `json:"sample_details,omitempty"`
+	StoreMetadata  *storeMetadata `json:"store_metadata,omitempty"`
 	ErrorMessage   string         `json:"error_message,omitempty"`
-	Progress       *float64       `json:"progress_percentage,omitempty"`
+	Progress       *pyFloat       `json:"progress_percentage,omitempty"`
+	// noInput: progress was asked for, and there is nothing upstream.
+	noInput bool
 }
 
 type statusJSON struct {
-	ProjectVersion *string                   `json:"project_version"`
-	Features       map[string]*featureStatus `json:"features"`
-	NeedsUpdate    bool                      `json:"needs_update"`
-	Warning        string                    `json:"warning,omitempty"`
-	Warnings       map[string]any            `json:"warnings,omitempty"`
+	ProjectVersion *string         `json:"project_version"`
+	Features       members         `json:"features"`
+	NeedsUpdate    bool            `json:"needs_update"`
+	Warnings       *statusWarnings `json:"warnings,omitempty"`
+}
+
+type statusWarnings struct {
+	MissingInGraph []string      `json:"missing_in_graph,omitempty"`
+	Errors         []statusError `json:"errors,omitempty"`
+}
+
+type statusError struct {
+	Feature string `json:"feature"`
+	Error   string `json:"error"`
+}
+
+// storeMetadata says which store was asked and which one has the table.
+type storeMetadata struct {
+	Name         string        `json:"name"`
+	Display      string        `json:"display"`
+	ResolvedFrom *resolvedFrom `json:"resolved_from,omitempty"`
+}
+
+type resolvedFrom struct {
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	Display string `json:"display"`
+	URI     string `json:"uri"`
+}
+
+// pyFloat is written as Python writes a float: 75.0.
+type pyFloat float64
+
+// MarshalJSON always writes a point.
+func (f pyFloat) MarshalJSON() ([]byte, error) {
+	text := strconv.FormatFloat(float64(f), 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return []byte(text), nil
+}
+
+// locateFor tells where a feature's table is: in the store, else in the first fallback store that has it.
+func locateFor(ctx context.Context, store *metaxy.DeltaStore, key feature.Key) *storeMetadata {
+	out := &storeMetadata{Name: store.Name(), Display: store.String()}
+	var find func(s *metaxy.DeltaStore) *resolvedFrom
+	find = func(s *metaxy.DeltaStore) *resolvedFrom {
+		if ok, err := s.HasFeature(ctx, key, nil); err == nil && ok {
+			return &resolvedFrom{s.Name(), config.DeltaStoreType, s.String(), s.TableURL(key)}
+		}
+		for _, f := range s.Fallbacks() {
+			if ds, ok := f.Store.(*metaxy.DeltaStore); ok {
+				if r := find(ds); r != nil {
+					return r
+				}
+			}
+		}
+		return nil
+	}
+	out.ResolvedFrom = find(store)
+	return out
 }
 
 func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
@@ -87,42 +153,32 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 	if err != nil {
 		return err
 	}
-	out := &statusJSON{Features: map[string]*featureStatus{}}
+	out := &statusJSON{Features: members{}}
 	if f.snapshot != "" {
 		out.ProjectVersion = &f.snapshot
 	}
-	var missing []string
-	var errs []map[string]string
-	var order []string
+	var list []*featureStatus
+	var warnings statusWarnings
 	for _, key := range keys {
 		if _, ok := g.Get(key); !ok {
-			missing = append(missing, key.String())
+			warnings.MissingInGraph = append(warnings.MissingInGraph, key.String())
 			continue
 		}
-		st := statusOf(ctx, store, g, key, o, f)
+		st := a.statusOf(ctx, store, g, key, o, f)
 		if st.Status == "error" {
-			errs = append(errs, map[string]string{"feature": key.String(), "error": st.ErrorMessage})
+			warnings.Errors = append(warnings.Errors, statusError{key.String(), st.ErrorMessage})
 		}
-		out.Features[key.String()] = st
-		order = append(order, key.String())
+		list = append(list, st)
+		out.Features = append(out.Features, member{key.String(), st})
 		out.NeedsUpdate = out.NeedsUpdate || st.NeedsUpdate
 	}
-	if len(missing) > 0 && f.inSync {
-		return a.notFound(g, missing)
+	if len(warnings.MissingInGraph) > 0 && f.inSync {
+		return a.notFound(g, warnings.MissingInGraph)
 	}
-	if len(missing) > 0 || len(errs) > 0 {
-		out.Warnings = map[string]any{}
-		if len(missing) > 0 {
-			out.Warnings["missing_in_graph"] = missing
-		}
-		if len(errs) > 0 {
-			out.Warnings["errors"] = errs
-		}
+	if len(warnings.MissingInGraph)+len(warnings.Errors) > 0 {
+		out.Warnings = &warnings
 	}
-	if len(out.Features) == 0 {
-		out.Warning = "No valid features to check"
-	}
-	if err := a.printStatus(out, order); err != nil {
+	if err := a.printStatus(g, out, list); err != nil {
 		return err
 	}
 	if f.inSync && out.NeedsUpdate {
@@ -131,28 +187,65 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 	return nil
 }
 
-func (a *app) printStatus(out *statusJSON, order []string) error {
+var statusIcons = map[string]string{"missing": "✗", "root_feature": "○", "needs_update": "⚠", "up_to_date": "✓", "error": "!"}
+
+func (a *app) printStatus(g *feature.Graph, out *statusJSON, list []*featureStatus) error {
+	const none = "No valid features to check"
 	if a.flags.json || a.flags.format == "json" {
+		if len(list) == 0 {
+			return a.printJSON(members{{"warning", none}, {"features", members{}}, {"project_version", out.ProjectVersion}, {"needs_update", false}})
+		}
 		return a.printJSON(out)
 	}
-	if out.Warning != "" {
-		a.note("Warning: " + out.Warning + ".")
+	if out.Warnings != nil {
+		for _, k := range out.Warnings.MissingInGraph {
+			a.note("Warning: feature " + k + " is not in the graph: " + nearestHint(g, k))
+		}
+	}
+	if len(list) == 0 {
+		a.note("Warning: " + none + ".")
+		return nil
+	}
+	var rows [][]string
+	var b strings.Builder
+	for _, s := range list {
+		rows = append(rows, s.row())
+		if len(s.SampleDetails) > 0 {
+			fmt.Fprintf(&b, "\n%s preview\n\n%s\n", s.FeatureKey, strings.Join(s.SampleDetails, "\n\n"))
+		}
+	}
+	table := boxTable("", []boxColumn{{"Status", false}, {"Feature", false}, {"Materialized", true}, {"Missing", true}, {"Stale", true}, {"Orphaned", true}, {"Info", false}}, rows)
+	return a.printText(table + printable(b.String()))
+}
+
+// row is a line of the table for people.
+func (st *featureStatus) row() []string {
+	icon, info := statusIcons[st.Status], ""
+	switch {
+	case st.Status == "error":
+		return []string{icon, st.FeatureKey, "-", "-", "-", "-", st.ErrorMessage}
+	case st.Progress != nil:
+		icon += fmt.Sprintf(" (%.0f%%)", float64(*st.Progress))
+	case st.noInput:
+		icon = "⚠ (no input)"
 	}
 	count := func(n *int64) string {
-		if n == nil {
+		if n == nil || st.noInput {
 			return "-"
 		}
 		return thousands(*n)
 	}
-	for _, k := range order {
-		s := out.Features[k]
-		fmt.Fprintf(a.sys.stdout, "%-13s %-40s %12s rows  missing %s  stale %s  orphaned %s  %s\n", s.Status, printable(k), thousands(s.StoreRows), count(s.Missing), count(s.Stale), count(s.Orphaned), printable(s.ErrorMessage))
+	if m := st.StoreMetadata; m != nil {
+		info = m.Name
+		if m.ResolvedFrom != nil {
+			info += " " + m.ResolvedFrom.URI
+		}
 	}
-	return nil
+	return []string{icon, st.FeatureKey, thousands(st.StoreRows), count(st.Missing), count(st.Stale), count(st.Orphaned), info}
 }
 
 // statusOf never fails: what goes wrong with one feature is its status.
-func statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, key feature.Key, o *metaxy.ResolveOptions, f *statusFlags) *featureStatus {
+func (a *app) statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, key feature.Key, o *metaxy.ResolveOptions, f *statusFlags) *featureStatus {
 	d, _ := g.Get(key)
 	st := &featureStatus{FeatureKey: key.String(), IsRoot: len(d.Spec.Deps) == 0}
 	fail := func(err error) *featureStatus {
@@ -173,15 +266,15 @@ func statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, k
 			return fail(err)
 		}
 	}
+	st.StoreMetadata = locateFor(ctx, store, key)
 	if !st.IsRoot {
-		if err := st.resolve(ctx, store, key, o); err != nil {
+		if err := a.resolveStatus(ctx, st, store, key, o); err != nil {
 			return fail(err)
 		}
 	}
 	switch {
 	case !st.MetadataExists:
 		st.Status = "missing"
-		st.NeedsUpdate = !st.IsRoot
 	case st.IsRoot:
 		st.Status = "root_feature"
 	case st.NeedsUpdate:
@@ -192,16 +285,23 @@ func statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, k
 	return st
 }
 
-func (st *featureStatus) resolve(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, o *metaxy.ResolveOptions) error {
+func (a *app) resolveStatus(ctx context.Context, st *featureStatus, store *metaxy.DeltaStore, key feature.Key, o *metaxy.ResolveOptions) error {
 	inc, err := store.ResolveUpdate(ctx, key, o)
 	if err != nil {
 		return err
 	}
-	if err := inc.Count(ctx); err != nil {
+	if !a.flags.verbose {
+		if err := inc.Count(ctx); err != nil {
+			return err
+		}
+	} else if st.SampleDetails, err = previews(ctx, inc); err != nil {
 		return err
 	}
+	a.warn(inc.Warnings())
 	s := inc.Stats()
-	st.Missing, st.Stale, st.Orphaned, st.Progress = &s.New, &s.Stale, &s.Orphaned, s.Progress
+	st.Missing, st.Stale, st.Orphaned = &s.New, &s.Stale, &s.Orphaned
+	st.Progress = (*pyFloat)(s.Progress)
+	st.noInput = o.Progress && s.Progress == nil
 	st.NeedsUpdate = s.New+s.Stale+s.Orphaned > 0
 	return nil
 }

@@ -142,10 +142,12 @@ func report(w io.Writer, err error, asJSON bool) int {
 		if details == nil {
 			details = map[string]any{}
 		}
-		line, merr := json.Marshal(map[string]any{"error": e.code, "message": e.Error(), "hint": e.hint, "details": details,
-			"retryable": e.exit == exitConflict, "exit_code": e.exit})
-		if merr == nil {
-			fmt.Fprintln(w, string(line))
+		var line strings.Builder
+		enc := json.NewEncoder(&line)
+		enc.SetEscapeHTML(false)
+		if enc.Encode(map[string]any{"error": e.code, "message": e.Error(), "hint": e.hint, "details": details,
+			"retryable": e.exit == exitConflict, "exit_code": e.exit}) == nil {
+			io.WriteString(w, line.String())
 			return e.exit
 		}
 	}

@@ -17,11 +17,14 @@ import (
 
 // printJSON writes a value to stdout or --output, indented as Metaxy does.
 func (a *app) printJSON(v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	return a.printText(string(text) + "\n")
+	return a.printText(b.String())
 }
 
 // printText writes text to stdout or --output.

@@ -196,14 +196,17 @@ func (a *app) definitionsInto(o *metaxy.Options) error {
 	return nil
 }
 
-// fileGraph is the graph of --definitions, else of the files that the configuration names; nil when there are none.
+// fileGraph is the graph of --definitions, else of the files that the configuration names; nil when there are none, and with --snapshot, which names a pushed graph.
 func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
 	c, err := a.config()
 	if err != nil {
 		return nil, err
 	}
+	if a.flags.snapshot != "" {
+		return nil, nil
+	}
 	paths := a.flags.definitions
-	if len(paths) == 0 && a.flags.snapshot == "" {
+	if len(paths) == 0 {
 		if paths, err = a.configuredDefinitions(c); err != nil {
 			return nil, err
 		}
@@ -260,7 +263,7 @@ func (a *app) parseKey(text string) (feature.Key, error) {
 	}
 	k, err := feature.ParseKey(text)
 	if err != nil {
-		return k, &cliError{code: "INVALID_FEATURE_KEY", exit: exitUsage, msg: fmt.Sprintf("Invalid feature key %q: %v", text, err)}
+		return k, &cliError{code: "INVALID_FEATURE_KEY", exit: exitUsage, msg: fmt.Sprintf("Invalid feature key %q: %v", text, err), details: map[string]any{"key": text}}
 	}
 	return k, nil
 }
@@ -269,9 +272,9 @@ func (a *app) parseKey(text string) (feature.Key, error) {
 func (a *app) chosen(ctx context.Context, s *metaxy.DeltaStore, args []string, all bool) ([]feature.Key, error) {
 	switch {
 	case all && len(args) > 0:
-		return nil, &cliError{code: "CONFLICTING_FLAGS", exit: exitUsage, msg: "Cannot specify both feature keys and --all-features"}
+		return nil, &cliError{code: "CONFLICTING_FLAGS", exit: exitUsage, msg: "Cannot specify both --all-features and feature arguments"}
 	case !all && len(args) == 0:
-		return nil, &cliError{code: "MISSING_REQUIRED_FLAG", exit: exitUsage, msg: "Must specify feature keys or --all-features"}
+		return nil, &cliError{code: "MISSING_REQUIRED_FLAG", exit: exitUsage, msg: "Must specify either --all-features or feature arguments", details: map[string]any{"required_flags": []string{"--all-features", "<features>"}}}
 	}
 	var keys []feature.Key
 	for _, arg := range args {
@@ -284,14 +287,55 @@ func (a *app) chosen(ctx context.Context, s *metaxy.DeltaStore, args []string, a
 	if !all {
 		return keys, nil
 	}
-	defs, err := a.shownDefinitions(ctx, s)
+	c, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range defs {
+	project := a.flags.project
+	if c.Project != "" {
+		project = c.Project
+		if a.flags.project != "" && a.flags.project != c.Project && !a.flags.allProjects {
+			a.note("Warning: ALL_FEATURES: --all-features takes the features of the configured project " + c.Project + " and ignores --project " + a.flags.project)
+		}
+	}
+	if a.flags.allProjects {
+		project = ""
+	}
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range definitionsOf(g, project) {
 		keys = append(keys, d.Spec.Key)
 	}
 	return keys, nil
+}
+
+// chosenToChange are the chosen features of a verb that changes them: --all-features with a --project that is not the configured one is refused.
+func (a *app) chosenToChange(ctx context.Context, s *metaxy.DeltaStore, args []string, all bool) ([]feature.Key, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	if all && a.flags.project != "" && c.Project != "" && a.flags.project != c.Project {
+		return nil, &cliError{code: "CONFLICTING_FLAGS", exit: exitUsage, msg: fmt.Sprintf("--all-features takes the features of the configured project %s, but --project is %s", c.Project, a.flags.project), hint: "name the features, or use the configuration of that project"}
+	}
+	keys, err := a.chosen(ctx, s, args, all)
+	if err == nil && len(keys) == 0 {
+		err = &cliError{code: "NO_FEATURES", exit: exitNotFound, msg: "No valid features selected.", hint: "`metaxy-delta list features` shows what is defined"}
+	}
+	return keys, err
+}
+
+// definitionsOf are those of a project, "" = all.
+func definitionsOf(g *feature.Graph, project string) []*feature.Definition {
+	var out []*feature.Definition
+	for _, d := range g.Definitions() {
+		if project == "" || d.Project == project {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // shownDefinitions are those of the chosen project, of every project when none is chosen or --all-projects is given.
@@ -304,13 +348,10 @@ func (a *app) shownDefinitions(ctx context.Context, s *metaxy.DeltaStore) ([]*fe
 	if err != nil {
 		return nil, err
 	}
-	var out []*feature.Definition
-	for _, d := range g.Definitions() {
-		if a.flags.allProjects || project == "" || d.Project == project {
-			out = append(out, d)
-		}
+	if a.flags.allProjects {
+		project = ""
 	}
-	return out, nil
+	return definitionsOf(g, project), nil
 }
 
 // project is --project, else the configured one, "" when there is neither.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -15,7 +14,7 @@ func (a *app) addVerbs(root *cobra.Command) {
 	metadata := &cobra.Command{Use: "metadata", Short: "Metaxy's spelling of status, delete, copy", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	metadata.AddCommand(a.statusCommand(), a.deleteCommand(), a.copyCommand())
 	root.AddCommand(a.resolveCommand(), a.readCommand(), a.writeCommand(), a.deleteCommand(), a.dropCommand(), a.copyCommand(), a.statusCommand(),
-		a.pushCommand(), a.historyCommand(), a.listCommand(), a.describeCommand(), a.tableCommand(), a.demoCommand(), a.versionCommand(), a.completionCommand(root), a.manCommand(root), metadata)
+		a.pushCommand(), a.historyCommand(), a.listCommand(), a.describeCommand(), a.graphCommand(), a.graphDiffCommand(), a.configCommand(), a.tableCommand(), a.demoCommand(), a.versionCommand(), a.completionCommand(root), a.manCommand(root), metadata)
 }
 
 func (a *app) versionCommand() *cobra.Command {
@@ -26,8 +25,13 @@ func (a *app) versionCommand() *cobra.Command {
 				return a.printJSON(map[string]any{"version": version, "commit": commit, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 					"reader_features": delta.ReaderFeatures(), "writer_features": delta.WriterFeatures()})
 			}
-			return a.printText(fmt.Sprintf("metaxy-delta %s %s\n", version, commit))
+			return a.printText(versionText() + "\n")
 		}}
+}
+
+func versionText() string {
+	version, commit := buildVersion()
+	return "metaxy-delta " + version + " " + commit
 }
 
 func (a *app) completionCommand(root *cobra.Command) *cobra.Command {

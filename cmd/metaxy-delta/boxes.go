@@ -1,0 +1,119 @@
+package main
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// boxColumn is a column of a boxTable; right puts its cells to the right.
+type boxColumn struct {
+	title string
+	right bool
+}
+
+// boxTable draws rows in a frame, below a title if there is one.
+func boxTable(title string, columns []boxColumn, rows [][]string) string {
+	widths := make([]int, len(columns))
+	for i, c := range columns {
+		widths[i] = utf8.RuneCountInString(c.title)
+		for r := range rows {
+			rows[r][i] = strings.ReplaceAll(printable(rows[r][i]), "\n", " ")
+			widths[i] = max(widths[i], utf8.RuneCountInString(rows[r][i]))
+		}
+	}
+	var b strings.Builder
+	rule := func(left, line, cross, right string) {
+		for i, w := range widths {
+			b.WriteString(left + strings.Repeat(line, w+2))
+			left = cross
+			if i == len(widths)-1 {
+				b.WriteString(right + "\n")
+			}
+		}
+	}
+	row := func(bar string, cells func(i int) string) {
+		for i, w := range widths {
+			pad := strings.Repeat(" ", w-utf8.RuneCountInString(cells(i)))
+			if columns[i].right {
+				b.WriteString(bar + " " + pad + cells(i) + " ")
+			} else {
+				b.WriteString(bar + " " + cells(i) + pad + " ")
+			}
+		}
+		b.WriteString(bar + "\n")
+	}
+	if title != "" {
+		b.WriteString(printable(title) + "\n")
+	}
+	rule("┏", "━", "┳", "┓")
+	row("┃", func(i int) string { return columns[i].title })
+	rule("┡", "━", "╇", "┩")
+	for _, r := range rows {
+		row("│", func(i int) string { return r[i] })
+	}
+	rule("└", "─", "┴", "┘")
+	return b.String()
+}
+
+// treeNode is a line of a tree with what hangs below it.
+type treeNode struct {
+	text     string
+	children []*treeNode
+}
+
+func (t *treeNode) add(text string) *treeNode {
+	c := &treeNode{text: printable(text)}
+	t.children = append(t.children, c)
+	return c
+}
+
+func (t *treeNode) draw(b *strings.Builder, indent string) {
+	for i, c := range t.children {
+		branch, below := "├── ", "│   "
+		if i == len(t.children)-1 {
+			branch, below = "└── ", "    "
+		}
+		b.WriteString(indent + branch + c.text + "\n")
+		c.draw(b, indent+below)
+	}
+}
+
+// cards draws frames side by side, as many as fit a line of width columns.
+func cards(texts [][]string, width int) string {
+	inner := 0
+	for _, lines := range texts {
+		for i := range lines {
+			lines[i] = printable(lines[i])
+			inner = max(inner, utf8.RuneCountInString(lines[i]))
+		}
+	}
+	perRow := max(1, (width+1)/(inner+5))
+	var b strings.Builder
+	for start := 0; start < len(texts); start += perRow {
+		row := texts[start:min(start+perRow, len(texts))]
+		height := 0
+		for _, lines := range row {
+			height = max(height, len(lines)+2)
+		}
+		for y := range height {
+			var cells []string
+			for _, lines := range row {
+				cells = append(cells, cardLine(lines, y, inner))
+			}
+			b.WriteString(strings.TrimRight(strings.Join(cells, " "), " ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+func cardLine(lines []string, y, inner int) string {
+	switch {
+	case y == 0:
+		return "╭" + strings.Repeat("─", inner+2) + "╮"
+	case y <= len(lines):
+		return "│ " + lines[y-1] + strings.Repeat(" ", inner-utf8.RuneCountInString(lines[y-1])) + " │"
+	case y == len(lines)+1:
+		return "╰" + strings.Repeat("─", inner+2) + "╯"
+	}
+	return strings.Repeat(" ", inner+4)
+}

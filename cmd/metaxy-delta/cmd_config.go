@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Show the configuration", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	var origin bool
+	show := &cobra.Command{Use: "print", Short: "The configuration in force, as TOML or JSON", Args: cobra.NoArgs, Annotations: ownFormats,
+		RunE: func(*cobra.Command, []string) error {
+			c, err := a.config()
+			if err != nil {
+				return err
+			}
+			format := a.rowFormat("toml")
+			if format != "toml" && format != "json" {
+				return usagef("Invalid format '%s'. Must be one of: toml, json", format)
+			}
+			if origin {
+				return a.printOrigins(c, format)
+			}
+			text, err := c.TOML()
+			if format == "json" {
+				text, err = c.JSON()
+			}
+			if err != nil {
+				return err
+			}
+			return a.printText(strings.TrimRight(string(text), "\n") + "\n")
+		}}
+	show.Flags().BoolVar(&origin, "origin", false, "say where each value comes from")
+	cmd.AddCommand(show)
+	return cmd
+}
+
+// printOrigins has a line a value: key, value, and the file and line, the variable or the default that gave it.
+func (a *app) printOrigins(c *configuration, format string) error {
+	list := c.Origins()
+	if format == "json" {
+		out := members{}
+		for _, o := range list {
+			out = append(out, member{o.Key, members{{"value", o.Value}, {"origin", o.From()}}})
+		}
+		return a.printJSON(out)
+	}
+	var b strings.Builder
+	for _, o := range list {
+		fmt.Fprintf(&b, "%s = %v  # %s\n", o.Key, o.Value, o.From())
+	}
+	return a.printText(printable(b.String()))
+}

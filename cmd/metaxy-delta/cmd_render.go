@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
+)
+
+// renderFlags are those of graph render and graph-diff render.
+type renderFlags struct {
+	look          look
+	kind, feature string
+	minimal       bool
+	up, down      int
+}
+
+func (f *renderFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.BoolVar(&f.minimal, "minimal", false, "keys and deps only")
+	fl.BoolVar(&f.look.fields, "show-fields", true, "fields of features")
+	fl.BoolVar(&f.look.versions, "show-feature-versions", true, "versions of features")
+	fl.BoolVar(&f.look.fieldVersions, "show-field-versions", true, "versions of fields")
+	fl.BoolVar(&f.look.codeVersions, "show-code-versions", false, "code versions of fields")
+	fl.BoolVar(&f.look.projectVersion, "show-project-version", true, "the project version")
+	fl.BoolVar(&f.look.projects, "show-projects", true, "projects of features")
+	fl.IntVar(&f.look.hash, "hash-length", 8, "characters of versions, 0 = all")
+	fl.StringVar(&f.look.direction, "direction", "TB", "TB or LR")
+	fl.StringVar(&f.look.title, "title", "", "title of the picture")
+	fl.StringVar(&f.feature, "feature", "", "only what is around that feature")
+	fl.IntVar(&f.up, "up", -1, "steps upstream of --feature; default all")
+	fl.IntVar(&f.down, "down", -1, "steps downstream of --feature; default all")
+}
+
+// settle checks the flags and applies --minimal and --verbose.
+func (f *renderFlags) settle(cmd *cobra.Command, verbose bool) error {
+	l := &f.look
+	switch {
+	case f.minimal && verbose:
+		return usagef("Cannot specify both --minimal and --verbose")
+	case l.direction != "TB" && l.direction != "LR":
+		return usagef("Invalid direction '%s'. Must be TB or LR.", l.direction)
+	case f.feature == "" && (cmd.Flags().Changed("up") || cmd.Flags().Changed("down")):
+		return usagef("--up and --down require --feature to be specified")
+	case l.hash < 0:
+		return usagef("--hash-length %d is negative", l.hash)
+	case f.minimal:
+		l.versions, l.fieldVersions, l.codeVersions, l.projectVersion, l.fields = false, false, false, false, true
+	case verbose:
+		l.versions, l.fieldVersions, l.codeVersions, l.projectVersion, l.fields, l.hash = true, true, true, true, true, 0
+	}
+	l.fieldVersions = l.fieldVersions && l.fields
+	return nil
+}
+
+// ownFormats marks verbs that check --format themselves.
+var ownFormats = map[string]string{"formats": "own"}
+
+func (a *app) graphCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "graph", Short: "Draw the graph", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	var f renderFlags
+	render := &cobra.Command{Use: "render", Short: "Draw features and deps for a terminal, as Mermaid or as Graphviz", Args: cobra.NoArgs, Annotations: ownFormats,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.renderGraph(cmd, &f) }}
+	f.register(render)
+	render.Flags().StringVarP(&f.kind, "type", "t", "graph", "of a terminal picture: graph or cards")
+	cmd.AddCommand(render)
+	return cmd
+}
+
+func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
+	ctx := cmd.Context()
+	format := a.flags.format
+	if format == "" {
+		format = "terminal"
+	}
+	switch {
+	case !slices.Contains([]string{"terminal", "mermaid", "graphviz"}, format):
+		return usagef("Invalid format '%s'. Must be one of: terminal, mermaid, graphviz", format)
+	case f.kind != "graph" && f.kind != "cards":
+		return usagef("Invalid type '%s'. Must be one of: graph, cards", f.kind)
+	case f.kind != "graph" && format != "terminal":
+		return usagef("--type can only be used with --format terminal")
+	}
+	if err := f.settle(cmd, a.flags.verbose); err != nil {
+		return err
+	}
+	store, err := a.openStore(ctx, "", nil)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	g, err := store.Graph(ctx)
+	if err != nil {
+		return err
+	}
+	if a.flags.snapshot != "" {
+		a.note(fmt.Sprintf("✓ Loaded %d features from snapshot %s", len(g.Definitions()), a.flags.snapshot))
+	}
+	if len(g.Definitions()) == 0 {
+		a.note("Warning: Graph is empty (no features found)")
+		return a.printText("")
+	}
+	keys, err := a.drawn(g, f)
+	if err != nil {
+		return err
+	}
+	version := a.flags.snapshot
+	if version == "" {
+		version = a.shownVersion(ctx, store, g)
+	}
+	p, err := newPicture(g, keys, version, f.look)
+	if err != nil {
+		return err
+	}
+	switch {
+	case format == "mermaid":
+		return a.printText(p.mermaid())
+	case format == "graphviz":
+		return a.printText(p.graphviz())
+	case f.kind == "cards":
+		return a.printText(p.cards())
+	}
+	return a.printText(p.tree())
+}
+
+// shownVersion is the version of the configured project, as Metaxy shows it also with --project; without one that of the chosen or only project, "" when there is none to be had.
+func (a *app) shownVersion(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph) string {
+	if c, err := a.config(); err == nil && c.Project != "" {
+		if v, err := g.ProjectVersion(c.Project); err == nil {
+			return v
+		}
+	}
+	v, err := store.ProjectVersion(ctx)
+	if err != nil {
+		return ""
+	}
+	return v
+}
+
+// drawn are the features of the chosen project with their deps, or what is around --feature.
+func (a *app) drawn(g *feature.Graph, f *renderFlags) ([]feature.Key, error) {
+	project, err := a.project()
+	if err != nil {
+		return nil, err
+	}
+	if a.flags.allProjects || a.flags.snapshot != "" {
+		project = ""
+	}
+	wanted := map[feature.Key]bool{}
+	for _, d := range g.Definitions() {
+		if project == "" || d.Project == project {
+			wanted[d.Spec.Key] = true
+			for _, dep := range d.Spec.Deps {
+				wanted[dep.Feature] = true
+			}
+		}
+	}
+	var around []feature.Key
+	if f.feature != "" {
+		key, err := a.parseKey(strings.ReplaceAll(f.feature, "__", "/"))
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := g.Get(key); !ok {
+			return nil, &cliError{code: "FEATURES_NOT_FOUND", exit: exitNotFound, msg: fmt.Sprintf("Feature '%s' not found in graph\n", f.feature) + available(g), hint: nearestHint(g, f.feature), details: map[string]any{"features": []string{f.feature}}}
+		}
+		around = g.Around(key, f.up, f.down)
+	}
+	var out []feature.Key
+	for _, d := range g.Definitions() {
+		if k := d.Spec.Key; wanted[k] && (f.feature == "" || slices.Contains(around, k)) {
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+// available lists the keys of a graph.
+func available(g *feature.Graph) string {
+	var names []string
+	for _, d := range g.Definitions() {
+		names = append(names, d.Spec.Key.String())
+	}
+	slices.Sort(names)
+	return "\nAvailable features:\n  • " + strings.Join(names, "\n  • ")
+}

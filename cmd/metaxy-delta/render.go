@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+)
+
+// picture is a graph to be drawn: one graph, or what became of it.
+type picture struct {
+	// nodes in the graph's order; drawn upstream first where the format has an order.
+	nodes []feature.FeatureDiff
+	diff  bool
+	// version is the project version shown.
+	version string
+	look    look
+}
+
+// look says what a picture shows.
+type look struct {
+	fields, versions, fieldVersions, codeVersions, projectVersion, projects bool
+	// hash is the length of versions, 0 = whole.
+	hash      int
+	direction string
+	title     string
+}
+
+// newPicture draws the given features of a graph.
+func newPicture(g *feature.Graph, keys []feature.Key, version string, l look) (*picture, error) {
+	p := &picture{version: version, look: l}
+	for _, k := range keys {
+		d, ok := g.Get(k)
+		if !ok {
+			continue
+		}
+		n := feature.FeatureDiff{Key: k, Project: d.Project}
+		var err error
+		if n.New, err = g.FeatureVersion(k); err != nil {
+			return nil, err
+		}
+		for _, dep := range d.Spec.Deps {
+			n.Deps = append(n.Deps, dep.Feature)
+		}
+		for _, f := range d.Spec.Fields {
+			v, err := g.FieldVersion(k, f.Key)
+			if err != nil {
+				return nil, err
+			}
+			n.Fields = append(n.Fields, feature.FieldDiff{Key: f.Key, New: v, CodeVersion: f.CodeVersion})
+		}
+		p.nodes = append(p.nodes, n)
+	}
+	return p, nil
+}
+
+// upstreamFirst are the nodes depth first, roots and deps by name without regard to case.
+func (p *picture) upstreamFirst() []feature.FeatureDiff {
+	byKey := map[feature.Key]feature.FeatureDiff{}
+	var keys []feature.Key
+	for _, n := range p.nodes {
+		byKey[n.Key] = n
+		keys = append(keys, n.Key)
+	}
+	var out []feature.FeatureDiff
+	seen := map[feature.Key]bool{}
+	var visit func(keys []feature.Key)
+	visit = func(keys []feature.Key) {
+		for _, k := range byName(keys) {
+			n, drawn := byKey[k]
+			if !drawn || seen[k] {
+				continue
+			}
+			seen[k] = true
+			visit(n.Deps)
+			out = append(out, n)
+		}
+	}
+	visit(keys)
+	return out
+}
+
+// byName sorts keys without regard to case.
+func byName(keys []feature.Key) []feature.Key {
+	keys = slices.Clone(keys)
+	slices.SortStableFunc(keys, func(a, b feature.Key) int {
+		return strings.Compare(strings.ToLower(a.String()), strings.ToLower(b.String()))
+	})
+	return keys
+}
+
+func (p *picture) cut(v string) string {
+	if v == "" {
+		return "none"
+	}
+	if p.look.hash > 0 && len(v) > p.look.hash {
+		return v[:p.look.hash]
+	}
+	return v
+}
+
+// has reports whether a feature is drawn.
+func (p *picture) has(k feature.Key) bool {
+	return slices.ContainsFunc(p.nodes, func(n feature.FeatureDiff) bool { return n.Key == k })
+}
+
+// moved is `v`, or `old → new` of what changed.
+func (p *picture) moved(c feature.Change, from, to string) string {
+	switch c {
+	case feature.Changed:
+		return p.cut(from) + " → " + p.cut(to)
+	case feature.Removed:
+		return p.cut(from)
+	}
+	return p.cut(to)
+}
+
+var badges = [...]string{feature.Unchanged: "", feature.Changed: "[~]", feature.Added: "[+]", feature.Removed: "[-]"}
+
+// heading is the first line of terminal pictures.
+func (p *picture) heading() string {
+	if !p.look.projectVersion {
+		return "📊 Graph"
+	}
+	return "📊 Graph (snapshot: " + p.cut(p.version) + ")"
+}
+
+// tree draws features with fields and deps below them.
+func (p *picture) tree() string {
+	root := &treeNode{}
+	for _, n := range p.upstreamFirst() {
+		label := n.Key.String()
+		if p.look.projects && n.Project != "" {
+			label += " (project: " + n.Project + ")"
+		}
+		if p.look.versions {
+			label += " (v: " + p.cut(n.New) + ")"
+		}
+		at := root.add(label)
+		if p.look.fields && len(n.Fields) > 0 {
+			fields := at.add("🔧 fields")
+			for _, f := range n.Fields {
+				fields.add(p.fieldText(f))
+			}
+		}
+		if len(n.Deps) > 0 {
+			deps := at.add("⬅️  depends on")
+			for _, d := range n.Deps {
+				deps.add(d.String())
+			}
+		}
+	}
+	var b strings.Builder
+	b.WriteString(p.heading() + "\n")
+	root.draw(&b, "")
+	return b.String()
+}
+
+func (p *picture) fieldText(f feature.FieldDiff) string {
+	text := f.Key.String()
+	if p.look.fieldVersions {
+		text += " (v: " + p.moved(f.Change, f.Old, f.New) + ")"
+	}
+	if p.look.codeVersions {
+		text += " (cv: " + f.CodeVersion + ")"
+	}
+	if p.diff && f.Change != feature.Unchanged {
+		text += " " + badges[f.Change]
+	}
+	return text
+}
+
+// cards draws a frame a feature below the list of edges.
+func (p *picture) cards() string {
+	var b strings.Builder
+	b.WriteString(p.heading() + "\n\nDependencies:\n")
+	nodes := p.upstreamFirst()
+	for _, n := range nodes {
+		for _, d := range n.Deps {
+			fmt.Fprintf(&b, "  %s → %s\n", d, n.Key)
+		}
+	}
+	b.WriteString("\n\nFeatures:\n")
+	var texts [][]string
+	for _, n := range nodes {
+		lines := []string{strings.TrimSpace(n.Key.String() + " " + badges[n.Change])}
+		if p.look.versions {
+			lines = append(lines, "v: "+p.moved(n.Change, n.Old, n.New))
+		}
+		if p.look.fields && len(n.Fields) > 0 {
+			lines = append(lines, "", "Fields:")
+			for _, f := range n.Fields {
+				lines = append(lines, "  • "+p.fieldText(f))
+			}
+		}
+		texts = append(texts, append(lines, ""))
+	}
+	return b.String() + cards(texts, 80)
+}
