@@ -118,7 +118,23 @@ func (s *stringList) UnmarshalJSON(data []byte) error {
 
 // TestScenarios runs every read, resolve and history step of every recorded store, and every push, write and delete step on the store as it was before.
 // Steps that cannot pass yet stand in testdata/gaps.txt, those that a decision answers better in testdata/decisions.txt: a listed step that passes fails the test too.
-func TestScenarios(t *testing.T) {
+func TestScenarios(t *testing.T) { runScenarios(t, metaxy.Options{}) }
+
+// TestScenariosSpilled runs them with so little memory that all but the smallest work is cut into partitions on disk.
+func TestScenariosSpilled(t *testing.T) {
+	dir := t.TempDir()
+	runScenarios(t, metaxy.Options{MemoryLimit: littleMemory, SpillDir: dir})
+	t.Cleanup(func() {
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%v left in the spill directory (%v)", left, err)
+		}
+	})
+}
+
+// littleMemory holds about five rows.
+const littleMemory = 1000
+
+func runScenarios(t *testing.T, options metaxy.Options) {
 	root := deltatest.Data(t, "scenarios")
 	files, err := filepath.Glob(filepath.Join(root, "*", "scenario.json"))
 	if err != nil || len(files) == 0 {
@@ -130,6 +146,7 @@ func TestScenarios(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newScenario(t, filepath.Dir(f))
+			c.options = options
 			for i := range c.s.Steps {
 				st := &c.s.Steps[i]
 				fault := c.check(st)
@@ -167,6 +184,8 @@ type scenarioRun struct {
 	dir   string
 	s     scenario
 	snaps map[string]map[string]string
+	// options hold the limits to work within.
+	options metaxy.Options
 }
 
 func newScenario(t *testing.T, dir string) *scenarioRun {
@@ -216,7 +235,7 @@ func (c *scenarioRun) open(st *scenarioStep, root, name string) *metaxy.DeltaSto
 		}
 	}
 	def := c.s.Stores[name]
-	o := &metaxy.Options{Name: name, Project: cfg.Project, HashTruncation: cfg.Truncation, MapDatatype: cfg.Map, Layout: metaxy.Layout(def.Layout), HashAlgorithm: def.HashAlgorithm, Now: func() time.Time { return time.Now().UTC() }}
+	o := &metaxy.Options{MemoryLimit: c.options.MemoryLimit, SpillDir: c.options.SpillDir, Name: name, Project: cfg.Project, HashTruncation: cfg.Truncation, MapDatatype: cfg.Map, Layout: metaxy.Layout(def.Layout), HashAlgorithm: def.HashAlgorithm, Now: func() time.Time { return time.Now().UTC() }}
 	for _, f := range def.Fallbacks {
 		o.Fallbacks = append(o.Fallbacks, metaxy.Fallback{Name: f, Store: c.open(st, root, f)})
 	}

@@ -67,8 +67,11 @@ type Options struct {
 	StorageOptions map[string]string
 	// MaterializationID is written with rows that bring none.
 	MaterializationID string
-	// MemoryLimit in bytes of a key table of a join; beyond it the operation fails with *hashjoin.LimitError. 0 = no limit.
+	// MemoryLimit in bytes, about, of the rows that a resolve or read holds at once; 0 = no limit. Work that needs more is cut into partitions that go to
+	// SpillDir; without one, or on a full disk, it fails with *hashjoin.LimitError.
 	MemoryLimit int64
+	// SpillDir is a directory for temporary files.
+	SpillDir string
 	// Parallel is the number of goroutines of a scan or join; 0 = GOMAXPROCS.
 	Parallel int
 	// CheckpointInterval in commits; 0 = the table's property, else 100; negative = never.

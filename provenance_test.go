@@ -74,7 +74,14 @@ func (o *orderedTypes) UnmarshalJSON(data []byte) error {
 }
 
 // TestProvenanceVectors replays the recorded row versions: every write, update and increment of every case, with structs and with maps.
-func TestProvenanceVectors(t *testing.T) {
+func TestProvenanceVectors(t *testing.T) { runVectors(t, metaxy.Options{}) }
+
+// TestProvenanceVectorsSpilled resolves them with so little memory that the work is cut into partitions on disk.
+func TestProvenanceVectorsSpilled(t *testing.T) {
+	runVectors(t, metaxy.Options{MemoryLimit: littleMemory, SpillDir: t.TempDir()})
+}
+
+func runVectors(t *testing.T, options metaxy.Options) {
 	dir := deltatest.Data(t, "vectors")
 	listed := readListed(t, "testdata/gaps.txt", "testdata/decisions.txt")
 	for _, name := range []string{"provenance.json", "provenance_map.json"} {
@@ -91,7 +98,7 @@ func TestProvenanceVectors(t *testing.T) {
 		}
 		for _, c := range file.Cases {
 			t.Run(name+"/"+c.Name, func(t *testing.T) {
-				fault := runVector(t, &c, name == "provenance_map.json")
+				fault := runVector(t, &c, name == "provenance_map.json", options)
 				why, known := listed[name+"/"+c.Name]
 				switch {
 				case fault != "" && !known:
@@ -104,7 +111,7 @@ func TestProvenanceVectors(t *testing.T) {
 	}
 }
 
-func runVector(t *testing.T, c *vectorCase, mapMode bool) string {
+func runVector(t *testing.T, c *vectorCase, mapMode bool, options metaxy.Options) string {
 	t.Helper()
 	ctx := context.Background()
 	g := feature.NewGraph(c.Truncation)
@@ -118,7 +125,7 @@ func runVector(t *testing.T, c *vectorCase, mapMode bool) string {
 		}
 	}
 	tick := time.Unix(1_700_000_000, 0)
-	s, err := metaxy.Open(ctx, t.TempDir(), &metaxy.Options{Graph: g, Project: c.Features[0].Project, HashAlgorithm: c.Algorithm, HashTruncation: c.Truncation, MapDatatype: mapMode,
+	s, err := metaxy.Open(ctx, t.TempDir(), &metaxy.Options{MemoryLimit: options.MemoryLimit, SpillDir: options.SpillDir, Graph: g, Project: c.Features[0].Project, HashAlgorithm: c.Algorithm, HashTruncation: c.Truncation, MapDatatype: mapMode,
 		Now: func() time.Time { tick = tick.Add(time.Second); return tick }})
 	if err != nil {
 		return err.Error()

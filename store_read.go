@@ -221,5 +221,5 @@ func (s *DeltaStore) HasFeature(ctx context.Context, key feature.Key, opts *HasO
 }
 
 func (s *DeltaStore) resolveOptions() resolve.Options {
-	return resolve.Options{MemoryLimit: s.opts.MemoryLimit, Parallel: s.opts.Parallel}
+	return resolve.Options{MemoryLimit: s.opts.MemoryLimit, SpillDir: s.opts.SpillDir, Parallel: s.opts.Parallel}
 }

@@ -2,7 +2,8 @@
 //
 // A key of one integer column is itself; any other is a seeded 128-bit hash of its canonical bytes, so that keys are 16 bytes and
 // are compared without going back to the columns. The seed dies with the process: nothing made here can be stored. Null keys never match in a
-// join and form one group in Latest. Beyond a limit on memory a table fails with *LimitError.
+// join and form one group in Latest. Work that does not fit memory is cut
+// into partitions that a Spill keeps on disk; without room there it fails with *LimitError.
 package hashjoin
 
 import (
@@ -18,15 +19,6 @@ import (
 
 // Key identifies a row by its key columns.
 type Key [2]uint64
-
-// LimitError is a table that would need more memory than allowed.
-type LimitError struct {
-	LimitBytes, NeedBytes int64
-}
-
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("the join needs %d bytes of memory, %d are allowed: raise the memory limit", e.NeedBytes, e.LimitBytes)
-}
 
 // Encoder turns rows into keys. One encoder must serve all sides of a join.
 type Encoder struct{ seed uint64 }

@@ -22,7 +22,7 @@ func (d *depState) aggregate(inc *Increment) error {
 	if err != nil {
 		return err
 	}
-	groups := hashjoin.NewTable(len(keys), inc.req.Options.MemoryLimit)
+	groups := hashjoin.NewTable(len(keys), 0)
 	d.groups = make([]int32, len(keys))
 	var rows []int32
 	for i, l := range d.live {

@@ -74,7 +74,7 @@ func (inc *Increment) decide(ctx context.Context) (*result, error) {
 	var nulls []bool
 	var rows int
 	var err error
-	compares := inc.req.Current.Table != nil && !inc.req.SkipComparison
+	compares := inc.compares()
 	loaded := make(chan error, 1)
 	if compares {
 		go func() { // the feature's own rows are read while upstream is joined
@@ -139,22 +139,28 @@ func (inc *Increment) warnNulls(rows int, sample func(int) (string, bool), nulls
 	}
 }
 
+// currentColumns are the columns that must be read of every stored row.
+func (inc *Increment) currentColumns(ctx context.Context) ([]string, error) {
+	src := &inc.req.Current
+	stamps, err := stampColumns(ctx, src.Table)
+	return unique(slices.Concat(src.IDs, inc.joinColumns(), stamps, []string{colProvenance}, filterColumns(src.Filters), filterColumns(inc.req.StaleIf))), err
+}
+
 // loadCurrent reads the feature's own rows, newest per id, without tombstones, passing the filters.
 func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 	src := &inc.req.Current
-	stamps, err := stampColumns(ctx, src.Table)
+	cols, err := inc.currentColumns(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cols := slices.Concat(src.IDs, inc.joinColumns(), stamps, []string{colProvenance}, filterColumns(src.Filters), filterColumns(inc.req.StaleIf))
 	c := &current{}
-	if c.set, err = load(ctx, src.Table, unique(cols), inc.req.Options.Parallel); err != nil {
+	if c.set, err = load(ctx, src.Table, cols, inc.req.Options.Parallel); err != nil {
 		return nil, err
 	}
 	inc.addRead(c.set.read)
 	var dead []bool
 	var latest *hashjoin.Latest
-	if latest, c.live, dead, err = c.set.latestTable(inc.enc, src.IDs, inc.req.Options.MemoryLimit); err != nil {
+	if latest, c.live, dead, err = c.set.latestTable(inc.enc, src.IDs, 0); err != nil {
 		return nil, err
 	}
 	if slices.Equal(src.IDs, inc.joinColumns()) {
@@ -177,7 +183,7 @@ func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 		return nil, err
 	}
 	if c.byID == nil {
-		c.table = hashjoin.NewMulti(c.set.rows, inc.req.Options.MemoryLimit)
+		c.table = hashjoin.NewMulti(c.set.rows, 0)
 	}
 	for i, l := range c.live {
 		if l {
@@ -318,9 +324,15 @@ func (inc *Increment) progress(r *result, keys []hashjoin.Key, nulls []bool, row
 			return
 		}
 	}
-	if all.Len() == 0 {
+	inc.units, inc.fresh = int64(all.Len()), int64(fresh.Len())
+	inc.setProgress(inc.units, inc.fresh)
+}
+
+// setProgress tells how many of the input units are not new, in percent.
+func (inc *Increment) setProgress(units, fresh int64) {
+	if !inc.req.Options.WithInput || inc.req.Samples != nil || units == 0 {
 		return
 	}
-	p := float64(all.Len()-fresh.Len()) / float64(all.Len()) * 100
+	p := float64(units-fresh) / float64(units) * 100
 	inc.stats.Progress = &p
 }

@@ -178,11 +178,11 @@ func (d *depState) original(out string) string {
 	return out
 }
 
-// load reads the deciding columns and marks the rows that live: newest per id, not deleted, passing every filter.
-func (d *depState) load(ctx context.Context, inc *Increment) error {
+// deciding are the columns that must be read of every row.
+func (d *depState) deciding(ctx context.Context, inc *Increment) ([]string, error) {
 	stamps, err := stampColumns(ctx, d.src.Table)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cols := slices.Clone(d.src.IDs)
 	cols = append(cols, stamps...)
@@ -195,11 +195,20 @@ func (d *depState) load(ctx context.Context, inc *Increment) error {
 			cols = append(cols, o)
 		}
 	}
-	if d.set, err = load(ctx, d.src.Table, unique(cols), inc.req.Options.Parallel); err != nil {
+	return unique(cols), nil
+}
+
+// load reads the deciding columns and marks the rows that live: newest per id, not deleted, passing every filter.
+func (d *depState) load(ctx context.Context, inc *Increment) error {
+	cols, err := d.deciding(ctx, inc)
+	if err != nil {
+		return err
+	}
+	if d.set, err = load(ctx, d.src.Table, cols, inc.req.Options.Parallel); err != nil {
 		return err
 	}
 	inc.addRead(d.set.read)
-	live, dead, err := d.set.latest(inc.enc, d.src.IDs, inc.req.Options.MemoryLimit)
+	live, dead, err := d.set.latest(inc.enc, d.src.IDs, 0)
 	if err != nil {
 		return err
 	}
@@ -213,7 +222,9 @@ func (d *depState) load(ctx context.Context, inc *Increment) error {
 	if err := d.set.filter(d.filters, d.plan.Renamed, live); err != nil {
 		return err
 	}
-	inc.warnWeak(d.key(), len(live))
+	if !inc.part {
+		inc.warnWeak(d.key(), len(live))
+	}
 	if d.plan.Lineage.Kind == feature.Aggregation {
 		return d.aggregate(inc)
 	}
@@ -228,15 +239,24 @@ func (inc *Increment) warnWeak(feature string, rows int) {
 
 func (d *depState) inputIDs(plan *feature.Plan) []string { return plan.InputIDs(d.index) }
 
-// joinKeys encodes the join columns of every row.
-func (d *depState) joinKeys(inc *Increment) ([]hashjoin.Key, []bool, error) {
+// joinNames are the join columns in the table of a dep, which must be among those that are read.
+func (d *depState) joinNames(inc *Increment, read []string) ([]string, error) {
 	var cols []string
 	for _, c := range inc.joinColumns() {
 		o := d.original(c)
-		if d.set.column(o) < 0 {
-			return nil, nil, &InputError{Feature: d.key(), Column: c, Msg: "is a join column, but the upstream feature lacks it"}
+		if !slices.Contains(read, o) {
+			return nil, &InputError{Feature: d.key(), Column: c, Msg: "is a join column, but the upstream feature lacks it"}
 		}
 		cols = append(cols, o)
+	}
+	return cols, nil
+}
+
+// joinKeys encodes the join columns of every row.
+func (d *depState) joinKeys(inc *Increment) ([]hashjoin.Key, []bool, error) {
+	cols, err := d.joinNames(inc, d.set.cols)
+	if err != nil {
+		return nil, nil, err
 	}
 	return d.set.keys(inc.enc, cols)
 }

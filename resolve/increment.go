@@ -30,8 +30,13 @@ type Increment struct {
 	err      error
 	result   *result
 	mu       sync.Mutex // guards what several loads write
-	warnings []Warning
+	warnings []warning
 	stats    Stats
+	// units and fresh are the numbers of input units, and of those that are new.
+	units, fresh int64
+	// cut is set when the work was cut into partitions; part says that this is one of them.
+	cut  *cut
+	part bool
 }
 
 // Update checks the request and plans it; rows are read when a part is consumed.
@@ -198,7 +203,33 @@ func isRight(name string) bool { return name == colDeletedAt+"_right" }
 func (inc *Increment) Schema(p Part) *arrow.Schema { return inc.schemas[p] }
 
 // Warnings are complete after a part has ended.
-func (inc *Increment) Warnings() []Warning { return inc.warnings }
+func (inc *Increment) Warnings() []Warning {
+	var out []Warning
+	for _, w := range inc.warnings {
+		out = append(out, Warning{w.code, inc.key().String() + ": " + fmt.Sprintf(w.format, w.args...)})
+	}
+	return out
+}
+
+// warning is a Warning whose number, if it has one, is its first argument.
+type warning struct {
+	code, format string
+	args         []any
+}
+
+func (w *warning) counted() bool {
+	if len(w.args) == 0 {
+		return false
+	}
+	_, ok := w.args[0].(int)
+	return ok
+}
+
+// same reports whether warnings differ in their number only.
+func (w *warning) same(o *warning) bool {
+	from := boolInt(w.counted())
+	return w.code == o.code && w.format == o.format && from == boolInt(o.counted()) && slices.Equal(w.args[from:], o.args[from:])
+}
 
 // Stats are complete after a part has ended.
 func (inc *Increment) Stats() Stats { return inc.stats }
@@ -206,7 +237,7 @@ func (inc *Increment) Stats() Stats { return inc.stats }
 func (inc *Increment) warn(code, format string, a ...any) {
 	inc.mu.Lock()
 	defer inc.mu.Unlock()
-	inc.warnings = append(inc.warnings, Warning{code, inc.key().String() + ": " + fmt.Sprintf(format, a...)})
+	inc.warnings = append(inc.warnings, warning{code, format, a})
 }
 
 func (inc *Increment) addRead(rows int64) {
@@ -218,8 +249,10 @@ func (inc *Increment) addRead(rows int64) {
 // run decides once; parts are then materialised as they are consumed.
 func (inc *Increment) run(ctx context.Context) error {
 	inc.once.Do(func() {
-		inc.result, inc.err = inc.decide(ctx)
-		if inc.err == nil {
+		if inc.cut, inc.err = inc.split(ctx); inc.err != nil || inc.cut != nil {
+			return
+		}
+		if inc.result, inc.err = inc.decide(ctx); inc.err == nil {
 			inc.count()
 		}
 	})
@@ -227,7 +260,12 @@ func (inc *Increment) run(ctx context.Context) error {
 }
 
 // Count decides without materialising anything, so that Stats and Warnings are complete.
-func (inc *Increment) Count(ctx context.Context) error { return inc.run(ctx) }
+func (inc *Increment) Count(ctx context.Context) error {
+	if err := inc.run(ctx); err != nil || inc.cut == nil || inc.cut.counted {
+		return err
+	}
+	return inc.partitions(ctx, func(*Increment) bool { return true })
+}
 
 func (inc *Increment) count() {
 	r := inc.result
@@ -249,6 +287,10 @@ func (inc *Increment) Part(ctx context.Context, p Part) iter.Seq2[arrow.RecordBa
 			yield(nil, err)
 			return
 		}
+		if inc.cut != nil {
+			inc.partOfAll(ctx, p, yield)
+			return
+		}
 		switch p {
 		case New, Stale:
 			inc.emit(ctx, p, yield)
@@ -260,9 +302,17 @@ func (inc *Increment) Part(ctx context.Context, p Part) iter.Seq2[arrow.RecordBa
 	}
 }
 
-// All streams the whole increment in one pass; the producer releases each batch after the step.
+// All streams the whole increment in one pass, parts interleaved when the work was cut to fit memory; the producer releases each batch after the step.
 func (inc *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
 	return func(yield func(PartBatch, error) bool) {
+		if err := inc.run(ctx); err != nil {
+			yield(PartBatch{}, err)
+			return
+		}
+		if inc.cut != nil {
+			inc.allOfAll(ctx, yield)
+			return
+		}
 		for _, p := range []Part{New, Stale, Orphaned} {
 			for b, err := range inc.Part(ctx, p) {
 				if !yield(PartBatch{p, b}, err) || err != nil {

@@ -75,7 +75,7 @@ func (j *joined) start(dep int, live []bool, keys []hashjoin.Key, nulls []bool) 
 // extend joins one more dep.
 func (inc *Increment) extend(j *joined, dep int, keys []hashjoin.Key, nulls []bool, full bool) error {
 	d := inc.deps[dep]
-	m := hashjoin.NewMulti(len(keys), inc.req.Options.MemoryLimit)
+	m := hashjoin.NewMulti(len(keys), 0)
 	for i, l := range d.live {
 		if l && !nulls[i] {
 			if err := m.Add(keys[i], int32(i)); err != nil {
@@ -83,8 +83,8 @@ func (inc *Increment) extend(j *joined, dep int, keys []hashjoin.Key, nulls []bo
 			}
 		}
 	}
-	var from []int32 // row of j for each new row, -1 for one that only the right side has
-	var right []int32
+	from := []int32{} // row of j for each new row, -1 for one that only the right side has
+	right := []int32{}
 	matched := make([]bool, m.Len())
 	for i := range j.rows {
 		id := -1

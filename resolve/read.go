@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"iter"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -13,7 +14,7 @@ import (
 )
 
 // Read plans a read and returns its stream: the newest row per id, without tombstones, that passes every filter. Nothing is read before the stream is consumed;
-// it holds references and id columns, 40 bytes a row and the ids. An unknown column is a *filtereval.ColumnError or an *InputError.
+// it holds the deciding columns and about 120 bytes a row, or partitions of them, as Options say. An unknown column is a *filtereval.ColumnError or an *InputError.
 func Read(ctx context.Context, req *ReadRequest) (*Rows, error) {
 	schema := req.Source.Table.Schema()
 	if err := checkFilters(req.Source.Filters, schema); err != nil {
@@ -79,10 +80,95 @@ func nearNames(name string, schema *arrow.Schema) []string {
 
 // readRows decides which rows are visible and streams their columns.
 func readRows(ctx context.Context, req *ReadRequest, schema *arrow.Schema, yield func(arrow.RecordBatch, error) bool) {
-	set, live, err := visible(ctx, req)
+	tables, spill, err := readParts(ctx, req)
 	if err != nil {
 		yield(nil, err)
 		return
+	}
+	defer spill.Close()
+	left := req.Limit
+	for _, t := range tables {
+		part := *req
+		part.Source.Table, part.Limit = t, left
+		n, ok := readPart(ctx, &part, schema, yield)
+		if left -= n; !ok || req.Limit > 0 && left <= 0 {
+			return
+		}
+	}
+}
+
+// readParts are the table, or partitions of it where it does not fit memory: by id, or by unit when every row is shown.
+func readParts(ctx context.Context, req *ReadRequest) ([]Table, *hashjoin.Spill, error) {
+	t, o := req.Source.Table, &req.Options
+	if o.MemoryLimit <= 0 {
+		return []Table{t}, nil, nil
+	}
+	cols, err := decidingRead(ctx, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := tableRows(ctx, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	bytes := rows * int64(rowBytes+columnBytes*len(cols))
+	if req.SampleHistory && bytes > o.MemoryLimit {
+		units, err := t.Units(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		var out []Table
+		for u := range units {
+			out = append(out, &unitTable{t, u})
+		}
+		return out, nil, nil
+	}
+	parts, err := o.partitionsFor(bytes)
+	if err != nil || parts == 1 {
+		return []Table{t}, nil, err
+	}
+	s := &splitter{enc: hashjoin.NewEncoder(), opts: o, parts: parts, need: bytes}
+	st, err := s.scatter(ctx, t, cols, req.Source.IDs)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out []Table
+	for p := range parts {
+		out = append(out, st.part(p))
+	}
+	return out, st.spill, nil
+}
+
+// unitTable is a table of which one unit has rows.
+type unitTable struct {
+	Table
+	unit int
+}
+
+func (t *unitTable) Units(ctx context.Context) ([]Unit, error) {
+	units, err := t.Table.Units(ctx)
+	out := slices.Clone(units)
+	for i := range out {
+		if i != t.unit {
+			out[i].Rows = 0
+		}
+	}
+	return out, err
+}
+
+func (t *unitTable) Read(ctx context.Context, unit int, rows Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
+	if unit != t.unit {
+		return func(func(arrow.RecordBatch, error) bool) {}
+	}
+	return t.Table.Read(ctx, unit, rows, cols)
+}
+
+// readPart streams the visible rows of one part; false when the consumer has enough or an error was given.
+func readPart(ctx context.Context, req *ReadRequest, schema *arrow.Schema, yield func(arrow.RecordBatch, error) bool) (n int64, ok bool) {
+	set, live, err := visible(ctx, req)
+	if err != nil {
+		yield(nil, err)
+		return 0, false
 	}
 	defer set.close()
 	var rows []int32
@@ -95,24 +181,26 @@ func readRows(ctx context.Context, req *ReadRequest, schema *arrow.Schema, yield
 		b, err := set.batch(ctx, chunk, schemaOfTable(schema, req.Source.Table))
 		if err != nil {
 			yield(nil, err)
-			return
+			return n, false
 		}
 		full := withMissing(b, schema)
 		b.Release()
+		n += full.NumRows()
 		ok := slices64(full, yield)
 		full.Release()
 		if !ok {
-			return
+			return n, false
 		}
 	}
+	return n, true
 }
 
-// visible marks the rows that a read shows.
-func visible(ctx context.Context, req *ReadRequest) (*rowset, []bool, error) {
+// decidingRead are the columns that must be read of every row.
+func decidingRead(ctx context.Context, req *ReadRequest) ([]string, error) {
 	t := req.Source.Table
 	stamps, err := stampColumns(ctx, t)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cols := slices.Concat(stamps, filterColumns(req.Source.Filters))
 	if !req.SampleHistory {
@@ -121,7 +209,16 @@ func visible(ctx context.Context, req *ReadRequest) (*rowset, []bool, error) {
 	if len(cols) == 0 {
 		cols = []string{t.Schema().Field(0).Name}
 	}
-	set, err := load(ctx, t, unique(cols), req.Options.Parallel)
+	return unique(cols), nil
+}
+
+// visible marks the rows that a read shows.
+func visible(ctx context.Context, req *ReadRequest) (*rowset, []bool, error) {
+	cols, err := decidingRead(ctx, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := load(ctx, req.Source.Table, cols, req.Options.Parallel)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -132,7 +229,7 @@ func visible(ctx context.Context, req *ReadRequest) (*rowset, []bool, error) {
 			live[i] = true
 		}
 		_, dead = set.stamps()
-	} else if live, dead, err = set.latest(hashjoin.NewEncoder(), req.Source.IDs, req.Options.MemoryLimit); err != nil {
+	} else if live, dead, err = set.latest(hashjoin.NewEncoder(), req.Source.IDs, 0); err != nil {
 		set.close()
 		return nil, nil, err
 	}

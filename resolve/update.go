@@ -59,8 +59,10 @@ type Request struct {
 
 // Options bound the work.
 type Options struct {
-	// MemoryLimit in bytes of a key table, 0 = none; beyond it *hashjoin.LimitError.
+	// MemoryLimit in bytes, about, of the rows that are held at once; 0 = none. Work that needs more is cut into partitions by key, which go to
+	// SpillDir; without one, on a full disk, or when the rows of one key are too many, it is a *hashjoin.LimitError.
 	MemoryLimit int64
+	SpillDir    string
 	// Parallel is the number of goroutines; 0 = GOMAXPROCS.
 	Parallel int
 	// WithInput keeps the expected rows as Increment.Input (input progress).

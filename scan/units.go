@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
 
+	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
@@ -60,7 +61,7 @@ func (s *Scan) Units(ctx context.Context) ([]Unit, error) {
 
 // path splits a column name at dots where no column has the whole name.
 func (s *Scan) path(column string) []string {
-	if slices.ContainsFunc(s.snap.Schema().Arrow().Fields(), func(f arrow.Field) bool { return f.Name == column }) {
+	if slices.ContainsFunc(s.snap.Schema().Fields, func(f delta.Field) bool { return f.Name == column }) {
 		return []string{column}
 	}
 	top, rest, ok := strings.Cut(column, ".")

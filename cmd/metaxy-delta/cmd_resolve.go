@@ -36,7 +36,7 @@ func (a *app) resolveCommand() *cobra.Command {
 	fl.StringVar(&f.out, "out", "", "directory for new, stale and orphaned files")
 	fl.BoolVar(&f.explain, "explain", false, "say which store served which table and what was read")
 	fl.BoolVar(&f.inputProgress, "input-progress", false, "compute the share of input that is processed")
-	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory of a join's key table, such as 512MB; beyond it the resolve fails")
+	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory to work in, about, such as 512MB; what needs more goes to spill_dir, by default the system's directory for temporary files")
 	fl.StringVar(&f.engine, "engine", "auto", "auto, in-process or native")
 	return cmd
 }
@@ -94,7 +94,7 @@ func (f *resolveFlags) storeOptions(o *metaxy.Options) error {
 		if err != nil {
 			return err
 		}
-		o.MemoryLimit = n
+		o.MemoryLimit = keepTo(n)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,7 +68,7 @@ func (a *app) openStore(ctx context.Context, name string, change func(*metaxy.Op
 
 // baseOptions are those that do not depend on the store.
 func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
-	o := &metaxy.Options{Project: a.flags.project, HashTruncation: c.HashTruncation, MapDatatype: c.MapDatatype, Openers: openers(a.env), EngineInfo: engineInfo(), Now: a.now, Snapshot: a.flags.snapshot}
+	o := &metaxy.Options{Project: a.flags.project, HashTruncation: c.HashTruncation, MapDatatype: c.MapDatatype, Openers: openers(a.env), EngineInfo: engineInfo(), Now: a.now, Snapshot: a.flags.snapshot, SpillDir: os.TempDir()}
 	if o.Project == "" {
 		o.Project = c.Project
 	}
@@ -76,6 +77,12 @@ func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
 	}
 	o.MapDatatype = o.MapDatatype || a.flags.mapDatatype
 	return o, a.extOptions(c, o)
+}
+
+// keepTo makes the collector work harder as the process nears a limit on memory, which it returns. Too small a limit would leave time for nothing else.
+func keepTo(limit int64) int64 {
+	debug.SetMemoryLimit(max(limit, 64<<20))
+	return limit
 }
 
 // extOptions reads our own settings, [ext.metaxy_delta].
@@ -88,7 +95,9 @@ func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
 			if err != nil {
 				return err
 			}
-			o.MemoryLimit = n
+			o.MemoryLimit = keepTo(n)
+		case "spill_dir":
+			o.SpillDir = text
 		case "checkpoint_interval":
 			n, err := strconv.Atoi(text)
 			if err != nil {

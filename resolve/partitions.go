@@ -1,0 +1,301 @@
+package resolve
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+)
+
+// cut is a resolve that does not fit memory: its tables are on disk in partitions by join key, each of which is resolved by itself.
+type cut struct {
+	parts   int
+	deps    []*splitTable // by dep; nil without a table
+	current *splitTable
+	samples *splitTable
+	rows    int64
+	counted bool
+}
+
+// split cuts the work when its estimate is beyond the limit; nil when it fits.
+func (inc *Increment) split(ctx context.Context) (*cut, error) {
+	o := &inc.req.Options
+	if o.MemoryLimit <= 0 {
+		return nil, nil
+	}
+	bytes, err := inc.estimate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := o.partitionsFor(bytes)
+	if err != nil || parts == 1 || len(inc.joinColumns()) == 0 {
+		return nil, err
+	}
+	s := &splitter{enc: inc.enc, opts: o, parts: parts, need: bytes}
+	c := &cut{parts: parts, deps: make([]*splitTable, len(inc.deps))}
+	if err := inc.splitAll(ctx, s, c); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (inc *Increment) splitAll(ctx context.Context, s *splitter, c *cut) error {
+	for _, i := range inc.order {
+		d := inc.deps[i]
+		cols, err := d.deciding(ctx, inc)
+		if err != nil {
+			return err
+		}
+		keys, err := d.joinNames(inc, cols)
+		if err != nil {
+			return err
+		}
+		if c.deps[i], err = s.split(ctx, d.src.Table, cols, keys, d.src.IDs); err != nil {
+			return err
+		}
+		c.rows += c.deps[i].rows
+		inc.warnWeak(d.key(), int(c.deps[i].rows))
+	}
+	if inc.compares() {
+		src := &inc.req.Current
+		cols, err := inc.currentColumns(ctx)
+		if err != nil {
+			return err
+		}
+		if c.current, err = s.split(ctx, src.Table, cols, inc.joinColumns(), src.IDs); err != nil {
+			return err
+		}
+		c.rows += c.current.rows
+	}
+	if inc.req.Samples != nil {
+		return inc.splitSamples(ctx, s, c)
+	}
+	return nil
+}
+
+// compares reports whether there are stored rows to compare with.
+func (inc *Increment) compares() bool {
+	return inc.req.Current.Table != nil && !inc.req.SkipComparison
+}
+
+// estimate is the memory of all deciding columns at once.
+func (inc *Increment) estimate(ctx context.Context) (bytes int64, err error) {
+	add := func(t Table, cols []string, err error) error {
+		if err != nil {
+			return err
+		}
+		rows, err := tableRows(ctx, t)
+		bytes += rows * int64(rowBytes+columnBytes*len(cols))
+		return err
+	}
+	for _, i := range inc.order {
+		cols, err := inc.deps[i].deciding(ctx, inc)
+		if err := add(inc.deps[i].src.Table, cols, err); err != nil {
+			return 0, err
+		}
+	}
+	if inc.compares() {
+		cols, err := inc.currentColumns(ctx)
+		if err := add(inc.req.Current.Table, cols, err); err != nil {
+			return 0, err
+		}
+	}
+	if inc.req.Samples != nil {
+		n, err := inc.peek()
+		return bytes + n, err
+	}
+	return bytes, nil
+}
+
+// peek reads samples until they are known to be too many for memory, and puts them back.
+func (inc *Increment) peek() (bytes int64, err error) {
+	in := inc.req.Samples
+	next, stop := iter.Pull2(in.Batches)
+	var held []arrow.RecordBatch
+	ended := false
+	for bytes <= inc.req.Options.MemoryLimit/4 {
+		b, err, ok := next()
+		if !ok {
+			ended = true
+			break
+		}
+		if err != nil {
+			stop()
+			return 0, err
+		}
+		b.Retain()
+		held = append(held, b)
+		bytes += rowBytes * b.NumRows()
+		for _, c := range b.Columns() {
+			bytes += int64(c.Data().SizeInBytes())
+		}
+	}
+	if !ended {
+		bytes = max(bytes*4, inc.req.Options.MemoryLimit*samplesGuess) // how many follow is not known
+	}
+	inc.req.Samples = &Rows{Schema: in.Schema, Batches: func(yield func(arrow.RecordBatch, error) bool) {
+		defer stop()
+		for _, b := range held {
+			ok := yield(b, nil)
+			b.Release()
+			if !ok {
+				return
+			}
+		}
+		held = nil
+		for b, err, ok := next(); ok; b, err, ok = next() {
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}}
+	return bytes, nil
+}
+
+// samplesGuess is how many times the memory limit a stream of samples is taken for that did not end within a quarter of it.
+const samplesGuess = 16
+
+// splitSamples writes the samples to partitions, numbered as they come.
+func (inc *Increment) splitSamples(ctx context.Context, s *splitter, c *cut) error {
+	rows := inc.req.Samples
+	c.samples = &splitTable{cols: rows.Schema.NumFields()}
+	var err error
+	if c.samples.spill, err = s.spill(); err != nil {
+		return err
+	}
+	for b, err := range rows.Batches {
+		if err != nil {
+			return err
+		}
+		if err := s.batch(ctx, b, 0, inc.joinColumns(), c.samples.spill); err != nil {
+			return err
+		}
+	}
+	return s.check(c.samples)
+}
+
+func (c *cut) close() {
+	for _, t := range append(slices.Clone(c.deps), c.current, c.samples) {
+		if t != nil {
+			t.spill.Close()
+		}
+	}
+}
+
+// sub is the resolve of one partition.
+func (inc *Increment) sub(ctx context.Context, p int) (*Increment, error) {
+	req := *inc.req
+	req.Options.MemoryLimit = 0
+	req.Deps = slices.Clone(req.Deps)
+	for i, t := range inc.cut.deps {
+		if t != nil {
+			req.Deps[i].Table = t.part(p)
+		}
+	}
+	if inc.cut.current != nil {
+		req.Current.Table = inc.cut.current.part(p)
+	}
+	if inc.cut.samples != nil {
+		req.Samples = &Rows{Schema: req.Samples.Schema, Batches: inc.cut.samples.spill.Read(ctx, p, 0)}
+	}
+	sub, err := Update(ctx, &req)
+	if err == nil {
+		sub.part = true
+	}
+	return sub, err
+}
+
+// partitions resolves one partition after another; f gives out what it wants of each and says whether to go on. Stats and warnings are complete after all.
+func (inc *Increment) partitions(ctx context.Context, f func(sub *Increment) bool) error {
+	total := Stats{RowsRead: inc.cut.rows}
+	var warnings []warning
+	var units, fresh int64
+	for p := range inc.cut.parts {
+		sub, err := inc.sub(ctx, p)
+		if err != nil {
+			return err
+		}
+		if err := sub.run(ctx); err != nil {
+			return err
+		}
+		if !f(sub) {
+			return nil
+		}
+		total.New, total.Stale, total.Orphaned = total.New+sub.stats.New, total.Stale+sub.stats.Stale, total.Orphaned+sub.stats.Orphaned
+		total.Expected, total.Current = total.Expected+sub.stats.Expected, total.Current+sub.stats.Current
+		units, fresh = units+sub.units, fresh+sub.fresh
+		warnings = mergeWarnings(warnings, sub.warnings)
+		sub.close()
+	}
+	if inc.cut.counted {
+		return nil
+	}
+	inc.cut.counted = true
+	inc.stats = total
+	inc.setProgress(units, fresh)
+	inc.warnings = mergeWarnings(inc.warnings, warnings)
+	return nil
+}
+
+// close gives back the rows that a decided increment holds.
+func (inc *Increment) close() {
+	for _, d := range inc.deps {
+		d.set.close()
+	}
+	if r := inc.result; r.samples != nil {
+		r.samples.set.close()
+	}
+	if r := inc.result; r.current != nil {
+		r.current.set.close()
+	}
+}
+
+// mergeWarnings adds the counts of warnings that say the same of several partitions.
+func mergeWarnings(into, from []warning) []warning {
+	for _, w := range from {
+		i := slices.IndexFunc(into, func(o warning) bool { return o.same(&w) })
+		switch {
+		case i < 0:
+			into = append(into, w)
+		case w.counted():
+			into[i].args[0] = into[i].args[0].(int) + w.args[0].(int)
+		}
+	}
+	return into
+}
+
+// partOfAll streams one part over all partitions.
+func (inc *Increment) partOfAll(ctx context.Context, p Part, yield func(arrow.RecordBatch, error) bool) {
+	ended := false
+	err := inc.partitions(ctx, func(sub *Increment) bool {
+		for b, err := range sub.Part(ctx, p) {
+			if !yield(b, err) || err != nil {
+				ended = true
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil && !ended {
+		yield(nil, err)
+	}
+}
+
+// allOfAll streams every part of one partition after another.
+func (inc *Increment) allOfAll(ctx context.Context, yield func(PartBatch, error) bool) {
+	ended := false
+	err := inc.partitions(ctx, func(sub *Increment) bool {
+		for b, err := range sub.All(ctx) {
+			if !yield(b, err) || err != nil {
+				ended = true
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil && !ended {
+		yield(PartBatch{}, err)
+	}
+}

@@ -1,0 +1,374 @@
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+)
+
+// A row of deciding columns holds about so much memory while it is resolved: keys, positions and versions, and each column.
+const rowBytes, columnBytes = 120, 24
+
+// maxPartitions bounds how finely work is cut: each partition costs a piece of every batch.
+const maxPartitions = 4096
+
+// leastLimit is what a partition may always take.
+const leastLimit = 1 << 20
+
+// rowNumber is the last column of batches whose rows are not consecutive.
+const rowNumber = "__row"
+
+// partitionsFor is into how many partitions work of so many bytes is cut, 1 when it fits.
+func (o *Options) partitionsFor(bytes int64) (int, error) {
+	if o.MemoryLimit <= 0 || bytes <= o.MemoryLimit {
+		return 1, nil
+	}
+	if o.SpillDir == "" {
+		return 0, &hashjoin.LimitError{LimitBytes: o.MemoryLimit, NeedBytes: bytes}
+	}
+	// A third of the limit for the rows of a partition leaves room for what is read and given out, and for garbage.
+	return int(min(max(2, bytes/max(1, o.MemoryLimit/3)+1), maxPartitions)), nil
+}
+
+// readers is how many row groups are read at once while work is cut: a reader holds a chunk of every column.
+func (o *Options) readers() int {
+	n := o.Parallel
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	return int(max(1, min(int64(n), o.MemoryLimit>>26)))
+}
+
+// tableRows counts the rows that a table has to read.
+func tableRows(ctx context.Context, t Table) (rows int64, err error) {
+	units, err := t.Units(ctx)
+	for _, u := range units {
+		rows += u.Rows
+	}
+	return rows, err
+}
+
+// splitter cuts tables into partitions by key columns.
+type splitter struct {
+	enc   *hashjoin.Encoder
+	opts  *Options
+	parts int
+	need  int64 // estimate for all tables, for messages
+}
+
+// splitTable is a table on disk.
+type splitTable struct {
+	table Table
+	units []Unit
+	spill *hashjoin.Spill
+	cols  int
+	rows  int64
+	// mixed says that the rows of a unit are not in order.
+	mixed bool
+}
+
+// part is the table that has the rows of one partition.
+func (s *splitTable) part(p int) Table { return &partTable{s.table, s, p} }
+
+func (s *splitter) spill() (*hashjoin.Spill, error) {
+	return hashjoin.NewSpill(s.opts.SpillDir, s.parts, s.opts.MemoryLimit, s.need)
+}
+
+// split reads columns of a table once and writes them to partitions by key. Where rows with equal ids could differ in their key columns the newest row
+// of each id is found first, in partitions by id: a partition must have all rows of its ids.
+func (s *splitter) split(ctx context.Context, t Table, cols, keys, ids []string) (*splitTable, error) {
+	whole := !slices.ContainsFunc(keys, func(k string) bool { return !slices.Contains(ids, k) })
+	if !whole {
+		byID, err := s.scatter(ctx, t, cols, ids)
+		if err != nil {
+			return nil, err
+		}
+		defer byID.spill.Close()
+		return s.newest(ctx, byID, cols, keys, ids)
+	}
+	return s.scatter(ctx, t, cols, keys)
+}
+
+// scatter writes every row of a table.
+func (s *splitter) scatter(ctx context.Context, t Table, cols, keys []string) (*splitTable, error) {
+	units, err := t.Units(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &splitTable{table: t, units: units, cols: len(cols)}
+	if out.spill, err = s.spill(); err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(units))
+	gate := make(chan struct{}, s.opts.readers())
+	var wg sync.WaitGroup
+	for i := range units {
+		wg.Add(1)
+		gate <- struct{}{}
+		go func() {
+			defer wg.Done()
+			errs[i] = s.unit(ctx, t, i, units[i].Rows, cols, keys, out.spill)
+			<-gate
+		}()
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			out.spill.Close()
+			return nil, err
+		}
+	}
+	return out, s.check(out)
+}
+
+// check refuses partitions that do not fit although they were cut: many rows of one key.
+func (s *splitter) check(t *splitTable) error {
+	most := int64(0)
+	for p := range s.parts {
+		rows, _ := t.spill.Size(p)
+		t.rows += rows
+		most = max(most, rows)
+	}
+	if need := most * int64(rowBytes+columnBytes*t.cols); need > max(s.opts.MemoryLimit, leastLimit) {
+		t.spill.Close()
+		return &hashjoin.LimitError{LimitBytes: s.opts.MemoryLimit, NeedBytes: need}
+	}
+	return nil
+}
+
+func (s *splitter) unit(ctx context.Context, t Table, unit int, rows int64, cols, keys []string, to *hashjoin.Spill) error {
+	at := uint32(0)
+	for b, err := range t.Read(ctx, unit, Span{0, rows}, cols) {
+		if err != nil {
+			return err
+		}
+		numbered := b
+		if int(b.NumCols()) == len(cols) {
+			numbered = withRowNumbers(b, at)
+			at += uint32(b.NumRows())
+		} else {
+			b.Retain()
+		}
+		err := s.batch(ctx, numbered, unit, keys, to)
+		numbered.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withRowNumbers appends consecutive row numbers; the caller releases it.
+func withRowNumbers(b arrow.RecordBatch, from uint32) arrow.RecordBatch {
+	nb := array.NewUint32Builder(memory.DefaultAllocator)
+	defer nb.Release()
+	nb.Reserve(int(b.NumRows()))
+	for i := range uint32(b.NumRows()) {
+		nb.UnsafeAppend(from + i)
+	}
+	numbers := nb.NewArray()
+	defer numbers.Release()
+	fields := append(slices.Clone(b.Schema().Fields()), arrow.Field{Name: rowNumber, Type: numbers.DataType()})
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), append(slices.Clone(b.Columns()), numbers), b.NumRows())
+}
+
+// batch writes the rows of a batch to their partitions.
+func (s *splitter) batch(ctx context.Context, b arrow.RecordBatch, stream int, keys []string, to *hashjoin.Spill) error {
+	arrays := make([]arrow.Array, len(keys))
+	for i, k := range keys {
+		arrays[i] = b.Column(b.Schema().FieldIndices(k)[0])
+	}
+	list, _, err := s.enc.Encode(arrays, nil, nil)
+	if err != nil {
+		return err
+	}
+	start := make([]int, s.parts+1)
+	of := make([]int32, len(list))
+	for i, k := range list {
+		p := to.Partition(k)
+		of[i] = int32(p)
+		start[p+1]++
+	}
+	for p := range s.parts {
+		start[p+1] += start[p]
+	}
+	order := make([]int64, len(list))
+	at := slices.Clone(start)
+	for i, p := range of {
+		order[at[p]] = int64(i)
+		at[p]++
+	}
+	sorted, err := takeBatch(ctx, b, order)
+	if err != nil {
+		return err
+	}
+	defer sorted.Release()
+	for p := range s.parts {
+		if start[p] == start[p+1] {
+			continue
+		}
+		piece := sorted.NewSlice(int64(start[p]), int64(start[p+1]))
+		err := to.Write(p, stream, piece)
+		piece.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newest writes the newest row of each id to partitions by other columns.
+func (s *splitter) newest(ctx context.Context, from *splitTable, cols, keys, ids []string) (*splitTable, error) {
+	out := &splitTable{table: from.table, units: from.units, cols: from.cols, mixed: true}
+	var err error
+	if out.spill, err = s.spill(); err != nil {
+		return nil, err
+	}
+	for p := range s.parts {
+		if err := s.newestOf(ctx, from.part(p), cols, keys, ids, out.spill); err != nil {
+			out.spill.Close()
+			return nil, err
+		}
+	}
+	return out, s.check(out)
+}
+
+func (s *splitter) newestOf(ctx context.Context, t Table, cols, keys, ids []string, to *hashjoin.Spill) error {
+	set, err := load(ctx, t, cols, 1) // whole units: the row numbers must come with the columns
+	if err != nil {
+		return err
+	}
+	defer set.close()
+	live, _, err := set.latest(s.enc, ids, 0)
+	if err != nil {
+		return err
+	}
+	for i := range set.batches {
+		b := &set.batches[i]
+		var idx []int64
+		for row := range int(b.rec.NumRows()) {
+			if live[b.start+row] {
+				idx = append(idx, int64(row))
+			}
+		}
+		kept, err := takeBatch(ctx, b.rec, idx)
+		if err != nil {
+			return err
+		}
+		err = s.batch(ctx, kept, b.unit, keys, to)
+		kept.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partTable is the rows of one partition of a table: deciding columns come from disk, late ones from the table itself.
+type partTable struct {
+	Table
+	from *splitTable
+	part int
+}
+
+func (t *partTable) Units(context.Context) ([]Unit, error) {
+	out := slices.Clone(t.from.units)
+	for i := range out {
+		out[i].Rows = t.from.spill.Rows(t.part, i)
+	}
+	return out, nil
+}
+
+func (t *partTable) Read(ctx context.Context, unit int, _ Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
+	names := append(slices.Clone(cols), rowNumber)
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		batches := t.from.spill.Read(ctx, t.part, unit)
+		if t.from.mixed {
+			batches = inOrder(ctx, batches)
+		}
+		for b, err := range batches {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			out, err := project(b, names)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			ok := yield(out, nil)
+			out.Release()
+			if !ok {
+				return
+			}
+		}
+	}
+}
+
+// inOrder gives all rows of batches as one batch in the order of their row numbers.
+func inOrder(ctx context.Context, batches iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		var list []arrow.RecordBatch
+		defer func() {
+			for _, b := range list {
+				b.Release()
+			}
+		}()
+		for b, err := range batches {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			b.Retain()
+			list = append(list, b)
+		}
+		if len(list) == 0 {
+			return
+		}
+		b, err := sortedByRow(ctx, list)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer b.Release()
+		yield(b, nil)
+	}
+}
+
+func sortedByRow(ctx context.Context, list []arrow.RecordBatch) (arrow.RecordBatch, error) {
+	rows := int64(0)
+	for _, b := range list {
+		rows += b.NumRows()
+	}
+	cols := make([]arrow.Array, list[0].NumCols())
+	for c := range cols {
+		parts := make([]arrow.Array, len(list))
+		for i, b := range list {
+			parts[i] = b.Column(c)
+		}
+		a, err := array.Concatenate(parts, memory.DefaultAllocator)
+		if err != nil {
+			return nil, err
+		}
+		defer a.Release()
+		cols[c] = a
+	}
+	numbers := cols[len(cols)-1].(*array.Uint32).Uint32Values()
+	order := make([]int64, rows)
+	for i := range order {
+		order[i] = int64(i)
+	}
+	slices.SortFunc(order, func(a, b int64) int { return cmp.Compare(numbers[a], numbers[b]) })
+	whole := array.NewRecordBatch(list[0].Schema(), cols, rows)
+	defer whole.Release()
+	return takeBatch(ctx, whole, order)
+}
