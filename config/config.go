@@ -158,6 +158,9 @@ func deepMerge(a, b map[string]any) map[string]any {
 	return out
 }
 
+// LockPathGiven reports whether the configuration names the lock file.
+func (c *Config) LockPathGiven() bool { return c.lock != nil }
+
 func (l *loader) lockPath(c *Config) string {
 	dir := l.src.Dir
 	if c.Path != "" {

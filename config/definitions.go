@@ -19,6 +19,9 @@ func Definitions(path string, data []byte, defaultProject string) ([]*feature.De
 		return nil, err
 	}
 	r := &definitionReader{path: path, project: defaultProject}
+	if ext := strings.ToLower(filepath.Ext(path)); ext == ".toml" || ext == ".lock" {
+		r.places = placesOf(data)
+	}
 	list, hasList := v, isList(v)
 	if v.IsObject() {
 		list, hasList = v.Get("features")
@@ -50,12 +53,13 @@ func Definitions(path string, data []byte, defaultProject string) ([]*feature.De
 // definitionReader gathers definitions and faults.
 type definitionReader struct {
 	path, project string
+	places        places // of a TOML file
 	out           []*feature.Definition
 	faults        []error
 }
 
 func (r *definitionReader) fault(key, format string, a ...any) {
-	r.faults = append(r.faults, &Error{File: r.path, Key: key, Msg: fmt.Sprintf(format, a...)})
+	r.faults = append(r.faults, &Error{File: r.path, Line: r.places.lineOf(key), Key: key, Msg: fmt.Sprintf(format, a...)})
 }
 
 func (r *definitionReader) text(v feature.Value, key string) string {
@@ -66,10 +70,11 @@ func (r *definitionReader) text(v feature.Value, key string) string {
 	return s
 }
 
-// lock reads the entries of a lock file; versions in info are derived, so they are not read.
+// lock reads the entries of a lock file; versions in info are derived, so they are checked for form and not used.
 func (r *definitionReader) lock(entries feature.Value) {
 	for _, m := range entries.Members() {
-		key := "features." + tomlKey(m.Name)
+		key := "features." + m.Name
+		r.checkLockEntry(key, m.Value)
 		data, ok := m.Value.Get("data")
 		if !ok {
 			r.fault(key, "has no data")

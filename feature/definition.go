@@ -13,7 +13,9 @@ type Definition struct {
 	External  bool
 	// Override is the provenance_by_field of an external feature; nil = none.
 	Override map[FieldKey]string
-	Source   string
+	// FailOnMismatch makes it an error when a store has another version of this external feature; else it is a warning.
+	FailOnMismatch bool
+	Source         string
 }
 
 // Stored is the text form of a definition, as in the system table, lock files and lists of stored definitions.

@@ -36,6 +36,10 @@ type app struct {
 	cfg   *configuration
 	// started is set when the arguments were understood; what fails before is their fault.
 	started bool
+	// autoSync verbs bring external features up to date unless the configuration says sync = false.
+	autoSync bool
+	// withoutLock leaves the lock file unread: it is about to be written.
+	withoutLock, saidNoLock bool
 }
 
 // globalFlags are understood before and after every verb.

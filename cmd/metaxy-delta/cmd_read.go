@@ -19,6 +19,7 @@ func (a *app) readCommand() *cobra.Command {
 			if o.Filters, err = parseFilters("--filter", filters); err != nil {
 				return err
 			}
+			a.autoSync = true
 			o.Columns = columnList(columns, column)
 			store, err := a.openStore(ctx, "", nil)
 			if err != nil {

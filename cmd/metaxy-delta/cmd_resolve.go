@@ -53,6 +53,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	if err != nil {
 		return err
 	}
+	a.autoSync = true
 	store, err := a.openStore(ctx, "", func(o *metaxy.Options) error { return f.storeOptions(o) })
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ func (a *app) statusCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// As in Metaxy, --progress without a value asks for the share of input that is processed.
 			f.progress = f.progress || a.flags.verbose || cmd.Flags().Changed("progress")
+			a.autoSync = true
 			return a.status(cmd.Context(), args, &f)
 		}}
 	fl := cmd.Flags()

@@ -125,10 +125,16 @@ func engineInfo() string {
 	return "metaxy-delta " + v
 }
 
-// expand replaces a leading ~ of a path by the home directory.
+// expand replaces a leading ~ of a path by the home directory, and makes a relative one absolute.
 func (a *app) expand(path string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok && a.env["HOME"] != "" {
 		return filepath.Join(a.env["HOME"], rest)
+	}
+	if strings.Contains(path, "://") || filepath.IsAbs(path) {
+		return path
+	}
+	if dir, err := a.sys.getwd(); err == nil {
+		return filepath.Join(dir, path)
 	}
 	return path
 }

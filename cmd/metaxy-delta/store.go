@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -58,6 +60,18 @@ func (a *app) openStore(ctx context.Context, name string, change func(*metaxy.Op
 	if name == "" {
 		name = a.flags.store
 	}
+	s, err := a.openAny(ctx, c, name, change)
+	if err != nil || !a.flags.sync && !a.flags.locked && !(a.autoSync && c.Sync) {
+		return s, err
+	}
+	if err := a.syncExternals(ctx, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// openAny opens a store by name or root.
+func (a *app) openAny(ctx context.Context, c *configuration, name string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
 	if _, known := c.Stores[name]; !known && name != "" {
 		if st, err := os.Stat(a.expand(name)); isURL(name) || err == nil && st.IsDir() {
 			return a.openURL(ctx, c, name, change)
@@ -127,9 +141,10 @@ func (a *app) openURL(ctx context.Context, c *configuration, url string, change 
 	if err != nil {
 		return nil, err
 	}
-	o.Layout, o.HashAlgorithm = metaxy.Layout(a.flags.layout), a.flags.hashAlgorithm
+	o.Name, o.Layout, o.HashAlgorithm = url, metaxy.Layout(a.flags.layout), a.flags.hashAlgorithm
 	for _, f := range a.flags.fallbacks {
 		fo := *o
+		fo.Name = f
 		s, err := metaxy.Open(ctx, a.expand(f), &fo)
 		if err != nil {
 			return nil, err
@@ -223,6 +238,11 @@ func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
 	if len(paths) == 0 {
 		return nil, nil
 	}
+	if !a.withoutLock {
+		if paths, err = a.withLock(c, paths); err != nil {
+			return nil, err
+		}
+	}
 	g := feature.NewGraph(truncation)
 	project := a.flags.project
 	if project == "" {
@@ -235,15 +255,46 @@ func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
 		}
 		defs, err := config.Definitions(p, data, project)
 		if err != nil {
-			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: fmt.Errorf("%s: %w", p, err)}
+			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: err}
 		}
 		for _, d := range defs {
 			if err := g.Add(d); err != nil {
-				return nil, err
+				return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: fmt.Errorf("%s: %w", p, err)}
 			}
 		}
 	}
 	return g, nil
+}
+
+// withLock puts the lock file, if there is one, before the files of definitions: what it holds is external, and gives way to them.
+func (a *app) withLock(c *configuration, paths []string) ([]string, error) {
+	if c.LockPath == "" || slices.Contains(paths, c.LockPath) {
+		return paths, nil
+	}
+	switch _, err := os.Stat(c.LockPath); {
+	case err == nil:
+		return append([]string{c.LockPath}, paths...), nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case c.LockPathGiven() && !a.saidNoLock:
+		a.saidNoLock = true
+		a.note("Warning: LOCK_FILE: there is no lock file " + c.LockPath + ": `metaxy-delta lock` makes it")
+	}
+	return paths, nil
+}
+
+// syncExternals replaces external definitions by those of the store. --locked, or locked in the configuration, makes a difference an error.
+func (a *app) syncExternals(ctx context.Context, s *metaxy.DeltaStore) error {
+	c, err := a.config()
+	if err != nil {
+		return err
+	}
+	warnings, err := s.Sync(ctx, &metaxy.SyncOptions{Extra: c.ExtraFeatures, FailOnMismatch: a.flags.locked || c.Locked != nil && *c.Locked})
+	a.warn(warnings)
+	if errors.Is(err, metaxy.ErrInvalid) {
+		return &cliError{code: "EXTERNAL_VERSION_MISMATCH", exit: exitFailure, err: err, hint: "`metaxy-delta lock` takes over what the store has"}
+	}
+	return err
 }
 
 func (a *app) configuredDefinitions(c *configuration) ([]string, error) {
