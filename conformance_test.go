@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,9 +65,22 @@ type scenarioStep struct {
 		Rows, New, Stale, Orphaned *frameFile
 		Candidates                 *frameFile
 		Error                      *struct{ Class, Message string }
-		ProjectVersion             string `json:"project_version"`
-		Counts                     struct{ Snapshots *int }
-		Tables                     map[string]*frameFile `json:"tables_after"`
+		Rebased                    *frameFile
+		ProjectVersion             string   `json:"project_version"`
+		AlreadyPushed              *bool    `json:"already_pushed"`
+		Updated                    []string `json:"updated_features"`
+		HasFeature                 *bool    `json:"has_feature"`
+		HasAfter                   *bool    `json:"has_feature_after"`
+		Progress                   *float64 `json:"input_progress"`
+		Counts                     struct {
+			Snapshots, Rebased   *int
+			New, Stale, Orphaned *int64
+		}
+		Stats *struct {
+			Features int   `json:"features_copied"`
+			Rows     int64 `json:"rows_copied"`
+		}
+		Tables map[string]*frameFile `json:"tables_after"`
 	}
 }
 
@@ -80,7 +94,7 @@ type scenarioArgs struct {
 	StaleIf         stringList `json:"staleness_predicates"`
 	Skip            bool       `json:"skip_comparison"`
 	Columns         []string
-	FeatureHistory  bool   `json:"with_feature_history"`
+	FeatureHistory  *bool  `json:"with_feature_history"`
 	SampleHistory   bool   `json:"with_sample_history"`
 	SoftDeleted     bool   `json:"include_soft_deleted"`
 	AllowFallback   *bool  `json:"allow_fallback"`
@@ -88,7 +102,16 @@ type scenarioArgs struct {
 	Materialization string `json:"materialization_id"`
 	Preserve        bool   `json:"preserve_feature_version"`
 	Soft            *bool
+	From, Action    string
+	Argv            []string
+	Features        []string
+	Frames          map[string]string `json:"frames_by_feature"`
+	CheckFallback   bool              `json:"check_fallback"`
+	ToVersion       string            `json:"to_feature_version"`
 }
+
+// history tells whether rows of all feature versions are meant, where that is not the default.
+func (a *scenarioArgs) history() bool { return a.FeatureHistory != nil && *a.FeatureHistory }
 
 // stringList is a text, a list of texts, or lists by feature.
 type stringList struct {
@@ -116,7 +139,7 @@ func (s *stringList) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// TestScenarios runs every read, resolve and history step of every recorded store, and every push, write and delete step on the store as it was before.
+// TestScenarios runs every operation of every recorded store on the store as it was before.
 // Steps that cannot pass yet stand in testdata/gaps.txt, those that a decision answers better in testdata/decisions.txt: a listed step that passes fails the test too.
 func TestScenarios(t *testing.T) { runScenarios(t, metaxy.Options{}) }
 
@@ -247,22 +270,18 @@ func (c *scenarioRun) open(st *scenarioStep, root, name string) *metaxy.DeltaSto
 	return s
 }
 
-var errNotTried = fmt.Errorf("not tried")
-
-// check runs a step; "" is a pass, also for steps of kinds that are checked elsewhere.
+// check runs a step; "" is a pass. Command lines are run by the tests of the command; what the Delta library or a program did to a store is
+// only looked at by the steps after it.
 func (c *scenarioRun) check(st *scenarioStep) string {
 	switch st.Op {
-	case "read", "resolve_update", "history", "push", "write", "delete":
-	default:
+	case "cli", "status", "command", "external":
 		return ""
 	}
 	root := c.build(st.Before.Snapshot)
 	for _, n := range st.Before.Replay {
 		i := slices.IndexFunc(c.s.Steps, func(s scenarioStep) bool { return s.Step == n })
 		before := &c.s.Steps[i]
-		if err := c.act(before, root); err == errNotTried {
-			return ""
-		} else if err != nil && before.Expect.Error == nil {
+		if err := c.act(before, root); err != nil && before.Expect.Error == nil {
 			return fmt.Sprintf("replayed step %d (%s) failed: %v", n, before.Op, err)
 		}
 	}
@@ -275,6 +294,14 @@ func (c *scenarioRun) check(st *scenarioStep) string {
 		list, err := c.open(st, root, st.Target).History(context.Background(), st.Args.Project)
 		if err == nil && st.Expect.Counts.Snapshots != nil && len(list) != *st.Expect.Counts.Snapshots {
 			return fmt.Sprintf("%d snapshots, want %d", len(list), *st.Expect.Counts.Snapshots)
+		}
+		return faultOf(st, err)
+	case "rebase":
+		return c.checkRebase(st, root)
+	case "has_feature":
+		has, err := c.open(st, root, st.Target).HasFeature(context.Background(), mustKey(c.t, st.Feature), &metaxy.HasOptions{CheckFallback: st.Args.CheckFallback})
+		if err == nil && has != *st.Expect.HasFeature {
+			return fmt.Sprintf("has feature: %v", has)
 		}
 		return faultOf(st, err)
 	}
@@ -327,16 +354,35 @@ func (c *scenarioRun) act(st *scenarioStep, root string) error {
 	ctx := context.Background()
 	store := c.open(st, root, st.Target)
 	switch st.Op {
+	case "external", "cli": // as part of the way to another step
+		switch {
+		case st.Args.Action == "create_checkpoint":
+			t := store.Table(mustKey(c.t, st.Feature))
+			snap, err := t.Snapshot(ctx)
+			if err != nil {
+				return err
+			}
+			return t.Checkpoint(ctx, snap.Version())
+		case !slices.Equal(st.Args.Argv, []string{"push"}):
+			return fmt.Errorf("this test does not know %s %q %q", st.Op, st.Args.Action, st.Args.Argv)
+		}
+		fallthrough
 	case "push":
 		g, err := c.definitions(st)
 		if err != nil {
 			return err
 		}
 		r, err := store.Push(ctx, &metaxy.PushOptions{Graph: g, Project: st.Args.Project, Tags: st.Args.Tags})
-		if err == nil && st.Expect.ProjectVersion != "" && r.ProjectVersion != st.Expect.ProjectVersion {
-			return fmt.Errorf("project version %s, want %s", r.ProjectVersion, st.Expect.ProjectVersion)
+		if err != nil || st.Expect.ProjectVersion == "" {
+			return err
 		}
-		return err
+		if r.ProjectVersion != st.Expect.ProjectVersion || r.Recorded == *st.Expect.AlreadyPushed {
+			return fmt.Errorf("project version %s (recorded %v), want %s (already there: %v)", r.ProjectVersion, r.Recorded, st.Expect.ProjectVersion, *st.Expect.AlreadyPushed)
+		}
+		if want := slices.Sorted(slices.Values(st.Expect.Updated)); !slices.Equal(slices.Sorted(slices.Values(r.Updated)), want) {
+			return fmt.Errorf("updated %q, want %q", r.Updated, want)
+		}
+		return nil
 	case "write":
 		schema, batches := readParquet(c.t, filepath.Join(c.dir, st.Inputs["frame"].File))
 		_, err := store.AllowCrossProjectWrites().Write(ctx, mustKey(c.t, st.Feature), &metaxy.Rows{Schema: schema, Batches: each(batches)},
@@ -348,10 +394,64 @@ func (c *scenarioRun) act(st *scenarioStep, root string) error {
 			return err
 		}
 		_, err = store.AllowCrossProjectWrites().Delete(ctx, mustKey(c.t, st.Feature), &metaxy.DeleteOptions{Filters: filters, Hard: st.Args.Soft != nil && !*st.Args.Soft,
-			FeatureHistory: st.Args.FeatureHistory, SampleHistory: st.Args.SampleHistory})
+			FeatureHistory: st.Args.history(), SampleHistory: st.Args.SampleHistory})
+		return err
+	case "write_multi":
+		frames := map[feature.Key]*metaxy.Rows{}
+		for key, name := range st.Args.Frames {
+			schema, batches := readParquet(c.t, filepath.Join(c.dir, st.Inputs[name].File))
+			frames[mustKey(c.t, key)] = &metaxy.Rows{Schema: schema, Batches: each(batches)}
+		}
+		_, err := store.AllowCrossProjectWrites().WriteMulti(ctx, frames, nil)
+		return err
+	case "drop":
+		key := mustKey(c.t, st.Feature)
+		_, err := store.AllowCrossProjectWrites().Drop(ctx, key, nil)
+		if err != nil || st.Expect.HasAfter == nil {
+			return err
+		}
+		if has, err := store.HasFeature(ctx, key, nil); err != nil || has != *st.Expect.HasAfter {
+			return fmt.Errorf("after the drop the store has the feature: %v (%v)", has, err)
+		}
+		return nil
+	case "copy":
+		return c.copy(st, root, store)
+	}
+	return fmt.Errorf("this test knows no step %q", st.Op)
+}
+
+func (c *scenarioRun) copy(st *scenarioStep, root string, store *metaxy.DeltaStore) error {
+	o := &metaxy.CopyOptions{SampleHistory: st.Args.SampleHistory, CurrentVersionOnly: st.Args.FeatureHistory != nil && !*st.Args.FeatureHistory, Filters: map[feature.Key][]filter.Expr{}}
+	for _, f := range st.Args.Features {
+		o.Features = append(o.Features, mustKey(c.t, f))
+	}
+	var err error
+	if o.GlobalFilters, err = parseAll(st.Args.Global.list); err != nil {
 		return err
 	}
-	return errNotTried
+	for k, texts := range st.Args.Filters.byKey {
+		if o.Filters[mustKey(c.t, k)], err = parseAll(texts); err != nil {
+			return err
+		}
+	}
+	r, err := store.AllowCrossProjectWrites().Copy(context.Background(), c.open(st, root, st.Args.From), o)
+	if want := st.Expect.Stats; err == nil && want != nil && (r.Features != want.Features || r.Rows != want.Rows) {
+		return fmt.Errorf("%d features and %d rows copied, want %d and %d", r.Features, r.Rows, want.Features, want.Rows)
+	}
+	return err
+}
+
+func (c *scenarioRun) checkRebase(st *scenarioStep, root string) string {
+	schema, batches := readParquet(c.t, filepath.Join(c.dir, st.Inputs["frame"].File))
+	var names, rows []string
+	r, err := c.open(st, root, st.Target).Rebase(context.Background(), mustKey(c.t, st.Feature), &metaxy.Rows{Schema: schema, Batches: each(batches)}, &metaxy.RebaseOptions{ToVersion: st.Args.ToVersion})
+	if err == nil {
+		names, rows, err = collectRows(r.Rows, nil)
+	}
+	if fault := faultOf(st, err); fault != "" || err != nil {
+		return fault
+	}
+	return c.compare(st.Expect.Rebased, names, rows)
 }
 
 func (c *scenarioRun) definitions(st *scenarioStep) (*feature.Graph, error) {
@@ -393,7 +493,7 @@ func (c *scenarioRun) checkRead(st *scenarioStep, root string) string {
 	var names []string
 	var rows []string
 	if err == nil {
-		o := &metaxy.ReadOptions{Filters: filters, Columns: st.Args.Columns, FeatureHistory: st.Args.FeatureHistory, SampleHistory: st.Args.SampleHistory, SoftDeleted: st.Args.SoftDeleted,
+		o := &metaxy.ReadOptions{Filters: filters, Columns: st.Args.Columns, FeatureHistory: st.Args.history(), SampleHistory: st.Args.SampleHistory, SoftDeleted: st.Args.SoftDeleted,
 			FeatureVersion: st.Args.FeatureVersion, NoFallback: st.Args.AllowFallback != nil && !*st.Args.AllowFallback}
 		var r *metaxy.Rows
 		if r, err = c.open(st, root, st.Target).Read(context.Background(), mustKey(c.t, st.Feature), o); err == nil {
@@ -436,11 +536,34 @@ func (c *scenarioRun) checkResolve(st *scenarioStep, root string) string {
 			return filepath.Base(want.File) + ": " + fault
 		}
 	}
+	return countFault(st, inc.Stats())
+}
+
+// countFault compares what a resolve says of itself.
+func countFault(st *scenarioStep, got metaxy.Stats) string {
+	for _, n := range []struct {
+		name string
+		want *int64
+		got  int64
+	}{{"new", st.Expect.Counts.New, got.New}, {"stale", st.Expect.Counts.Stale, got.Stale}, {"orphaned", st.Expect.Counts.Orphaned, got.Orphaned}} {
+		if n.want != nil && *n.want != n.got {
+			return fmt.Sprintf("%d %s counted, want %d", n.got, n.name, *n.want)
+		}
+	}
+	want := st.Expect.Progress
+	switch {
+	case want == nil && got.Progress == nil:
+		return ""
+	case want == nil || got.Progress == nil:
+		return fmt.Sprintf("input progress known: %v, want %v", got.Progress != nil, want != nil)
+	case math.Abs(*want-*got.Progress) > 1e-9:
+		return fmt.Sprintf("input progress %v, want %v", *got.Progress, *want)
+	}
 	return ""
 }
 
 func (c *scenarioRun) resolveOptions(st *scenarioStep) (*metaxy.ResolveOptions, error) {
-	o := &metaxy.ResolveOptions{SkipComparison: st.Args.Skip, Filters: map[feature.Key][]filter.Expr{}}
+	o := &metaxy.ResolveOptions{SkipComparison: st.Args.Skip, Progress: true, Filters: map[feature.Key][]filter.Expr{}}
 	var err error
 	for _, p := range []struct {
 		to   *[]filter.Expr

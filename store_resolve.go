@@ -102,6 +102,11 @@ func (s *DeltaStore) ResolveUpdate(ctx context.Context, key feature.Key, opts *R
 	if err != nil {
 		return nil, err
 	}
+	return s.resolveIn(ctx, g, key, &o)
+}
+
+// resolveIn resolves a feature as a graph defines it.
+func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key feature.Key, o *ResolveOptions) (*Increment, error) {
 	if _, ok := g.Get(key); !ok {
 		return nil, s.undefined(ctx, g, key)
 	}
@@ -125,15 +130,15 @@ func (s *DeltaStore) ResolveUpdate(ctx context.Context, key feature.Key, opts *R
 		Options:        s.resolveOptions(),
 	}
 	req.Options.WithInput = o.Progress
-	if err := s.checkFilterKeys(g, plan, &o, inc); err != nil {
+	if err := s.checkFilterKeys(g, plan, o, inc); err != nil {
 		return nil, err
 	}
-	if err := s.resolveCurrent(ctx, g, plan, &o, req, inc); err != nil {
+	if err := s.resolveCurrent(ctx, g, plan, o, req, inc); err != nil {
 		return nil, err
 	}
 	if o.Samples != nil {
 		req.Samples = &resolve.Rows{Schema: o.Samples.Schema, Batches: o.Samples.Batches}
-	} else if err := s.resolveDeps(ctx, g, plan, &o, req, inc); err != nil {
+	} else if err := s.resolveDeps(ctx, g, plan, o, req, inc); err != nil {
 		return nil, err
 	}
 	inc.inner, err = resolve.Update(ctx, req)

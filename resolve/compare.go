@@ -310,7 +310,7 @@ func (c *current) groupStale(id int, want string, ok bool) (stale, mixed bool) {
 
 // progress is the share of distinct input units that are not new.
 func (inc *Increment) progress(r *result, keys []hashjoin.Key, nulls []bool, rows int) {
-	if !inc.req.Options.WithInput || inc.req.Samples != nil {
+	if !inc.req.Options.WithInput || inc.req.Samples != nil || len(inc.req.Plan.InputIDColumns()) == 0 {
 		return
 	}
 	all, fresh := hashjoin.NewTable(rows, 0), hashjoin.NewTable(len(r.parts[New]), 0)

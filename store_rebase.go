@@ -1,0 +1,341 @@
+package metaxy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/system"
+)
+
+// RebaseOptions of a rebase; nil = to the version of the definitions in force.
+type RebaseOptions struct {
+	// ToVersion is a feature version that was pushed to this store; "" is that of the definitions in force.
+	ToVersion string
+	// OnePerRow keeps one row per given row where several upstream rows meet it (aggregation); without it each of them gives a row, as in Metaxy.
+	OnePerRow bool
+}
+
+// RebaseResult is rows with the versions of another feature version. Rows is to be written with WriteOptions.PreserveVersions.
+type RebaseResult struct {
+	Rows                           *Rows
+	FeatureVersion, ProjectVersion string
+	Warnings                       []Warning
+}
+
+// Rebase gives rows of a feature the provenance that they have under another version of its definition, without computing anything anew, and writes
+// nothing. Rows that upstream no longer has vanish. Where the data version is the provenance both its columns become null, so that a write fills them
+// from the new provenance; overridden data versions stay. Children of an expansion get the provenance of their parent.
+// The versions of every upstream sample are held in memory, about 100 bytes each; the rows stream.
+func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, opts *RebaseOptions) (*RebaseResult, error) {
+	o := RebaseOptions{}
+	if opts != nil {
+		o = *opts
+	}
+	res := &RebaseResult{}
+	g, err := s.rebaseTarget(ctx, key, o.ToVersion, res)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := g.Plan(key)
+	if err != nil {
+		return nil, err
+	}
+	if len(plan.Deps) == 0 {
+		return nil, fmt.Errorf("%w: %s is a root feature: its provenance is the user's and cannot be rebased; write its samples again", ErrInvalid, key)
+	}
+	res.FeatureVersion = plan.FeatureVersion
+	inc, err := s.resolveIn(ctx, g, key, &ResolveOptions{SkipComparison: true})
+	if err != nil {
+		return nil, err
+	}
+	on := plan.Feature.Spec.IDColumns
+	if slices.ContainsFunc(on, func(c string) bool { return !inc.Schema(New).HasField(c) }) {
+		on = plan.JoinColumns() // an expansion makes the other id columns
+	}
+	r := &rebase{on: on, enc: hashjoin.NewEncoder(), onePerRow: o.OnePerRow, featureVersion: res.FeatureVersion, projectVersion: res.ProjectVersion}
+	if err := r.plan(key, rows.Schema, inc.Schema(New)); err != nil {
+		return nil, err
+	}
+	if err := r.load(inc.New(ctx), s.opts.MemoryLimit); err != nil {
+		return nil, err
+	}
+	res.Warnings = append(res.Warnings, inc.Warnings()...)
+	res.Rows = &Rows{Schema: r.schema, Batches: func(yield func(arrow.RecordBatch, error) bool) {
+		for b, err := range rows.Batches {
+			var out arrow.RecordBatch
+			if err == nil {
+				out, err = r.batch(ctx, b)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			ok := yield(out, nil)
+			out.Release()
+			if !ok {
+				return
+			}
+		}
+	}}
+	return res, nil
+}
+
+// rebaseTarget is the graph that holds the wanted version of a feature.
+func (s *DeltaStore) rebaseTarget(ctx context.Context, key feature.Key, version string, res *RebaseResult) (*feature.Graph, error) {
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, defined := g.Get(key)
+	if version == "" && !defined {
+		return nil, s.undefined(ctx, g, key)
+	}
+	if defined {
+		if current, err := g.FeatureVersion(key); err == nil && (version == "" || version == current) {
+			res.ProjectVersion, err = s.projectVersion(g)
+			return g, err
+		}
+	}
+	records, err := s.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(records, func(r system.Record) bool { return r.FeatureKey == key.String() && r.FeatureVersion == version })
+	if i < 0 {
+		return nil, &NotFoundError{Feature: fmt.Sprintf("version %s of %s", version, key), Hint: "only versions that were pushed to this store can be rebased to: `history` lists the pushes"}
+	}
+	project := records[i].Project
+	res.ProjectVersion = records[i].ProjectVersion
+	if g, err = s.SnapshotGraph(ctx, res.ProjectVersion, project); err != nil {
+		return nil, err
+	}
+	def, ok := g.Get(key)
+	if !ok {
+		return nil, s.undefined(ctx, g, key)
+	}
+	for _, d := range def.Spec.Deps {
+		if up, ok := g.Get(d.Feature); ok && up.Project != project {
+			res.Warnings = append(res.Warnings, Warning{Code: "FOREIGN_DEFINITION", Message: fmt.Sprintf("%s: %s of project %s is taken as it is defined now", key, d.Feature, up.Project)})
+		}
+	}
+	return g, nil
+}
+
+// rebase joins rows with the expected provenance of their ids.
+type rebase struct {
+	on                             []string
+	enc                            *hashjoin.Encoder
+	onePerRow                      bool
+	featureVersion, projectVersion string
+
+	schema *arrow.Schema
+	source []int // column of the rows; -1 and below are the added ones
+	at     []int // columns of on in the rows
+	byKey  *hashjoin.Multi
+	// provenance and byField are those of every expected sample.
+	provenance, byField arrow.Array
+}
+
+// replaced are the columns that a rebase computes.
+var replaced = []string{colProvenance, colProvenanceByField, colFeatureVersion, colProjectVersion}
+
+// plan finds the columns: ids first, the others as they are, the new versions last.
+func (r *rebase) plan(key feature.Key, rows, expected *arrow.Schema) error {
+	var fields []arrow.Field
+	put := func(f arrow.Field, source int) {
+		f.Nullable = true
+		fields, r.source = append(fields, f), append(r.source, source)
+	}
+	for _, c := range r.on {
+		i := rows.FieldIndices(c)
+		if len(i) == 0 {
+			return fmt.Errorf("%w: rebase of %s: the rows lack the column %s", ErrInvalid, key, c)
+		}
+		r.at = append(r.at, i[0])
+		put(rows.Field(i[0]), i[0])
+	}
+	if !rows.HasField(colProvenance) {
+		return fmt.Errorf("%w: rebase of %s: the rows lack the column %s", ErrInvalid, key, colProvenance)
+	}
+	for i, f := range rows.Fields() {
+		if !slices.Contains(r.at, i) && !slices.Contains(replaced, f.Name) {
+			put(f, i)
+		}
+	}
+	for n, c := range replaced {
+		f := arrow.Field{Name: c, Type: arrow.BinaryTypes.String}
+		if i := expected.FieldIndices(c); len(i) > 0 {
+			f.Type = expected.Field(i[0]).Type
+		}
+		put(f, -1-n)
+	}
+	r.schema = arrow.NewSchema(fields, nil)
+	return nil
+}
+
+// load keeps the provenance of the expected samples by key.
+func (r *rebase) load(rows *Rows, limit int64) error {
+	r.byKey = hashjoin.NewMulti(0, limit)
+	var sample, byField []arrow.Array
+	n := int32(0)
+	for b, err := range rows.Batches {
+		if err != nil {
+			return err
+		}
+		keys, nulls, err := r.enc.Encode(columnsOf(b, r.on), nil, nil)
+		if err != nil {
+			return err
+		}
+		for i, k := range keys {
+			if !nulls[i] {
+				if err := r.byKey.Add(k, n); err != nil {
+					return err
+				}
+			}
+			n++
+		}
+		c := columnsOf(b, []string{colProvenance, colProvenanceByField})
+		c[0].Retain()
+		c[1].Retain()
+		sample, byField = append(sample, c[0]), append(byField, c[1])
+	}
+	if len(sample) == 0 {
+		return nil
+	}
+	var err error
+	if r.provenance, err = array.Concatenate(sample, memory.DefaultAllocator); err != nil {
+		return err
+	}
+	r.byField, err = array.Concatenate(byField, memory.DefaultAllocator)
+	return err
+}
+
+func columnsOf(b arrow.RecordBatch, names []string) []arrow.Array {
+	out := make([]arrow.Array, len(names))
+	for i, name := range names {
+		out[i] = b.Column(b.Schema().FieldIndices(name)[0])
+	}
+	return out
+}
+
+// batch gives the rows of a batch that have a match, with the new versions; the caller releases it.
+func (r *rebase) batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBatch, error) {
+	at := make([]arrow.Array, len(r.at))
+	for i, c := range r.at {
+		at[i] = b.Column(c)
+	}
+	keys, nulls, err := r.enc.Encode(at, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	var mine, theirs []int64
+	for i, k := range keys {
+		id := -1
+		if !nulls[i] {
+			id = r.byKey.Find(k)
+		}
+		if id < 0 {
+			continue
+		}
+		first := true
+		r.byKey.Rows(id, func(row int32) {
+			if first || !r.onePerRow {
+				mine, theirs = append(mine, int64(i)), append(theirs, int64(row))
+			}
+			first = false
+		})
+	}
+	if r.provenance == nil || len(mine) == 0 {
+		return array.NewRecordBatch(r.schema, emptyColumns(r.schema), 0), nil
+	}
+	return r.take(ctx, b, mine, theirs)
+}
+
+func (r *rebase) take(ctx context.Context, b arrow.RecordBatch, mine, theirs []int64) (arrow.RecordBatch, error) {
+	n := len(mine)
+	own := overridden(b)
+	kept := slices.Clone(mine)
+	if own != nil {
+		for i, row := range mine {
+			if !own[row] {
+				kept[i] = -1
+			}
+		}
+	}
+	cols := make([]arrow.Array, 0, len(r.source))
+	defer func() {
+		for _, c := range cols {
+			c.Release()
+		}
+	}()
+	for i, src := range r.source {
+		var c arrow.Array
+		var err error
+		switch name := r.schema.Field(i).Name; {
+		case name == colProvenance:
+			c, err = takeRows(ctx, r.provenance, theirs)
+		case name == colProvenanceByField:
+			c, err = takeRows(ctx, r.byField, theirs)
+		case name == colFeatureVersion:
+			c = constantArray(arrow.BinaryTypes.String, r.featureVersion, n)
+		case name == colProjectVersion:
+			c = constantArray(arrow.BinaryTypes.String, r.projectVersion, n)
+		case name == colDataVersion || name == colDataVersionByField:
+			c, err = takeRows(ctx, b.Column(src), kept)
+		default:
+			c, err = takeRows(ctx, b.Column(src), mine)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", r.schema.Field(i).Name, err)
+		}
+		cols = append(cols, c)
+	}
+	return array.NewRecordBatch(r.schema, cols, int64(n)), nil
+}
+
+// overridden tells for each row whether its data version is not just the provenance; nil when there is no data version.
+func overridden(b arrow.RecordBatch) []bool {
+	i := b.Schema().FieldIndices(colDataVersion)
+	if len(i) == 0 {
+		return nil
+	}
+	data, provenance := b.Column(i[0]), columnsOf(b, []string{colProvenance})[0]
+	out := make([]bool, data.Len())
+	for row := range out {
+		out[row] = data.IsNull(row) || provenance.IsNull(row) || data.ValueStr(row) != provenance.ValueStr(row)
+	}
+	return out
+}
+
+// takeRows gathers rows; a negative one is null. The caller releases the result.
+func takeRows(ctx context.Context, a arrow.Array, rows []int64) (arrow.Array, error) {
+	b := array.NewInt64Builder(memory.DefaultAllocator)
+	defer b.Release()
+	b.Reserve(len(rows))
+	for _, r := range rows {
+		if r < 0 {
+			b.AppendNull()
+			continue
+		}
+		b.UnsafeAppend(r)
+	}
+	indices := b.NewArray()
+	defer indices.Release()
+	return compute.TakeArray(ctx, a, indices)
+}
+
+func emptyColumns(schema *arrow.Schema) []arrow.Array {
+	out := make([]arrow.Array, schema.NumFields())
+	for i, f := range schema.Fields() {
+		out[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, 0)
+	}
+	return out
+}
