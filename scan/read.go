@@ -34,29 +34,33 @@ type groupReader struct {
 	out     *arrow.Schema
 	scan    *Scan
 	closer  func()
-	// stamps are columns of 96-bit timestamps, read whole, by want; at is the row they are given from next.
-	stamps map[int]arrow.Array
-	at     int64
+	// apart are columns that were read whole beside the others, by want; at is the row they are given from next.
+	apart map[int]arrow.Array
+	at    int64
 }
 
 // readGroup opens a row group for reading the wanted columns.
 func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []want) (g *groupReader, err error) {
 	defer guard(f.Key, group, &err)
 	g = &groupReader{file: f, group: group, wants: wants, left: f.meta.RowGroup(group).NumRows(), rows: int64(s.batchRows), scan: s,
-		matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}, closer: func() {}}
-	var leaves []int
-	for _, w := range wants {
-		if old := f.int96(w); old >= 0 {
-			continue // read apart, see int96.go
+		matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}}
+	g.closer = g.releaseApart
+	defer func() {
+		if err != nil {
+			g.releaseApart()
 		}
+	}()
+	g.out = s.wantSchema(wants)
+	rest, err := g.readApart(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var leaves []int
+	for _, w := range rest {
 		leaves = append(leaves, f.leafIndices(s, w)...)
 	}
 	slices.Sort(leaves)
 	leaves = slices.Compact(leaves)
-	g.out = s.wantSchema(wants)
-	if err := g.readInt96(ctx); err != nil {
-		return nil, err
-	}
 	if len(leaves) == 0 {
 		return g, nil
 	}
@@ -77,6 +81,7 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	g.closer = func() {
 		g.reader.Release()
 		r.Close()
+		g.releaseApart()
 	}
 	return g, nil
 }
@@ -141,8 +146,8 @@ func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int6
 			if v, err = g.file.Partition(field.Name); err == nil {
 				cols[i], err = repeat(g.scan.mem, g.out.Field(i).Type, v, int(n))
 			}
-		case g.stamps[i] != nil:
-			cols[i] = array.NewSlice(g.stamps[i], g.at, g.at+n)
+		case g.apart[i] != nil:
+			cols[i] = array.NewSlice(g.apart[i], g.at, g.at+n)
 		case rec == nil || len(g.file.columns[w.column].leaves) == 0:
 			cols[i] = array.MakeArrayOfNull(g.scan.mem, g.out.Field(i).Type, int(n))
 		default:

@@ -10,41 +10,51 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 )
 
-// int96 is the leaf of a wanted flat column of 96-bit timestamps, -1 for any other column. The Arrow reader knows such stamps only within the range of
-// nanoseconds, which Spark's writers do not keep to; in microseconds every one of them fits.
-func (f *dataFile) int96(w want) int {
+// flatLeaf is the leaf of a wanted column that is nothing but one leaf of a physical type, else -1.
+func (f *dataFile) flatLeaf(w want, physical parquet.Type) int {
 	leaves := f.columns[w.column].leaves
 	if len(leaves) != 1 || len(w.member) > 0 {
 		return -1
 	}
 	col := f.meta.Schema.Column(leaves[0].index)
-	if col.PhysicalType() != parquet.Types.Int96 || col.MaxRepetitionLevel() > 0 || col.MaxDefinitionLevel() > 1 {
+	if col.PhysicalType() != physical || col.MaxRepetitionLevel() > 0 || col.MaxDefinitionLevel() > 1 {
 		return -1
 	}
 	return leaves[0].index
 }
 
-// readInt96 reads the wanted columns of 96-bit timestamps of the row group.
-func (g *groupReader) readInt96(ctx context.Context) error {
+// readApart reads the wanted columns of the row group that the Arrow reader cannot give: 96-bit timestamps, which it knows only within the range of
+// nanoseconds that Spark's writers do not keep to, and delta encoded decimals of a fixed length. The others are returned.
+func (g *groupReader) readApart(ctx context.Context) (rest []want, err error) {
 	for i, w := range g.wants {
-		leaf := g.file.int96(w)
-		if leaf < 0 {
+		var a arrow.Array
+		if leaf := g.file.flatLeaf(w, parquet.Types.Int96); leaf >= 0 {
+			t, ok := g.out.Field(i).Type.(*arrow.TimestampType)
+			if !ok {
+				return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("column %s holds timestamps, the table says %s", w.name, g.out.Field(i).Type))
+			}
+			a, err = g.stampColumn(ctx, leaf, t)
+		} else if leaf := g.file.fixedDelta(g.group, w); leaf >= 0 {
+			a, err = g.decimalColumn(ctx, leaf, g.out.Field(i).Type, w.name)
+		} else {
+			rest = append(rest, w)
 			continue
 		}
-		t, ok := g.out.Field(i).Type.(*arrow.TimestampType)
-		if !ok {
-			return damaged("read", g.file.Key, g.group, fmt.Errorf("column %s holds timestamps, the table says %s", w.name, g.out.Field(i).Type))
-		}
-		a, err := g.stampColumn(ctx, leaf, t)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if g.stamps == nil {
-			g.stamps = map[int]arrow.Array{}
+		if g.apart == nil {
+			g.apart = map[int]arrow.Array{}
 		}
-		g.stamps[i] = a
+		g.apart[i] = a
 	}
-	return nil
+	return rest, nil
+}
+
+func (g *groupReader) releaseApart() {
+	for _, a := range g.apart {
+		a.Release()
+	}
 }
 
 func (g *groupReader) stampColumn(ctx context.Context, leaf int, t *arrow.TimestampType) (arrow.Array, error) {
