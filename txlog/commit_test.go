@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -255,6 +256,9 @@ func TestRace(t *testing.T) {
 	}
 }
 
+// maxCheckpointReads bounds the reads of a small checkpoint.
+const maxCheckpointReads = 8
+
 // TestRequests asserts what opening a table costs.
 func TestRequests(t *testing.T) {
 	mem := objstore.NewMem()
@@ -278,9 +282,17 @@ func TestRequests(t *testing.T) {
 	if _, err := log.WriteCheckpoint(t.Context(), st, nil); err != nil {
 		t.Fatal(err)
 	}
+	// The hint, one LIST, the checkpoint (its end, which holds the footer, and the chunks of its columns) and the commits after it.
 	before := count(txlog.Newest)
-	if before[objstoretest.OpList] != 1 || before[objstoretest.OpStat] != 0 {
+	if before[objstoretest.OpList] != 1 || before[objstoretest.OpStat] != 0 || before[objstoretest.OpRead] > 1+maxCheckpointReads+2 {
 		t.Errorf("with a checkpoint: %v", before)
+	}
+	if err := log.WriteChecksum(t.Context(), st); err != nil {
+		t.Fatal(err)
+	}
+	// A checksum file costs a GET where it stands at the wanted version, and nothing elsewhere.
+	if at, other := count(10), count(txlog.Newest); at[objstoretest.OpRead] != before[objstoretest.OpRead]-2+1 || !maps.Equal(other, before) {
+		t.Errorf("with a checksum file: %v at its version, %v else, %v without", at, other, before)
 	}
 	// Of the commits only the two after the checkpoint are read.
 	f := objstoretest.NewFaulty(mem, 1)

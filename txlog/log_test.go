@@ -426,6 +426,40 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
+// TestChecksumOnOpening: a replay that contradicts the checksum file is refused, unless the checkpoint is to blame and the commits are there.
+func TestChecksumOnOpening(t *testing.T) {
+	store := objstore.New(objstore.NewMem())
+	log := txlog.Open(store)
+	commits(t, log, 3)
+	st, err := stateAt(t, log, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.WriteChecksum(t.Context(), st); err != nil {
+		t.Fatal(err)
+	}
+	lost := *st
+	lost.Files = st.Files[1:]
+	if _, err := log.WriteCheckpoint(t.Context(), &lost, nil); err != nil {
+		t.Fatal(err)
+	}
+	again, err := stateAt(t, log, txlog.Newest)
+	if err != nil || len(again.Files) != len(st.Files) || again.CheckpointVersion != -1 || len(again.Skipped) != 1 || !strings.Contains(again.Skipped[0].Error(), "3.crc: the replayed log differs") {
+		t.Errorf("a checkpoint that lost a file: %+v %v", again, err)
+	}
+	if err := store.Delete(t.Context(), "_delta_log/00000000000000000001.json"); err != nil {
+		t.Fatal(err)
+	}
+	var bad *txlog.CorruptError
+	if _, err := stateAt(t, log, txlog.Newest); !errors.As(err, &bad) || !strings.HasSuffix(bad.Path, "3.crc") || !strings.Contains(err.Error(), "numFiles is 3, the log has 2") {
+		t.Errorf("the same without its commits: %v", err)
+	}
+	put(t, store, "00000000000000000003.crc", `{"numFiles":`)
+	if again, err = stateAt(t, log, txlog.Newest); err != nil || len(again.Skipped) != 1 {
+		t.Errorf("an unreadable checksum file: %+v %v", again, err)
+	}
+}
+
 // TestCleanup drops what a complete checkpoint makes superfluous and nothing else.
 func TestCleanup(t *testing.T) {
 	store := objstore.New(objstore.NewMem()) // whose clock ticks a millisecond a write from 1970 on

@@ -40,7 +40,7 @@ type State struct {
 	ModTime time.Time
 	// CheckpointVersion is that of the checkpoint the state was built on, -1 without one.
 	CheckpointVersion int64
-	// Skipped are faults of checkpoints and compactions that other files of the log made up for.
+	// Skipped are faults of checkpoints and compactions that other files of the log made up for, and of an unreadable checksum file.
 	Skipped []error
 }
 
@@ -224,14 +224,15 @@ func (r *replayer) finish() *State {
 	return s
 }
 
-// Replay reads the segment. A checkpoint or compaction that cannot be read is replaced by an older one or by the commits where those suffice.
+// Replay reads the segment and compares the outcome with the version's checksum file, where there is one: a difference is a *CorruptError. A checkpoint or
+// compaction that cannot be read, or a checkpoint that leads to such a difference, is replaced by an older one or by the commits where those suffice.
 func (s *Segment) Replay(ctx context.Context) (*State, error) {
 	var skipped []error
 	relisted := false
 	for {
 		st, bad, err := s.replay(ctx)
 		if err == nil {
-			st.Skipped = skipped
+			st.Skipped = append(skipped, st.Skipped...)
 			return st, nil
 		}
 		if ctx.Err() != nil || !isMissing(err) && !errors.Is(err, ErrCorrupt) {
@@ -295,6 +296,12 @@ func (s *Segment) replay(ctx context.Context) (st *State, bad string, err error)
 		return nil, "", corrupt(logDir, "no protocol action in the log of version %d", s.Version)
 	case st.Metadata == nil:
 		return nil, "", corrupt(logDir, "no metaData action in the log of version %d", s.Version)
+	}
+	if err := s.verify(ctx, st); err != nil {
+		if s.checkpoint != nil {
+			bad = s.checkpoint.files[0].key
+		}
+		return nil, bad, err
 	}
 	return st, "", nil
 }
