@@ -17,6 +17,11 @@ func Open(ctx context.Context, url string, opts *Options) (*DeltaStore, error) {
 		}
 	}
 	o := opts.withDefaults(url)
+	if o.Graph != nil {
+		if err := o.Graph.Check(); err != nil {
+			return nil, fmt.Errorf("%w: definitions: %w", ErrInvalid, err)
+		}
+	}
 	driver, root, err := openDriver(ctx, url, &o)
 	if err != nil {
 		return nil, err

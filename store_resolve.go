@@ -120,7 +120,7 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	if len(plan.Deps) == 0 && o.Samples == nil {
 		return nil, fmt.Errorf("%w: feature %s has no upstream features: samples are needed", ErrInvalid, key)
 	}
-	inc := &Increment{FeatureVersion: plan.FeatureVersion}
+	inc := &Increment{FeatureVersion: plan.FeatureVersion, warnings: s.collisions(g, plan)}
 	req := &resolve.Request{
 		Plan:           plan,
 		Algorithm:      resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation},
@@ -146,6 +146,29 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 		return nil, err
 	}
 	return inc, nil
+}
+
+// collisions are the names of a plan that fall together (D3).
+func (s *DeltaStore) collisions(g *feature.Graph, plan *feature.Plan) []Warning {
+	var out []Warning
+	for _, c := range plan.Collisions() {
+		out = append(out, Warning{Code: "NAME_COLLISION", Message: plan.Feature.Spec.Key.String() + ": " + c})
+	}
+	if s.opts.Layout != LayoutFlat {
+		return out
+	}
+	used := []feature.Key{plan.Feature.Spec.Key}
+	for _, d := range plan.Deps {
+		used = append(used, d.Feature)
+	}
+	for _, d := range g.Definitions() {
+		for _, k := range used {
+			if other := d.Spec.Key; other != k && other.TableName() == k.TableName() {
+				out = append(out, Warning{Code: "NAME_COLLISION", Message: fmt.Sprintf("features %s and %s share the table %s", k, other, k.TableName())})
+			}
+		}
+	}
+	return out
 }
 
 // resolveCurrent finds the feature's own rows; a missing table is no current.

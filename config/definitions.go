@@ -115,8 +115,11 @@ func (r *definitionReader) add(v feature.Value, key string) *feature.Definition 
 			own = append(own, m)
 		}
 	}
-	if s.FeatureSpec == "" {
-		s.FeatureSpec = feature.ObjectValue(own...).Text()
+	authored := s.FeatureSpec == ""
+	if authored {
+		spec := feature.ObjectValue(own...)
+		r.checkAuthored(spec, key)
+		s.FeatureSpec = spec.Text()
 	}
 	if len(r.faults) > faults {
 		return nil
@@ -131,6 +134,7 @@ func (r *definitionReader) add(v feature.Value, key string) *feature.Definition 
 		}
 		return nil
 	}
+	d.Loaded = !authored
 	r.out = append(r.out, d)
 	return d
 }

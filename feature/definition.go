@@ -11,6 +11,8 @@ type Definition struct {
 	ClassPath *string
 	Project   string
 	External  bool
+	// Loaded definitions come from a store, a lock file or a list of stored definitions: they are accepted as Metaxy accepts them. All others are held to Graph.Check.
+	Loaded bool
 	// Override is the provenance_by_field of an external feature; nil = none.
 	Override map[FieldKey]string
 	// FailOnMismatch makes it an error when a store has another version of this external feature; else it is a warning.
@@ -43,7 +45,7 @@ func Load(s Stored) (*Definition, error) {
 	if schema.hasLoneSurrogate() {
 		return nil, &SpecError{Path: "feature_schema", Msg: "text with a lone surrogate"}
 	}
-	out := &Definition{Schema: schema, ClassPath: s.ClassPath, Project: s.Project}
+	out := &Definition{Schema: schema, ClassPath: s.ClassPath, Project: s.Project, Loaded: true}
 	if out.Spec, err = DecodeSpec(spec); err != nil {
 		return nil, err
 	}
