@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
 // hashMismatch compares a table's record of its hash settings with those in force; "" when they agree or there is none (D11).
@@ -24,8 +26,8 @@ func (s *DeltaStore) hashMismatch(snap *delta.Snapshot) string {
 // ErrHashMismatch is a write to a table whose rows were hashed with other settings.
 var ErrHashMismatch = errors.New("hash settings differ")
 
-// checkHashRecord refuses a write to a table that records other hash settings.
-func (s *DeltaStore) checkHashRecord(ctx context.Context, key feature.Key) ([]Warning, error) {
+// checkTable refuses a write to a table that records other hash settings, and tells when its newest row is of the future.
+func (s *DeltaStore) checkTable(ctx context.Context, key feature.Key, now time.Time) ([]Warning, error) {
 	snap, err := s.Table(key).Snapshot(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -33,12 +35,31 @@ func (s *DeltaStore) checkHashRecord(ctx context.Context, key feature.Key) ([]Wa
 	if err != nil {
 		return nil, err
 	}
+	var out []Warning
+	if newest := newestStamp(snap); newest.After(now) {
+		out = append(out, Warning{Code: "CLOCK_BEHIND", Message: fmt.Sprintf("%s: the table has rows of %s, this clock says %s: rows written now do not replace them", key,
+			newest.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))})
+	}
 	m := s.hashMismatch(snap)
 	switch {
 	case m == "":
-		return nil, nil
+		return out, nil
 	case s.opts.Switches.IgnoreHashRecord:
-		return []Warning{{Code: "HASH_MISMATCH", Message: key.String() + ": " + m}}, nil
+		return append(out, Warning{Code: "HASH_MISMATCH", Message: key.String() + ": " + m}), nil
 	}
 	return nil, fmt.Errorf("%w: %s: %s", ErrHashMismatch, key, m)
+}
+
+// newestStamp is the greatest updated_at that the statistics prove; they may be up to a millisecond above it, which is taken off.
+func newestStamp(snap *delta.Snapshot) time.Time {
+	var newest time.Time
+	files := snap.Files()
+	for i := range files {
+		if max, ok := files[i].Range([]string{colUpdatedAt}).Max.(filter.Timestamp); ok {
+			if at := time.UnixMicro(int64(max)).Add(-time.Millisecond); at.After(newest) {
+				newest = at
+			}
+		}
+	}
+	return newest
 }

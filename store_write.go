@@ -79,7 +79,7 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if err != nil {
 		return WriteResult{}, err
 	}
-	hash, err := s.checkHashRecord(ctx, key)
+	found, err := s.checkTable(ctx, key, st.now)
 	if err != nil {
 		return WriteResult{}, err
 	}
@@ -97,7 +97,7 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	}
 	lay := newLayout(in.Schema, completed.Schema, plan.FeatureVersion, projectVersion, st)
 	res, err := s.appendRows(ctx, key, &Rows{Schema: lay.schema, Batches: lay.apply(completed.Batches)}, s.hashProperties())
-	res.Warnings = append(hash, res.Warnings...)
+	res.Warnings = append(found, res.Warnings...)
 	return res, err
 }
 

@@ -179,6 +179,9 @@ func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 	if c.text, err = c.set.text(colProvenance); err != nil {
 		return nil, err
 	}
+	if len(inc.req.Plan.Deps) > 0 {
+		inc.warnForeign(c) // what roots store is their users' own
+	}
 	if err := c.flag(inc.req.StaleIf); err != nil {
 		return nil, err
 	}
