@@ -478,6 +478,7 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 			opts = append(opts, parquet.WithDictionaryPath(parquet.ColumnPath{w.file.Field(i).Name}, true))
 		}
 	}
+	opts = append(opts, unbounded(w.file.Fields(), nil)...)
 	pr, pw := io.Pipe()
 	f := &dataFile{key: key, values: values, pipe: pw, size: &counter{w: pw}, done: make(chan error, 1)}
 	if w.to.stats != nil {
@@ -495,6 +496,20 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 	}
 	f.parquet = fw
 	return f, nil
+}
+
+// unbounded turns footer statistics of floating-point leaves off: they leave NaN out, so that readers which sort it above all numbers would skip it.
+func unbounded(fields []arrow.Field, path parquet.ColumnPath) (out []parquet.WriterProperty) {
+	for _, f := range fields {
+		p := append(slices.Clone(path), f.Name)
+		switch t := f.Type.(type) {
+		case *arrow.StructType:
+			out = append(out, unbounded(t.Fields(), p)...)
+		case *arrow.Float64Type, *arrow.Float32Type:
+			out = append(out, parquet.WithStatsPath(p, false), parquet.WithPageIndexEnabledPath(p, false))
+		}
+	}
+	return out
 }
 
 // constantColumn reports whether a flat column repeats one value or is all null.

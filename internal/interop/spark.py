@@ -1,0 +1,286 @@
+"""Tables written by metaxy-delta, read back by delta-spark, deltalake and DuckDB; then changed by Spark and read by us.
+
+usage: spark.py BIN [PART]. Needs the Python packages pyspark 4.0, delta-spark 4.0 (whose jars Spark fetches once) and pyarrow; deltalake and duckdb take
+part where they are installed. PART limits the tables to those whose name contains it. Prints what it saw; exit 1 on a difference.
+"""
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+BINARY = sys.argv[1]
+FAULTS: list[str] = []
+CHECKS = 0
+
+
+def check(what: str, ok: bool, detail: object = "") -> None:
+    global CHECKS
+    CHECKS += 1
+    if not ok:
+        FAULTS.append(what)
+        print("FAIL ", what, detail)
+
+
+def run(*args: object) -> str:
+    p = subprocess.run([BINARY, *map(str, args)], capture_output=True, text=True, check=False)
+    if p.returncode:
+        raise RuntimeError(f"{' '.join(map(str, args))}: exit {p.returncode}: {p.stderr[-400:]}")
+    return p.stdout
+
+
+def plain(v: object) -> object:
+    """A value whose repr tells equal values apart from others, whatever reader it comes from."""
+    if isinstance(v, dict):
+        return ("struct", tuple(sorted((k, plain(x)) for k, x in v.items())))
+    if isinstance(v, list):
+        if v and all(isinstance(x, tuple) for x in v):
+            return ("map", tuple(sorted(repr((plain(k), plain(x))) for k, x in v)))
+        return ("list", tuple(plain(x) for x in v))
+    if isinstance(v, dt.datetime) and v.tzinfo:
+        return v.astimezone(dt.timezone.utc).isoformat()
+    if isinstance(v, decimal.Decimal):
+        return str(v)
+    return v
+
+
+def rows(table: pa.Table, columns: list[str] | None = None) -> list[str]:
+    columns = sorted(columns or table.column_names)
+    return sorted(repr([plain(r.get(c)) for c in columns]) for r in table.to_pylist())
+
+
+def difference(want: list[str], got: list[str]) -> str:
+    lost, extra = list(set(want) - set(got)), list(set(got) - set(want))
+    return f"want {len(want)} rows, got {len(got)}\n      lost  {lost[:2]}\n      extra {extra[:2]}"
+
+
+UTC = dt.timezone.utc
+STRUCT = pa.struct([("a", pa.string()), ("b", pa.struct([("n", pa.int64())]))])
+# One column a type, with values at the edges; None is tried by the generator.
+TYPES = {
+    "l": (pa.int64(), [0, -(2**63), 2**63 - 1, 7]),
+    "i": (pa.int32(), [0, -(2**31), 2**31 - 1]),
+    "sh": (pa.int16(), [-(2**15), 2**15 - 1]),
+    "by": (pa.int8(), [-128, 127]),
+    "bo": (pa.bool_(), [True, False]),
+    "f": (pa.float32(), [0.5, -1.25, float("inf"), float("-inf")]),
+    "d": (pa.float64(), [0.1, -2.5e300, float("inf"), 5e-324]),
+    "nan": (pa.float64(), [float("nan"), 1.0]),
+    "s": (pa.string(), ["", "a", "ä" * 40, "z" * 70, "\U0010ffff" * 40, "x\x7fy", "it's \"quoted\" \\ %20"]),
+    "bin": (pa.binary(), [b"", b"\x00\xff", b"abc"]),
+    "da": (pa.date32(), [dt.date(1970, 1, 1), dt.date(2024, 2, 29), dt.date(9999, 12, 31), dt.date(1, 1, 1)]),
+    "ts": (pa.timestamp("us", "UTC"), [dt.datetime(2024, 1, 2, 3, 4, 5, 678901, UTC), dt.datetime(1969, 12, 31, 23, 59, 59, 999999, UTC), dt.datetime(1, 1, 2, tzinfo=UTC), dt.datetime(9999, 12, 30, tzinfo=UTC)]),
+    "ntz": (pa.timestamp("us"), [dt.datetime(2024, 1, 2, 3, 4, 5, 678901), dt.datetime(1900, 1, 1)]),
+    "d9": (pa.decimal128(9, 2), [decimal.Decimal("-1.50"), decimal.Decimal("9999999.99")]),
+    "d18": (pa.decimal128(18, 4), [decimal.Decimal("-0.0001"), decimal.Decimal("12345678901234.5678")]),
+    "d38": (pa.decimal128(38, 10), [decimal.Decimal("-" + "9" * 28 + ".0000000001"), decimal.Decimal("0E-10")]),
+    "st": (STRUCT, [{"a": "x", "b": {"n": 1}}, {"a": None, "b": None}, {"a": "y", "b": {"n": None}}]),
+    "li": (pa.list_(pa.int64()), [[], [1, None, 3], [2]]),
+    "ls": (pa.list_(STRUCT), [[{"a": "x", "b": None}], []]),
+    "m": (pa.map_(pa.string(), pa.int64()), [[("k", 1), ("j", None)], []]),
+}
+# Partition columns with the values that are hard to carry in paths.
+PARTITIONS = {
+    "none": {},
+    "string": {"p": (pa.string(), ["a b", "c/d", "e=f", "50%", "ä", None])},
+    "typed": {"pd": (pa.date32(), [dt.date(2024, 2, 29), None]), "pt": (pa.timestamp("us", "UTC"), [dt.datetime(2024, 1, 2, 3, 4, 5, 678901, UTC)]), "pi": (pa.int32(), [-1, None]),
+              "pb": (pa.bool_(), [True, None]), "pn": (pa.decimal128(9, 2), [decimal.Decimal("-1.50")])},
+}
+
+
+def frame(first: int, n: int, types: dict) -> pa.Table:
+    """n rows from row number first on; every value and null of every type comes up."""
+    columns, fields = [pa.array(range(first, first + n), pa.int64())], [pa.field("id", pa.int64())]
+    for k, (name, (t, values)) in enumerate(types.items()):
+        pool = values if name.startswith("p") else [*values, None]
+        columns.append(pa.array([pool[((first + r) // (k % 3 + 1)) % len(pool)] for r in range(n)], t))
+        fields.append(pa.field(name, t))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def spark_session(tmp: Path):
+    from delta import configure_spark_with_delta_pip
+    from pyspark.sql import SparkSession
+
+    b = (SparkSession.builder.master("local[2]").appName("interop").config("spark.ui.enabled", "false").config("spark.sql.shuffle.partitions", "2")
+         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension").config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+         .config("spark.sql.session.timeZone", "UTC").config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS").config("spark.sql.warehouse.dir", str(tmp / "warehouse"))
+         .config("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED").config("spark.sql.parquet.int96RebaseModeInWrite", "CORRECTED").config("spark.log.level", "ERROR").config("spark.ui.showConsoleProgress", "false").config("spark.databricks.delta.snapshotPartitions", "2"))
+    return configure_spark_with_delta_pip(b).getOrCreate()
+
+
+class Reader:
+    """The readers of one run; each gives an Arrow table of a Delta table."""
+
+    def __init__(self, tmp: Path) -> None:
+        self.tmp, self.n, self.spark = tmp, itertools.count(), spark_session(tmp)
+
+    def ours(self, table: Path, *args: object) -> pa.Table:
+        run("table", "read", table, "--format", "parquet", "-o", self.tmp / "ours.parquet", *args)
+        return pq.read_table(self.tmp / "ours.parquet")
+
+    def by_spark(self, table: Path, where: str = "", version: int | None = None) -> pa.Table:
+        out = self.tmp / f"spark{next(self.n)}"
+        df = self.spark.read.format("delta")
+        if version is not None:
+            df = df.option("versionAsOf", version)
+        df = df.load(str(table))
+        (df.where(where) if where else df).coalesce(1).write.parquet(str(out))
+        return pq.read_table(out)
+
+    def peers(self, table: Path) -> dict:
+        """deltalake and DuckDB, as far as they are there and know what the table needs."""
+        found: dict = {}
+        try:
+            import deltalake
+
+            found["deltalake"] = lambda: pa.table(deltalake.QueryBuilder().register("t", deltalake.DeltaTable(str(table))).execute("select * from t").read_all())
+        except ImportError:
+            pass
+        try:
+            import duckdb
+
+            con = duckdb.connect()
+            con.execute("SET TimeZone='UTC'; LOAD delta")
+            found["duckdb"] = lambda: con.execute(f"select * from delta_scan('{table}')").to_arrow_table()
+        except Exception:  # the extension is not installed
+            pass
+        return found
+
+
+def same(r: Reader, name: str, table: Path, want: list[str], who: str, got) -> None:
+    try:
+        have = rows(got())
+    except Exception as e:
+        check(f"{name}: {who} reads", False, str(e)[:600])
+        return
+    check(f"{name}: {who} reads the rows", have == want, difference(want, have))
+
+
+def stats_hold(name: str, table: Path, version_rows: list[dict]) -> None:
+    """Counts in the statistics add up to the rows."""
+    files = json.loads(run("table", "info", table, "--json"))
+    check(f"{name}: num_rows", files["num_rows"] == len(version_rows), f"{files['num_rows']} != {len(version_rows)}")
+
+
+FILTERS = ["l = 9223372036854775807", "i < 0", "s = 'a'", "s > 'zzz'", "d > 1", "isnan(nan)", "nan > 100", "f < -1", "da = DATE '2024-02-29'", "ts = TIMESTAMP '2024-01-02 03:04:05.678901Z'",
+           "ts < TIMESTAMP '1970-01-01 00:00:00Z'", "ntz > TIMESTAMP_NTZ '2024-01-02 03:04:05.678900'", "d9 < 0", "d38 < 0", "st.a = 'y'", "st.b.n IS NULL", "bo IS NULL", "s IS NOT NULL AND s >= 'x'", "id BETWEEN 5 AND 9"]
+
+
+def filters_hold(r: Reader, name: str, table: Path) -> None:
+    """What Spark finds with skipping by our statistics is what it finds in the same rows without any."""
+    df = r.spark.read.format("delta").load(str(table))
+    copy = r.tmp / f"copy{next(r.n)}"
+    df.write.parquet(str(copy))
+    bare = r.spark.read.parquet(str(copy))
+    for where in FILTERS:
+        want, got = bare.where(where).count(), df.where(where).count()
+        check(f"{name}: Spark, {where}", want == got, f"{got} rows, without statistics {want}")
+
+
+def write(table: Path, tmp: Path, data: pa.Table, *args: object) -> None:
+    pq.write_table(data, tmp / "in.parquet")
+    run("table", "write", table, tmp / "in.parquet", *args)
+
+
+def one(r: Reader, name: str, table: Path, mapping: str, partition: str, checkpoint: str, evolve: bool, vectors: bool) -> None:
+    parts = PARTITIONS[partition]
+    args: list[object] = []
+    for k, v in {"delta.columnMapping.mode": mapping, **({"delta.checkpointPolicy": "v2"} if checkpoint == "v2" else {}), **({"delta.checkpoint.writeStatsAsStruct": "true", "delta.checkpoint.writeStatsAsJson": "false"} if checkpoint == "struct" else {}),
+                 **({"delta.enableDeletionVectors": "true"} if vectors else {}), **({"delta.enableInCommitTimestamps": "true", "delta.enableRowTracking": "true"} if checkpoint == "v2" and not vectors else {})}.items():
+        if v != "none":
+            args += ["--property", f"{k}={v}"]
+    if parts:
+        args += ["--partition-by", ",".join(parts)]
+    first = {k: v for k, v in TYPES.items() if not evolve or k not in ("s", "ls", "d38")}
+    model = frame(0, 24, {**first, **parts})
+    write(table, r.tmp, model, *args)
+    for i in range(1, 4):
+        more = frame(24 * i, 24, {**(TYPES if evolve and i > 1 else first), **parts})
+        write(table, r.tmp, more, *(["--merge-schema"] if evolve else []))
+        model = pa.concat_tables([model, more], promote_options="default")
+        if checkpoint != "no" and i == 2:
+            run("table", "checkpoint", table)
+    if vectors:
+        run("table", "delete", table, "--where", "id IN (0, 5, 30, 31)", "--yes")
+        model = model.filter(pa.compute.invert(pa.compute.is_in(model["id"], pa.array([0, 5, 30, 31]))))
+    want = rows(model)
+    same(r, name, table, want, "metaxy-delta", lambda: r.ours(table))
+    same(r, name, table, want, "delta-spark", lambda: r.by_spark(table))
+    for who, read in r.peers(table).items():
+        try:
+            have = rows(read())
+        except Exception as e:
+            print(f"      {name}: {who} does not read it: {str(e)[:100]!r}")
+            continue
+        check(f"{name}: {who} reads the rows", have == want, difference(want, have))
+    stats_hold(name, table, model.to_pylist())
+
+
+def changed(r: Reader, name: str, table: Path) -> None:
+    """Spark changes the table step by step, and we read each version as Spark does."""
+    from delta.tables import DeltaTable
+
+    t = DeltaTable.forPath(r.spark, str(table))
+    url = f"delta.`{table}`"
+    source = r.spark.sql("SELECT CAST(id AS BIGINT) AS id, CAST(id * 10 AS BIGINT) AS l FROM range(10, 14) UNION ALL SELECT CAST(1000 AS BIGINT), CAST(5 AS BIGINT)")
+    steps = {
+        "delete": lambda: t.delete("id % 7 = 1"),
+        "update": lambda: t.update("id % 11 = 2", {"i": "CAST(42 AS INT)"}),
+        "merge": lambda: t.alias("t").merge(source.alias("u"), "t.id = u.id").whenMatchedUpdate(set={"l": "u.l"}).whenNotMatchedInsert(values={"id": "u.id", "l": "u.l"}).execute(),
+        "add column": lambda: r.spark.sql(f"ALTER TABLE {url} ADD COLUMNS (late STRING)"),
+        "write it": lambda: r.spark.sql(f"UPDATE {url} SET late = 'x' WHERE id < 3"),
+        "optimize": lambda: t.optimize().executeCompaction(),
+    }
+    for what, step in steps.items():
+        try:
+            step()
+        except Exception as e:
+            check(f"{name}: Spark can {what}", False, str(e)[:600])
+            return
+        want = rows(r.by_spark(table))
+        same(r, name, table, want, f"metaxy-delta, after Spark's {what},", lambda: r.ours(table))
+    try:
+        more = frame(2000, 5, {"l": TYPES["l"], **{k: v for part in PARTITIONS.values() for k, v in part.items() if k in r.ours(table).column_names}})
+        write(table, r.tmp, more)
+    except Exception as e:
+        check(f"{name}: we append after Spark", False, str(e)[:600])
+        return
+    same(r, name, table, rows(r.ours(table)), "delta-spark, after our append,", lambda: r.by_spark(table))
+
+
+def main() -> None:
+    part = sys.argv[2] if len(sys.argv) > 2 else ""
+    with tempfile.TemporaryDirectory() as tmp:
+        r = Reader(Path(tmp))
+        tables = 0
+        for mapping, partition, checkpoint, evolve, vectors in itertools.product(("none", "name", "id"), PARTITIONS, ("no", "classic", "struct", "v2"), (False, True), (False, True)):
+            name = f"{mapping}-{partition}-{checkpoint}-{'evolved' if evolve else 'plain'}-{'vectors' if vectors else 'whole'}"
+            if part not in name:
+                continue
+            tables += 1
+            table = Path(tmp) / name
+            before = len(FAULTS)
+            try:
+                one(r, name, table, mapping, partition, checkpoint, evolve, vectors)
+                if checkpoint in ("no", "struct"):
+                    filters_hold(r, name, table)
+                if checkpoint in ("classic", "v2"):
+                    changed(r, name, table)
+            except Exception as e:
+                check(name, False, str(e)[:800])
+            print("ok   " if len(FAULTS) == before else "FAIL ", name, flush=True)
+        r.spark.stop()
+    print(f"interop with Spark: {tables} tables, {CHECKS} checks,", "all passed" if not FAULTS else f"{len(FAULTS)} failed")
+    sys.exit(1 if FAULTS else 0)
+
+
+main()
