@@ -28,6 +28,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
@@ -202,6 +203,7 @@ func (s *DeltaStore) Table(key feature.Key) *delta.Table {
 		CheckpointInterval: s.opts.CheckpointInterval,
 		EngineInfo:         s.opts.EngineInfo,
 		Allocator:          s.opts.Allocator,
+		Check:              rewrite.Checker,
 	})
 }
 

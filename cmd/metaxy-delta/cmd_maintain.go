@@ -10,7 +10,8 @@ import (
 
 // addMaintenance registers the verbs that change or check any table.
 func (a *app) addMaintenance(table *cobra.Command) {
-	table.AddCommand(a.tableDeleteCommand(), a.tableCheckpointCommand())
+	table.AddCommand(a.tableDeleteCommand(), a.tableCheckpointCommand(), a.tableOptimizeCommand(), a.tableVacuumCommand(), a.tableRestoreCommand(),
+		a.tableCleanupCommand(), a.tableSetCommand())
 }
 
 func (a *app) tableDeleteCommand() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
 
@@ -35,7 +36,7 @@ func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.T
 	if err != nil {
 		return nil, nil, err
 	}
-	t := delta.New(objects, &delta.Options{Now: a.now, AllowOutsideRoot: outside, EngineInfo: engineInfo()})
+	t := delta.New(objects, &delta.Options{Now: a.now, AllowOutsideRoot: outside, EngineInfo: engineInfo(), Check: rewrite.Checker})
 	return t, func() { objects.Close() }, nil
 }
 

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
+)
+
+// onTable opens a table for a verb and prints the verb's result.
+func (a *app) onTable(ctx context.Context, url string, verb func(*delta.Table) (any, error)) error {
+	t, done, err := a.openTable(ctx, url, false)
+	if err != nil {
+		return err
+	}
+	defer done()
+	v, err := verb(t)
+	if err != nil {
+		return fmt.Errorf("table %s: %w", url, err)
+	}
+	return a.printJSON(v)
+}
+
+// undo tells how to take back a commit.
+func (a *app) undo(url string, version int64) {
+	if version > 0 {
+		a.note(fmt.Sprintf("to undo: metaxy-delta table restore %s --to-version %d", url, version-1))
+	}
+}
+
+func (a *app) tableOptimizeCommand() *cobra.Command {
+	var target int64
+	cmd := &cobra.Command{Use: "optimize URL", Short: "Merge small files into larger ones without changing a row", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if target <= 0 {
+				return usagef("--target-size %d: want a number of bytes above 0", target)
+			}
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+				r, err := rewrite.Optimize(cmd.Context(), t, &rewrite.OptimizeOptions{TargetBytes: target, DryRun: a.flags.dryRun, Now: a.now().UnixMilli()})
+				return map[string]any{"version": r.Version, "rows": r.Rows, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded,
+					"bytes_removed": r.BytesRemoved, "bytes_added": r.BytesAdded, "dry_run": a.flags.dryRun}, err
+			})
+		}}
+	cmd.Flags().Int64Var(&target, "target-size", 100<<20, "bytes that merged files aim at")
+	return cmd
+}
+
+func (a *app) tableRestoreCommand() *cobra.Command {
+	version := int64(-1)
+	cmd := &cobra.Command{Use: "restore URL", Short: "Make the table hold again what it held at an older version", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if version < 0 {
+				return usagef("--to-version N is needed")
+			}
+			if err := a.confirm(fmt.Sprintf("Restore %s to version %d?", args[0], version), "Restoring a table requires --yes", "--dry-run compares the versions"); err != nil {
+				return err
+			}
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+				r, err := rewrite.Restore(cmd.Context(), t, version, &rewrite.RestoreOptions{DryRun: a.flags.dryRun, Now: a.now().UnixMilli()})
+				if err == nil {
+					a.undo(args[0], r.Version)
+				}
+				return map[string]any{"version": r.Version, "restored_version": version, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded,
+					"bytes_removed": r.BytesRemoved, "bytes_added": r.BytesAdded, "dry_run": a.flags.dryRun}, err
+			})
+		}}
+	cmd.Flags().Int64Var(&version, "to-version", -1, "version to go back to")
+	return cmd
+}
+
+func (a *app) tableVacuumCommand() *cobra.Command {
+	var retention time.Duration
+	var shorter bool
+	cmd := &cobra.Command{Use: "vacuum URL", Short: "Delete files that no version within the retention needs", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o := &rewrite.VacuumOptions{Now: a.now(), Retention: -1, Shorter: shorter, DryRun: a.flags.dryRun}
+			if cmd.Flags().Changed("retention") {
+				if o.Retention = retention; retention < 0 {
+					return usagef("--retention %s is below zero", retention)
+				}
+			}
+			if err := a.confirm("Delete unused files of "+args[0]+"? Versions older than the retention can no longer be read.", "Deleting files requires --yes", "--dry-run lists them"); err != nil {
+				return err
+			}
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+				r, err := rewrite.Vacuum(cmd.Context(), t, o)
+				var short *rewrite.RetentionError
+				if errors.As(err, &short) {
+					return nil, &cliError{code: "RETENTION_TOO_SHORT", exit: exitUsage, msg: short.Error(), hint: "--allow-short-retention deletes all the same"}
+				}
+				return map[string]any{"files": r.Deleted, "num_files": len(r.Deleted), "bytes": r.Bytes, "dry_run": a.flags.dryRun}, err
+			})
+		}}
+	cmd.Flags().DurationVar(&retention, "retention", 0, "how long removed files stay, such as 168h; default delta.deletedFileRetentionDuration, else 168h")
+	cmd.Flags().BoolVar(&shorter, "allow-short-retention", false, "accept a retention below the table's own")
+	return cmd
+}
+
+func (a *app) tableCleanupCommand() *cobra.Command {
+	return &cobra.Command{Use: "cleanup URL", Short: "Delete log files that are older than delta.logRetentionDuration and behind a complete checkpoint", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.confirm("Delete old log files of "+args[0]+"? Their versions can no longer be read.", "Deleting log files requires --yes", "--dry-run lists them"); err != nil {
+				return err
+			}
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+				s, err := t.Snapshot(cmd.Context())
+				if err != nil {
+					return nil, err
+				}
+				if err := s.Writable(); err != nil {
+					return nil, err
+				}
+				before := a.now().Add(-s.Retention("delta.logRetentionDuration", 30*24*time.Hour))
+				r, err := t.Log().Cleanup(cmd.Context(), &txlog.CleanupOptions{Before: before, Now: a.now(), DryRun: a.flags.dryRun})
+				return map[string]any{"checkpoint": r.Checkpoint, "files": append([]string{}, r.Deleted...), "num_files": len(r.Deleted), "bytes": r.Bytes, "dry_run": a.flags.dryRun}, err
+			})
+		}}
+}
+
+func (a *app) tableSetCommand() *cobra.Command {
+	var unset, features []string
+	cmd := &cobra.Command{Use: "set URL [K=V]...", Short: "Change table properties, with the protocol that they need", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			properties := map[string]string{}
+			for _, p := range args[1:] {
+				k, v, ok := strings.Cut(p, "=")
+				if !ok || strings.TrimSpace(k) == "" {
+					return usagef("%q: want K=V", p)
+				}
+				properties[strings.TrimSpace(k)] = strings.TrimSpace(v)
+			}
+			if len(properties)+len(unset)+len(features) == 0 {
+				return usagef("nothing to set: want K=V, --unset K or --feature NAME")
+			}
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+				if a.flags.dryRun {
+					s, err := t.Snapshot(cmd.Context())
+					if err != nil {
+						return nil, err
+					}
+					return map[string]any{"version": -1, "properties": properties, "unset": append([]string{}, unset...), "features": append([]string{}, features...), "would_write": s.Version() + 1}, nil
+				}
+				v, err := t.SetProperties(cmd.Context(), properties, &delta.PropertyOptions{Unset: unset, Features: features})
+				return map[string]any{"version": v}, err
+			})
+		}}
+	cmd.Flags().StringArrayVar(&unset, "unset", nil, "property to remove")
+	cmd.Flags().StringArrayVar(&features, "feature", nil, "table feature to add to the protocol")
+	return cmd
+}

@@ -1,0 +1,173 @@
+package rewrite
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/dv"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
+)
+
+// fileRetention is how long removed files stay where the table does not say.
+const fileRetention = 7 * 24 * time.Hour
+
+// VacuumOptions of a vacuum; nil = a dry run is not possible without Now.
+type VacuumOptions struct {
+	// Now is the present.
+	Now time.Time
+	// Retention is how long files stay after they were removed; negative = the table's delta.deletedFileRetentionDuration, else seven days.
+	Retention time.Duration
+	// Shorter allows a Retention below the table's own.
+	Shorter bool
+	// DryRun deletes nothing.
+	DryRun bool
+}
+
+// VacuumResult lists the files that went, or would go, ascending.
+type VacuumResult struct {
+	Deleted []string
+	Bytes   int64
+}
+
+// RetentionError is a retention below what the table asks for.
+type RetentionError struct{ Asked, Table time.Duration }
+
+func (e *RetentionError) Error() string {
+	return fmt.Sprintf("retention %s is shorter than the table's %s: readers and writers under way may still need the files", e.Asked, e.Table)
+}
+
+// Vacuum deletes the files below the table's root that no live version and no tombstone within the retention names and that are older than the
+// retention: data files, deletion vectors and change files. The log, files and directories whose names start with _ or . (but for partition directories and
+// change files) and everything outside the root stay. Memory: the names of the files in force.
+func Vacuum(ctx context.Context, t *delta.Table, opts *VacuumOptions) (VacuumResult, error) {
+	o := VacuumOptions{Retention: -1}
+	if opts != nil {
+		o = *opts
+	}
+	res := VacuumResult{Deleted: []string{}}
+	snap, err := t.Snapshot(ctx)
+	if err != nil {
+		return res, err
+	}
+	if err := snap.Writable(); err != nil {
+		return res, err
+	}
+	own := snap.Retention("delta.deletedFileRetentionDuration", fileRetention)
+	switch {
+	case o.Now.IsZero():
+		return res, fmt.Errorf("vacuum: VacuumOptions.Now is not set")
+	case o.Retention < 0:
+		o.Retention = own
+	case o.Retention < own && !o.Shorter:
+		return res, &RetentionError{o.Retention, own}
+	}
+	cutoff := o.Now.Add(-o.Retention)
+	keep, err := inForce(snap, cutoff)
+	if err != nil {
+		return res, err
+	}
+	for obj, err := range t.Store().List(ctx, objstore.ListOptions{Recursive: true}) {
+		if err != nil {
+			return res, err
+		}
+		if keep[obj.Key] || keep["*/"+path.Base(obj.Key)] || !obj.ModTime.Before(cutoff) || hidden(obj.Key, snap.PartitionColumns()) {
+			continue
+		}
+		res.Deleted = append(res.Deleted, obj.Key)
+		res.Bytes += obj.Size
+	}
+	if o.DryRun {
+		return res, nil
+	}
+	for part := range slices.Chunk(res.Deleted, 500) {
+		if err := t.Store().Delete(ctx, part...); err != nil {
+			return res, err
+		}
+	}
+	return res, nil
+}
+
+// inForce are the keys that live files and tombstones within the retention name. A tombstone without a time counts as young.
+func inForce(snap *delta.Snapshot, cutoff time.Time) (map[string]bool, error) {
+	keep := map[string]bool{}
+	hold := func(raw string, v *txlog.DeletionVector) error {
+		key, err := txlog.DecodePath(raw)
+		if err != nil {
+			return &txlog.CorruptError{Path: raw, Err: fmt.Errorf("vacuum: a path of the log cannot be read: %w", err)}
+		}
+		hide(keep, below(snap, key))
+		if v == nil || v.StorageType == "i" {
+			return nil
+		}
+		if key, err = vectorKey(v); err != nil {
+			return &txlog.CorruptError{Path: raw, Err: fmt.Errorf("vacuum: the path of its deletion vector cannot be read: %w", err)}
+		}
+		hide(keep, below(snap, key))
+		return nil
+	}
+	for _, f := range snap.Files() {
+		if err := hold(f.Path, f.DeletionVector); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range snap.State().Tombstones {
+		if r.DeletionTimestamp != nil && time.UnixMilli(*r.DeletionTimestamp).Before(cutoff) {
+			continue
+		}
+		if err := hold(r.Path, r.DeletionVector); err != nil {
+			return nil, err
+		}
+	}
+	return keep, nil
+}
+
+// hide protects a key. One that leads out of the root may be another spelling of a place within, so that its file name protects wherever it lies.
+func hide(keep map[string]bool, key string) {
+	keep[key] = true
+	if leaves(key) {
+		keep["*/"+path.Base(key)] = true
+	}
+}
+
+// below makes an absolute key within the table's root a relative one.
+func below(snap *delta.Snapshot, key string) string {
+	url := strings.TrimSuffix(snap.Table().Store().URL(), "/")
+	for _, root := range []string{url + "/", "file://" + url + "/"} {
+		if rest, ok := strings.CutPrefix(key, root); ok {
+			return rest
+		}
+	}
+	return key
+}
+
+// vectorKey is the file of a deletion vector that is not inline.
+func vectorKey(d *txlog.DeletionVector) (string, error) {
+	if d.StorageType == "u" {
+		return dv.RelativePath(d.PathOrInlineDV)
+	}
+	return txlog.DecodePath(d.PathOrInlineDV)
+}
+
+// hidden reports whether a vacuum leaves a file alone by its name.
+func hidden(key string, partitions []string) bool {
+	for i, part := range strings.Split(key, "/") {
+		if part == "" || part[0] != '_' && part[0] != '.' {
+			continue
+		}
+		column, _, isPartition := strings.Cut(part, "=")
+		if isPartition && slices.Contains(partitions, column) || i == 0 && part == "_change_data" {
+			continue
+		}
+		return true
+	}
+	return false
+}
+
+// leaves reports whether a key leads out of the table's root.
+func leaves(key string) bool { return strings.HasPrefix(key, "../") || strings.Contains(key, "://") }
