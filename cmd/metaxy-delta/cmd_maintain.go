@@ -11,7 +11,7 @@ import (
 // addMaintenance registers the verbs that change or check any table.
 func (a *app) addMaintenance(table *cobra.Command) {
 	table.AddCommand(a.tableDeleteCommand(), a.tableCheckpointCommand(), a.tableOptimizeCommand(), a.tableVacuumCommand(), a.tableRestoreCommand(),
-		a.tableCleanupCommand(), a.tableSetCommand())
+		a.tableCleanupCommand(), a.tableSetCommand(), a.tableCheckCommand())
 }
 
 func (a *app) tableDeleteCommand() *cobra.Command {

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+)
+
+func (a *app) tableCheckCommand() *cobra.Command {
+	var readData, outside bool
+	cmd := &cobra.Command{Use: "check URL", Short: "List what is wrong with a table; exit code 4 if anything is", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, done, err := a.openTable(cmd.Context(), args[0], outside)
+			if err != nil {
+				return err
+			}
+			defer done()
+			problems, err := rewrite.Audit(cmd.Context(), t, readData)
+			if err != nil {
+				return fmt.Errorf("table %s: %w", args[0], err)
+			}
+			if err := a.printJSON(map[string]any{"problems": problems}); err != nil || len(problems) == 0 {
+				return err
+			}
+			return &cliError{code: "CORRUPT", exit: exitCorrupt, msg: fmt.Sprintf("table %s: %d problems", args[0], len(problems)), hint: "`metaxy-delta table history` and `table restore` may lead back to a sound version"}
+		}}
+	cmd.Flags().BoolVar(&readData, "read-data", false, "read every row and compare it with the statistics")
+	cmd.Flags().BoolVar(&outside, "allow-outside-root", false, "read files that lie outside the table's root")
+	return cmd
+}
