@@ -161,6 +161,9 @@ func (f *File) Range(path []string) filter.Range {
 		r.Max = statValue(raw, leaf.Type.Name, true)
 	}
 	f.widen(&r, leaf.Type.Name)
+	if _, changed := leaf.Metadata["delta.typeChanges"]; changed {
+		r.Min, r.Max = singles(r.Min, -1), singles(r.Max, 1)
+	}
 	if r.Min != nil && r.Max != nil {
 		if c, ok := filter.CompareValues(r.Min, r.Max); !ok || c > 0 {
 			r.Min, r.Max = nil, nil // they cannot both be true
@@ -188,6 +191,16 @@ func (f *File) widen(r *filter.Range, typ string) {
 			r.Min, r.Max = around(r.Min, -1), around(r.Max, 1)
 		}
 	}
+}
+
+// singles moves a bound out to the next float of 32 bits: statistics of a column that was widened to double may be the short texts of such floats, which
+// read as doubles that differ from the values.
+func singles(v any, sign float32) any {
+	d, ok := v.(float64)
+	if !ok {
+		return v
+	}
+	return float64(math.Nextafter32(float32(d), sign*float32(math.Inf(1))))
 }
 
 // around moves a decimal bound out by what two roundings to a double can change.
