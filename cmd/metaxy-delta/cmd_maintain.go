@@ -34,6 +34,7 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("table %s: %w", args[0], err)
 			}
+			a.undo(args[0], r.Version)
 			return a.printJSON(map[string]any{"version": r.Version, "rows": r.Rows, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded})
 		}}
 	cmd.Flags().StringVar(&where, "where", "", "SQL predicate; none = every row")
