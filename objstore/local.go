@@ -22,8 +22,11 @@ var ErrNoLinks = errors.New("the file system has no hard links: atomic create is
 type localDriver struct {
 	dir string
 
-	mu   sync.Mutex
-	root *os.Root // opened when the directory exists
+	mu      sync.Mutex
+	root    *os.Root        // opened when the directory exists
+	durable map[string]bool // directories whose names are known to be on disk
+
+	watch func(op, name, to string, do func() error) error // of tests; nil otherwise
 }
 
 // NewLocal opens a directory, which need not exist until something is written. An object is a regular file; what is being written
@@ -36,7 +39,7 @@ func NewLocal(dir string) (Driver, error) {
 	if st, err := os.Stat(abs); err == nil && !st.IsDir() {
 		return nil, fmt.Errorf("%s is not a directory: %w", abs, fs.ErrInvalid)
 	}
-	return &localDriver{dir: abs}, nil
+	return &localDriver{dir: abs, durable: map[string]bool{}}, nil
 }
 
 func (d *localDriver) URL() string { return d.dir }
@@ -93,6 +96,7 @@ func (d *localDriver) forget(root *os.Root) bool {
 	defer d.mu.Unlock()
 	if d.root == root {
 		d.root = nil
+		clear(d.durable)
 		root.Close()
 	}
 	return true

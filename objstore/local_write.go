@@ -17,11 +17,11 @@ import (
 )
 
 func (d *localDriver) Put(ctx context.Context, key string, body io.Reader) error {
-	return d.write(ctx, key, body, func(root *os.Root, temp, name string) error { return root.Rename(temp, name) })
+	return d.write(ctx, key, body, "rename", (*os.Root).Rename)
 }
 
 func (d *localDriver) PutIfAbsent(ctx context.Context, key string, body []byte) error {
-	return d.write(ctx, key, bytes.NewReader(body), func(root *os.Root, temp, name string) error {
+	return d.write(ctx, key, bytes.NewReader(body), "link", func(root *os.Root, temp, name string) error {
 		err := root.Link(temp, name)
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EMLINK) {
 			return fmt.Errorf("%w (%v)", ErrNoLinks, err)
@@ -32,7 +32,7 @@ func (d *localDriver) PutIfAbsent(ctx context.Context, key string, body []byte) 
 
 // write fills a temporary file beside the final name, syncs it, publishes it and syncs the directory. What it leaves on failure is nothing, or
 // after a crash a file whose name listings skip.
-func (d *localDriver) write(ctx context.Context, key string, body io.Reader, publish func(root *os.Root, temp, name string) error) error {
+func (d *localDriver) write(ctx context.Context, key string, body io.Reader, op string, publish func(root *os.Root, temp, name string) error) error {
 	if strings.HasPrefix(path.Base(key), tempPrefix) {
 		return fmt.Errorf("%w %q: such names are those of files being written", ErrInvalidKey, key)
 	}
@@ -43,7 +43,7 @@ func (d *localDriver) write(ctx context.Context, key string, body io.Reader, pub
 	var temp string
 	err := d.do(ctx, true, func(r *os.Root) (err error) {
 		root = r
-		f, temp, err = createTemp(r, dir)
+		f, temp, err = d.createTemp(r, dir)
 		return err
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func (d *localDriver) write(ctx context.Context, key string, body io.Reader, pub
 	defer root.Remove(temp) // after a rename there is nothing left to remove
 	_, err = io.Copy(f, contextReader{ctx, body})
 	if err == nil {
-		err = syncFile(f)
+		err = d.step("sync", temp, "", func() error { return syncFile(f) })
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -61,49 +61,86 @@ func (d *localDriver) write(ctx context.Context, key string, body io.Reader, pub
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = publish(root, temp, name)
+		err = d.step(op, temp, name, func() error { return publish(root, temp, name) })
 	}
 	if err == nil {
-		err = syncDir(root, dir)
+		err = d.syncDir(root, dir)
 	}
 	return localError(root, err)
 }
 
+// step does one thing to the disk. Tests watch the steps to learn what a loss of power could undo.
+func (d *localDriver) step(op, name, to string, do func() error) error {
+	if d.watch == nil {
+		return do()
+	}
+	return d.watch(op, name, to, do)
+}
+
 // createTemp makes a file of a new name in dir, and dir itself where it is missing.
-func createTemp(root *os.Root, dir string) (*os.File, string, error) {
+func (d *localDriver) createTemp(root *os.Root, dir string) (*os.File, string, error) {
 	var id [12]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, "", err
 	}
+	if err := d.ensureDir(root, dir); err != nil {
+		return nil, "", err
+	}
 	temp := filepath.Join(dir, tempPrefix+hex.EncodeToString(id[:]))
-	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = mkdirAll(root, dir); err == nil {
-			f, err = root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	var f *os.File
+	create := func() (err error) {
+		f, err = root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		return err
+	}
+	err := d.step("create", temp, "", create)
+	if errors.Is(err, fs.ErrNotExist) { // somebody removed the directory since
+		d.mu.Lock()
+		clear(d.durable)
+		d.mu.Unlock()
+		if err = d.ensureDir(root, dir); err == nil {
+			err = d.step("create", temp, "", create)
 		}
 	}
 	return f, temp, err
 }
 
-// mkdirAll makes dir and its missing parents, each synced into the directory above it, so that a synced file in them survives a crash.
-func mkdirAll(root *os.Root, dir string) error {
-	if dir == "." {
+// ensureDir makes dir and its missing parents. Each is synced into the directory above it before something in it is promised to be stored, also one
+// that another process made, which may not have come to that yet. Memory: the names of the directories that were written to.
+func (d *localDriver) ensureDir(root *os.Root, dir string) error {
+	d.mu.Lock()
+	known := d.durable[dir]
+	d.mu.Unlock()
+	if known {
 		return nil
 	}
-	if _, err := root.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+	if err := d.makeDir(root, dir); err != nil {
 		return err
 	}
-	up := filepath.Dir(dir)
-	if err := mkdirAll(root, up); err != nil {
-		return err
-	}
-	if err := root.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(root, up)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.durable[dir] = true
+	return nil
 }
 
-// makeDirs is mkdirAll for the root directory itself, which lies in no root.
+func (d *localDriver) makeDir(root *os.Root, dir string) error {
+	if dir == "." {
+		return syncAbove(d.dir)
+	}
+	up := filepath.Dir(dir)
+	if err := d.ensureDir(root, up); err != nil {
+		return err
+	}
+	err := d.step("mkdir", dir, "", func() error { return root.Mkdir(dir, 0o755) })
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := d.syncDir(root, up); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil // a directory that may be written but not read cannot be synced
+}
+
+// makeDirs makes the root directory, which lies in no root; the caller syncs it into the one above.
 func makeDirs(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -115,9 +152,14 @@ func makeDirs(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.Open(up)
+	return syncAbove(up)
+}
+
+// syncAbove syncs the directory that holds dir; one that may be written but not read cannot be synced.
+func syncAbove(dir string) error {
+	f, err := os.Open(filepath.Dir(dir))
 	if err != nil {
-		return nil // a parent that may be written but not read cannot be synced
+		return nil
 	}
 	defer f.Close()
 	return syncFile(f)
@@ -136,13 +178,13 @@ func (c contextReader) Read(p []byte) (int, error) {
 	return c.r.Read(p)
 }
 
-func syncDir(root *os.Root, dir string) error {
+func (d *localDriver) syncDir(root *os.Root, dir string) error {
 	f, err := root.Open(dir)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return syncFile(f)
+	return d.step("syncdir", dir, "", func() error { return syncFile(f) })
 }
 
 // syncFile forces a file to disk; some file systems cannot sync directories or anything, which is no failure of the write.
