@@ -361,4 +361,3 @@ func TestD17UnescapedBars(t *testing.T) {
 	}
 	want(t, rows[0], rows[1])
 }
-

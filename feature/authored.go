@@ -30,7 +30,9 @@ func (g *Graph) Check() error {
 func (g *Graph) checkOne(d *Definition) []error {
 	var faults []error
 	key := d.Spec.Key
-	fault := func(format string, a ...any) { faults = append(faults, &GraphError{Key: key, Msg: fmt.Sprintf(format, a...)}) }
+	fault := func(format string, a ...any) {
+		faults = append(faults, &GraphError{Key: key, Msg: fmt.Sprintf(format, a...)})
+	}
 	if strings.HasSuffix(key.String(), "\n") {
 		fault("its key ends in a newline")
 	}
