@@ -47,6 +47,10 @@ const (
 	Stale
 	// None does the work; for rules that only call Rule.Do.
 	None
+	// Answer and WrongLength are faults of an HTTPRule; in a Rule they are FailBefore.
+	Answer
+	// WrongLength is a body of which half comes, as if that were all.
+	WrongLength
 )
 
 // ErrInjected is in every error that Faulty makes up, unless the rule names another.
