@@ -98,7 +98,7 @@ func (c *completer) planSchema() error {
 			f.Type = c.storedType(given)
 		}
 		if f.Name == colDataVersion && !c.in.HasField(colDataVersionByField) {
-			continue // overwritten by the copy below
+			f.Type = arrow.BinaryTypes.String // overwritten where it stands
 		}
 		fields = append(fields, f)
 	}
@@ -110,8 +110,8 @@ func (c *completer) planSchema() error {
 	}
 	if !c.in.HasField(colDataVersionByField) {
 		fields = append(fields, arrow.Field{Name: colDataVersionByField, Type: c.storedType(given), Nullable: true})
-		text(colDataVersion)
-	} else if !c.in.HasField(colDataVersion) && !c.rehash {
+	}
+	if !c.in.HasField(colDataVersion) && !(c.rehash && c.in.HasField(colDataVersionByField)) {
 		text(colDataVersion)
 	}
 	c.out = arrow.NewSchema(fields, nil)

@@ -143,6 +143,13 @@ func plainType(t arrow.DataType) arrow.DataType {
 // checkInput finds what the provenance cannot do without, and filters that cannot be evaluated.
 func (d *depState) checkInput(plan *feature.Plan) error {
 	schema := d.src.Table.Schema()
+	if d.plan.Lineage.Kind == feature.Aggregation {
+		for _, name := range d.inputIDs(plan) {
+			if !slices.ContainsFunc(d.columns, func(c depColumn) bool { return c.out == name }) {
+				return &InputError{Feature: d.key(), Column: name, Msg: "groups its rows, but the upstream feature lacks it"}
+			}
+		}
+	}
 	if len(d.members) > 0 && !schema.HasField(colDataVersionByField) {
 		return &InputError{Feature: d.key(), Column: colDataVersionByField, Msg: "the table lacks it"}
 	}
