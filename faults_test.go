@@ -1,14 +1,11 @@
 package metaxy_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -118,6 +115,93 @@ func (l *life) steps() []lifeStep {
 	}
 }
 
+// moreSteps go on where steps end, with what is done more seldom.
+func (l *life) moreSteps() []lifeStep {
+	return []lifeStep{
+		{"write of more", func(ctx context.Context, s *metaxy.DeltaStore) error {
+			_, err := s.Write(ctx, l.root, versionRows([]string{"p 1"}), nil)
+			return err
+		}},
+		{"write of two", l.writeTwo},
+		{"buffered write", func(ctx context.Context, s *metaxy.DeltaStore) error {
+			w := s.NewWriter(ctx, &metaxy.WriterOptions{Interval: -1})
+			for b, err := range versionRows([]string{"h 1"}).Batches {
+				if err == nil {
+					err = w.Put(l.root, b)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			_, err := w.Close(ctx)
+			return err
+		}},
+		{"copy", func(ctx context.Context, s *metaxy.DeltaStore) error {
+			_, err := s.Copy(ctx, l.elsewhere(ctx), &metaxy.CopyOptions{Features: []feature.Key{l.root}})
+			return err
+		}},
+		{"rebase", func(ctx context.Context, s *metaxy.DeltaStore) error {
+			rows, err := s.Read(ctx, l.leaf, nil)
+			if err != nil {
+				return err
+			}
+			r, err := s.Rebase(ctx, l.leaf, rows, nil)
+			if err == nil {
+				_, err = s.Write(ctx, l.leaf, r.Rows, &metaxy.WriteOptions{PreserveVersions: true})
+			}
+			return err
+		}},
+		{"drop", func(ctx context.Context, s *metaxy.DeltaStore) error {
+			_, err := s.Drop(ctx, l.root, nil)
+			return err
+		}},
+		{"write after the drop", func(ctx context.Context, s *metaxy.DeltaStore) error {
+			_, err := s.Write(ctx, l.root, versionRows([]string{"i 1"}), nil)
+			return err
+		}},
+	}
+}
+
+// writeTwo writes what is missing of two features, so that it can go on where it was interrupted between them.
+func (l *life) writeTwo(ctx context.Context, s *metaxy.DeltaStore) error {
+	absent, err := filter.Parse("id != 'g'")
+	if err != nil {
+		return err
+	}
+	inc, err := s.ResolveUpdate(ctx, l.leaf, &metaxy.ResolveOptions{GlobalFilters: []filter.Expr{absent}})
+	if err != nil {
+		return err
+	}
+	frames := map[feature.Key]*metaxy.Rows{l.leaf: inc.New(ctx)}
+	there, err := s.Read(ctx, l.root, &metaxy.ReadOptions{Filters: []filter.Expr{filter.Not{X: absent}}})
+	if err != nil {
+		return err
+	}
+	frames[l.root] = versionRows([]string{"g 1"})
+	for b, err := range there.Batches {
+		if err != nil {
+			return err
+		}
+		if b.NumRows() > 0 {
+			delete(frames, l.root)
+		}
+	}
+	_, err = s.WriteMulti(ctx, frames, nil)
+	return err
+}
+
+// elsewhere is another store with rows of the root feature.
+func (l *life) elsewhere(ctx context.Context) *metaxy.DeltaStore {
+	s := l.open(objstore.NewMem())
+	if _, err := s.Push(ctx, &metaxy.PushOptions{Graph: l.graph}); err != nil {
+		l.t.Error(err)
+	}
+	if _, err := s.Write(ctx, l.root, versionRows([]string{"j 1", "k 1"}), nil); err != nil {
+		l.t.Error(err)
+	}
+	return s
+}
+
 // versionRows are rows of "id version".
 func versionRows(rows []string) *metaxy.Rows {
 	text := arrow.BinaryTypes.String
@@ -135,14 +219,14 @@ func versionRows(rows []string) *metaxy.Rows {
 }
 
 // state is everything a reader sees: each stored row of both tables with its version and whether it is deleted, and what is to do.
-func (l *life) state(d objstore.Driver) string {
-	l.t.Helper()
+func (l *life) state(t *testing.T, d objstore.Driver) string {
+	t.Helper()
 	s := l.open(d)
 	defer s.Close()
-	ctx := l.t.Context()
+	ctx := t.Context()
 	g, err := s.Graph(ctx)
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	counts := map[string]int{"definitions": len(g.Definitions())}
 	for _, key := range []feature.Key{l.root, l.leaf} {
@@ -151,11 +235,11 @@ func (l *life) state(d objstore.Driver) string {
 			continue
 		}
 		if err != nil {
-			l.t.Fatalf("read %s: %v", key, err)
+			t.Fatalf("read %s: %v", key, err)
 		}
 		for b, err := range rows.Batches {
 			if err != nil {
-				l.t.Fatalf("read %s: %v", key, err)
+				t.Fatalf("read %s: %v", key, err)
 			}
 			for i := range int(b.NumRows()) {
 				counts[fmt.Sprintf("%s %s %s deleted=%v", key, b.Column(0).ValueStr(i), b.Column(1).ValueStr(i), b.Column(2).IsValid(i))]++
@@ -164,12 +248,12 @@ func (l *life) state(d objstore.Driver) string {
 	}
 	if inc, err := s.ResolveUpdate(ctx, l.leaf, nil); err == nil {
 		if err := inc.Count(ctx); err != nil {
-			l.t.Fatal(err)
+			t.Fatal(err)
 		}
 		st := inc.Stats()
 		counts["new"], counts["stale"], counts["orphaned"] = int(st.New), int(st.Stale), int(st.Orphaned)
 	} else if !errors.Is(err, metaxy.ErrFeatureNotFound) {
-		l.t.Fatalf("resolve: %v", err)
+		t.Fatalf("resolve: %v", err)
 	}
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
@@ -181,127 +265,22 @@ func (l *life) state(d objstore.Driver) string {
 // every makes TestEveryCallFails break every call instead of one in several.
 var every = flag.Bool("every", false, "break every single call")
 
-// TestCallFails breaks calls of a store's life one at a time, in each way that a call can break. The step either succeeds all the same, or fails and
-// leaves the store as it was or as it would have been; repeated when it did nothing, it succeeds; and the next step is none the worse for it.
+// TestCallFails breaks calls of a store's life one at a time, in each way that a call can break.
 func TestCallFails(t *testing.T) {
 	l := newLife(t)
-	steps := l.steps()
-	store := objstore.NewMem()
-	before, states := []objstore.Driver{objstore.NewMem()}, []string{l.state(objstore.NewMem())}
-	for _, st := range steps {
-		s := l.open(store)
-		if err := st.run(t.Context(), s); err != nil {
-			t.Fatalf("%s: %v", st.name, err)
-		}
-		s.Close()
-		before, states = append(before, copyOf(t, store)), append(states, l.state(store))
+	var steps []objstoretest.Step
+	for _, st := range slices.Concat(l.steps(), l.moreSteps()) {
+		steps = append(steps, objstoretest.Step{Name: st.name, Parts: st.name == "write of two", Run: func(ctx context.Context, d objstore.Driver) error {
+			s := l.open(d)
+			defer s.Close()
+			return st.run(ctx, s)
+		}})
 	}
-	if last := states[len(states)-1]; !strings.Contains(last, "deleted=true") || strings.Contains(last, "a/root a") {
-		t.Fatalf("the life does not end as it should:\n%s", last)
-	}
-	stride := 8
+	stride := 16
 	if *every {
 		stride = 1
 	}
-	for name, rule := range map[string]objstoretest.Rule{
-		"fails":           {Fault: objstoretest.FailBefore},
-		"lands and fails": {Fault: objstoretest.LandThenFail},
-		"fails for once":  {Fault: objstoretest.FailBefore, Temporary: true},
-		"lands for once":  {Fault: objstoretest.LandThenFail, Temporary: true},
-		"is cut":          {Fault: objstoretest.Short},
-		"ends early":      {Fault: objstoretest.Short, Err: io.EOF},
-		"is cancelled":    {Fault: objstoretest.Cancelled},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			broken, told := 0, 0
-			l := &life{t: t, graph: l.graph, root: l.root, leaf: l.leaf, ticks: 1_000_000}
-			for i := range steps {
-				for n := rand.IntN(stride); ; n += stride {
-					d := &disturbance{life: l, t: t, step: i, call: n, want: states[i:], driver: copyOf(t, before[i])}
-					hit, failed := d.run(steps[i:min(i+2, len(steps))], rule)
-					if !hit {
-						break
-					}
-					broken++
-					if failed {
-						told++
-					}
-				}
-			}
-			if broken == 0 {
-				t.Error("no call was broken")
-			}
-			t.Logf("%d calls broken, %d of them failed their step", broken, told)
-		})
-	}
-}
-
-// copyOf is a store with the same objects.
-func copyOf(t *testing.T, d objstore.Driver) objstore.Driver {
-	t.Helper()
-	from, out := objstore.New(d), objstore.NewMem()
-	for o, err := range from.List(t.Context(), objstore.ListOptions{Recursive: true}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := from.ReadAll(t.Context(), o.Key, o.Size)
-		if err == nil {
-			err = out.Put(t.Context(), o.Key, bytes.NewReader(body))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return out
-}
-
-// disturbance is one broken call of one step. want are the states before the step, after it, and so on.
-type disturbance struct {
-	*life
-	t          *testing.T
-	step, call int
-	want       []string
-	driver     objstore.Driver
-}
-
-// run takes the step with the call broken, and the next one undisturbed. hit: there was such a call; failed: the step reported it.
-func (d *disturbance) run(steps []lifeStep, rule objstoretest.Rule) (hit, failed bool) {
-	faulty := objstoretest.NewFaulty(d.driver, 1)
-	rule.Skip, rule.Times = d.call, 1
-	faulty.Add(rule)
-	err := d.take(faulty, steps[0])
-	if faulty.Hits() == 0 {
-		if err != nil {
-			d.t.Fatalf("%s failed undisturbed: %v", steps[0].name, err)
-		}
-		return false, false
-	}
-	got := d.state(d.driver)
-	if err != nil && got == d.want[0] {
-		if again := d.take(faulty, steps[0]); again != nil {
-			d.t.Fatalf("call %d broken: %s failed with %v, and again with %v", d.call, steps[0].name, err, again)
-		}
-		got = d.state(d.driver)
-	}
-	if got != d.want[1] {
-		d.t.Fatalf("call %d broken: %s gave %v and left\n%s\nneither\n%s\nnor\n%s", d.call, steps[0].name, err, got, d.want[0], d.want[1])
-	}
-	if len(steps) > 1 {
-		if err := d.take(faulty, steps[1]); err != nil {
-			d.t.Fatalf("call %d of %s broken: %s failed: %v", d.call, steps[0].name, steps[1].name, err)
-		}
-		if got := d.state(d.driver); got != d.want[2] {
-			d.t.Fatalf("call %d of %s broken: %s left\n%s\nwant\n%s", d.call, steps[0].name, steps[1].name, got, d.want[2])
-		}
-	}
-	return true, err != nil
-}
-
-func (d *disturbance) take(driver objstore.Driver, st lifeStep) error {
-	s := d.open(driver)
-	defer s.Close()
-	return st.run(d.t.Context(), s)
+	objstoretest.Sweep(t, &objstoretest.SweepOptions{Steps: steps, State: l.state, Stride: stride})
 }
 
 // TestRequests bounds the requests of each step, which cost more than anything else on a remote store: none may grow with the number of columns.
