@@ -157,6 +157,13 @@ func (s *DeltaStore) AllowCrossProjectWrites() *DeltaStore {
 	return &DeltaStore{core: s.core, crossProject: true}
 }
 
+// rehearse returns a view whose writes are counted and not stored.
+func (s *DeltaStore) rehearse() *DeltaStore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &DeltaStore{core: &core{name: s.name, url: s.url, objects: s.objects.Rehearse(), opts: s.opts, fallbacks: s.fallbacks, graph: s.graph, closed: s.closed}, crossProject: s.crossProject}
+}
+
 // Name is the store's name in the configuration, or its URL.
 func (s *DeltaStore) Name() string { return s.name }
 

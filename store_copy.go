@@ -17,7 +17,7 @@ type CopyOptions struct {
 	GlobalFilters []filter.Expr
 	// CurrentVersionOnly leaves rows of other feature versions; SampleHistory copies older rows of each id too.
 	CurrentVersionOnly, SampleHistory bool
-	// DryRun counts and writes nothing.
+	// DryRun does everything but store: the result is that of the copy.
 	DryRun bool
 }
 
@@ -25,9 +25,9 @@ type CopyOptions struct {
 type CopyResult struct {
 	Features int
 	Rows     int64
-	// PerFeature has the rows of each feature that was copied.
-	PerFeature map[feature.Key]int64
-	Warnings   []Warning
+	// Written has each feature that was copied, in order.
+	Written  []WriteResult
+	Warnings []Warning
 }
 
 // Copy reads features of from (without its fallback stores) and appends their rows here with their versions; updated_at and the materialization id are
@@ -58,19 +58,22 @@ func (s *DeltaStore) Copy(ctx context.Context, from MetadataStore, opts *CopyOpt
 			return CopyResult{}, err
 		}
 	}
-	res := CopyResult{PerFeature: map[feature.Key]int64{}}
+	if o.DryRun {
+		s = s.rehearse()
+	}
+	res := CopyResult{}
 	partial := &PartialError{Failed: map[feature.Key]error{}}
 	for _, key := range keys {
-		n, warnings, err := s.copyOne(ctx, g, from, key, &o)
-		res.Warnings = append(res.Warnings, warnings...)
+		w, err := s.copyOne(ctx, g, from, key, &o)
+		res.Warnings = append(res.Warnings, w.Warnings...)
 		switch {
 		case err != nil:
 			partial.Failed[key] = err
 			continue
-		case n > 0:
+		case w.Rows > 0:
 			res.Features++
-			res.Rows += n
-			res.PerFeature[key] = n
+			res.Rows += w.Rows
+			res.Written = append(res.Written, w)
 		}
 		partial.Done = append(partial.Done, key)
 	}
@@ -80,7 +83,8 @@ func (s *DeltaStore) Copy(ctx context.Context, from MetadataStore, opts *CopyOpt
 	return res, partialOrNil(partial)
 }
 
-func (s *DeltaStore) copyOne(ctx context.Context, g *feature.Graph, from MetadataStore, key feature.Key, o *CopyOptions) (int64, []Warning, error) {
+// copyOne copies a feature; no rows, with a warning, when the source has none.
+func (s *DeltaStore) copyOne(ctx context.Context, g *feature.Graph, from MetadataStore, key feature.Key, o *CopyOptions) (WriteResult, error) {
 	read := func(sampleHistory bool) (*Rows, error) {
 		ro := &ReadOptions{NoFallback: true, FeatureHistory: !o.CurrentVersionOnly, SampleHistory: sampleHistory}
 		ro.Filters = append(append(ro.Filters, o.Filters[key]...), o.GlobalFilters...)
@@ -89,42 +93,43 @@ func (s *DeltaStore) copyOne(ctx context.Context, g *feature.Graph, from Metadat
 		}
 		return from.Read(ctx, key, ro)
 	}
-	skipped := func(why string) []Warning {
-		return []Warning{{Code: "COPY_SKIPPED", Message: fmt.Sprintf("%s: %s", key, why)}}
+	skipped := func(why string) WriteResult {
+		return WriteResult{Feature: key, Warnings: []Warning{{Code: "COPY_SKIPPED", Message: fmt.Sprintf("%s: %s", key, why)}}}
 	}
 	rows, err := read(o.SampleHistory)
 	if isNotFound(err) {
-		return 0, skipped("the source has no table"), nil
+		return skipped("the source has no table"), nil
 	}
 	if err != nil {
-		return 0, nil, err
+		return WriteResult{}, err
 	}
 	n, err := countRows(rows)
-	if err != nil || n == 0 {
-		return 0, skipped("the source has no rows"), err
+	if err != nil {
+		return WriteResult{}, err
+	}
+	if n == 0 {
+		return skipped("the source has no rows"), nil
 	}
 	var warnings []Warning
 	if !o.SampleHistory && !o.CurrentVersionOnly {
 		all, err := read(true)
 		if err != nil {
-			return 0, nil, err
+			return WriteResult{}, err
 		}
 		total, err := countRows(all)
 		if err != nil {
-			return 0, nil, err
+			return WriteResult{}, err
 		}
 		if total > n {
 			warnings = append(warnings, Warning{Code: "HISTORY_DROPPED", Message: fmt.Sprintf("%s: %d of %d rows are older states of their ids and are not copied", key, total-n, total)})
 		}
 	}
-	if o.DryRun {
-		return n, warnings, nil
-	}
 	if rows, err = read(o.SampleHistory); err != nil {
-		return 0, warnings, err
+		return WriteResult{Warnings: warnings}, err
 	}
 	w, err := s.write(ctx, g, key, rows, &stamps{WriteOptions: WriteOptions{PreserveVersions: true, AllowNullIDs: true}, now: s.opts.Now()})
-	return w.Rows, append(warnings, w.Warnings...), err
+	w.Warnings = append(warnings, w.Warnings...)
+	return w, err
 }
 
 func partialOrNil(p *PartialError) error {

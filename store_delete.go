@@ -24,17 +24,19 @@ type DeleteOptions struct {
 	Hard bool
 	// FeatureHistory also takes rows of other feature versions; SampleHistory (soft only) older rows of each id.
 	FeatureHistory, SampleHistory bool
-	// DryRun counts and writes nothing.
+	// DryRun does everything but store: the result is that of the delete.
 	DryRun bool
 	// MaterializationID of the tombstones.
 	MaterializationID string
 }
 
-// DeleteResult is what a delete did, or would do in a dry run. TableVersion is the commit, -1 when there is none.
+// DeleteResult is what a delete did, or would do in a dry run: rows hidden or removed, data files written and their bytes, data files taken out of the table.
+// TableVersion is the commit, -1 when there is none.
 type DeleteResult struct {
-	Feature      feature.Key
-	Rows         int64
-	TableVersion int64
+	Feature             feature.Key
+	Rows, Bytes         int64
+	Files, FilesRemoved int
+	TableVersion        int64
 	// PreviousVersion is what the table can be restored to; -1 when it did not exist.
 	PreviousVersion int64
 	Warnings        []Warning
@@ -62,6 +64,9 @@ func (s *DeltaStore) Delete(ctx context.Context, key feature.Key, opts *DeleteOp
 	}
 	if err := s.checkProject(g, key); err != nil {
 		return DeleteResult{}, err
+	}
+	if o.DryRun {
+		s = s.rehearse()
 	}
 	previous, err := s.tableVersion(ctx, key)
 	if err != nil {
@@ -114,17 +119,13 @@ func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key featu
 		}
 		warnings = append(warnings, w...)
 	}
-	if o.DryRun {
-		n, err := countRows(rows)
-		return DeleteResult{Rows: n, TableVersion: -1, Warnings: warnings}, err
-	}
 	now := s.opts.Now()
 	w, err := s.write(ctx, g, key, withTombstones(rows), &stamps{
 		WriteOptions: WriteOptions{MaterializationID: o.MaterializationID, AllowNullIDs: true}, now: now, tombstone: true})
 	if err != nil {
 		return DeleteResult{}, err
 	}
-	return DeleteResult{Rows: w.Rows, TableVersion: w.TableVersion, Warnings: append(warnings, w.Warnings...)}, nil
+	return DeleteResult{Rows: w.Rows, Files: w.Files, Bytes: w.Bytes, TableVersion: w.TableVersion, Warnings: append(warnings, w.Warnings...)}, nil
 }
 
 // withTombstones makes sure that the frame has the column that newLayout overwrites with the time of deletion.
@@ -191,14 +192,14 @@ func (s *DeltaStore) deleteHard(ctx context.Context, g *feature.Graph, key featu
 	if len(where.Args) > 0 {
 		pred = where
 	}
-	r, err := rewrite.Delete(ctx, s.Table(key), pred, &rewrite.DeleteOptions{DryRun: o.DryRun, Parallel: s.opts.Parallel, Now: s.opts.Now().UnixMilli()})
+	r, err := rewrite.Delete(ctx, s.Table(key), pred, &rewrite.DeleteOptions{Parallel: s.opts.Parallel, Now: s.opts.Now().UnixMilli()})
 	if errors.Is(err, fs.ErrNotExist) {
 		return DeleteResult{TableVersion: -1}, nil
 	}
 	if err != nil {
 		return DeleteResult{}, fmt.Errorf("delete from %s: %w", key, err)
 	}
-	return DeleteResult{Rows: r.Rows, TableVersion: r.Version}, nil
+	return DeleteResult{Rows: r.Rows, Files: r.FilesAdded, FilesRemoved: r.FilesRemoved, Bytes: r.BytesAdded, TableVersion: r.Version}, nil
 }
 
 func countRows(r *Rows) (int64, error) {

@@ -99,7 +99,8 @@ type PushOptions struct {
 	// Project to push; default the expected one.
 	Project string
 	Tags    map[string]string
-	DryRun  bool
+	// DryRun does everything but store: the result is that of the push.
+	DryRun bool
 }
 
 // PushResult is what a push did. Recorded is false when the project version was the newest already; Updated then lists keys written all the same.
@@ -108,7 +109,10 @@ type PushResult struct {
 	Recorded                bool
 	Updated                 []string
 	// TableURL is where the definitions are recorded.
-	TableURL     string
+	TableURL string
+	// Rows, Files and Bytes are what the push stores, or would store in a dry run, as commit TableVersion; -1 when there is nothing to store.
+	Rows, Bytes  int64
+	Files        int
 	TableVersion int64
 	Warnings     []Warning
 }
@@ -121,6 +125,9 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 	}
 	if err := s.open(); err != nil {
 		return PushResult{}, err
+	}
+	if o.DryRun {
+		s = s.rehearse()
 	}
 	g := o.Graph
 	if g == nil {
@@ -143,14 +150,14 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 	if err != nil {
 		return PushResult{}, err
 	}
-	r, err := system.Push(ctx, s.Table(key), g, project, &system.PushOptions{Tags: o.Tags, Now: s.opts.Now, DryRun: o.DryRun})
+	r, err := system.Push(ctx, s.Table(key), g, project, &system.PushOptions{Tags: o.Tags, Now: s.opts.Now})
 	if err != nil {
 		return PushResult{}, fmt.Errorf("push %s: %w", project, err)
 	}
-	if s.opts.Graph == nil {
+	if s.opts.Graph == nil && !o.DryRun {
 		s.Reload()
 	}
-	out := PushResult{TableURL: s.TableURL(key), Project: project, ProjectVersion: r.ProjectVersion, Recorded: r.Recorded, Updated: r.Updated, TableVersion: r.TableVersion}
+	out := PushResult{TableURL: s.TableURL(key), Project: project, ProjectVersion: r.ProjectVersion, Recorded: r.Recorded, Updated: r.Updated, Rows: r.Stored.Rows, Bytes: r.Stored.Bytes, Files: r.Stored.Files, TableVersion: r.Stored.Version}
 	for _, w := range r.Warnings {
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: w.Message})
 	}

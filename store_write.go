@@ -23,12 +23,14 @@ type WriteOptions struct {
 	MaterializationID string
 	// AllowNullIDs stores rows whose id columns are null.
 	AllowNullIDs bool
+	// DryRun does everything but store: the rows are read, checked, cast and encoded, and the result is that of the write.
+	DryRun bool
 }
 
-// WriteResult is what a write stored. TableVersion is the commit.
+// WriteResult is what a write stored, or would store in a dry run: rows, data files, their bytes. TableVersion is the commit.
 type WriteResult struct {
 	Feature      feature.Key
-	Rows         int64
+	Rows, Bytes  int64
 	Files        int
 	TableVersion int64
 	Warnings     []Warning
@@ -43,6 +45,9 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 	}
 	if err := s.open(); err != nil {
 		return WriteResult{}, err
+	}
+	if o.DryRun {
+		s = s.rehearse()
 	}
 	if isSystem(key) {
 		return s.appendRows(ctx, key, rows, nil)
@@ -107,7 +112,7 @@ func (s *DeltaStore) appendRows(ctx context.Context, key feature.Key, rows *Rows
 	if err != nil {
 		return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
 	}
-	out := WriteResult{Feature: key, Rows: r.Rows, Files: r.Files, TableVersion: r.Version}
+	out := WriteResult{Feature: key, Rows: r.Rows, Files: r.Files, Bytes: r.Bytes, TableVersion: r.Version}
 	for _, w := range r.Warnings {
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
 	}

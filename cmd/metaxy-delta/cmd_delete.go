@@ -37,6 +37,9 @@ func (a *app) deleteCommand() *cobra.Command {
 type deletedJSON struct {
 	Feature      string        `json:"feature"`
 	Rows         int64         `json:"rows"`
+	Files        int           `json:"files"`
+	FilesRemoved int           `json:"files_removed"`
+	Bytes        int64         `json:"bytes"`
 	TableVersion int64         `json:"table_version"`
 	Error        string        `json:"error,omitempty"`
 	Warnings     []warningJSON `json:"warnings"`
@@ -94,6 +97,9 @@ func (d *deletion) preview(list []deletedJSON) string {
 		}
 		total += x.Rows
 		fmt.Fprintf(&b, "  • %s (%s rows)\n", x.Feature, thousands(x.Rows))
+		if x.TableVersion >= 0 {
+			fmt.Fprintf(&b, "    commit %d: %d file(s) written, %s bytes, %d file(s) taken out\n", x.TableVersion, x.Files, thousands(x.Bytes), x.FilesRemoved)
+		}
 	}
 	fmt.Fprintf(&b, "\nTotal rows to delete: %s\n", thousands(total))
 	if len(d.filters) > 0 {
@@ -112,7 +118,7 @@ func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (me
 	failed := 0
 	for _, key := range keys {
 		r, err := run(key)
-		d := deletedJSON{Feature: key.String(), Rows: r.Rows, TableVersion: r.TableVersion, Warnings: warningsJSON(r.Warnings)}
+		d := deletedJSON{Feature: key.String(), Rows: r.Rows, Files: r.Files, FilesRemoved: r.FilesRemoved, Bytes: r.Bytes, TableVersion: r.TableVersion, Warnings: warningsJSON(r.Warnings)}
 		if err != nil {
 			d.Error = err.Error()
 			failed++
@@ -122,8 +128,8 @@ func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (me
 		}
 		a.warn(r.Warnings)
 		out = append(out, d)
-		if err == nil && !a.flags.dryRun && r.PreviousVersion >= 0 && r.TableVersion > r.PreviousVersion {
-			a.note(fmt.Sprintf("%s was at table version %d before; undo: metaxy-delta table restore %s --to-version %d", key, r.PreviousVersion, said.store.TableURL(key), r.PreviousVersion))
+		if err == nil && r.PreviousVersion >= 0 && r.TableVersion > r.PreviousVersion {
+			a.undoHint(said.store, key, r.TableVersion)
 		}
 	}
 	if failed == len(keys) && len(keys) == 1 {
@@ -145,6 +151,13 @@ func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (me
 		return &cliError{code: "PARTIAL", exit: exitPartial, msg: fmt.Sprintf("%d of %d features failed: %s; first: %v", failed, len(keys), strings.Join(names, ", "), first), details: map[string]any{"features": names}}
 	}
 	return nil
+}
+
+// undoHint tells how to take back a commit to a feature's table; the first one cannot be taken back.
+func (a *app) undoHint(store *metaxy.DeltaStore, key feature.Key, version int64) {
+	if version > 0 && !a.flags.dryRun {
+		a.note(fmt.Sprintf("%s was at table version %d before; undo: metaxy-delta table restore %s --to-version %d", key, version-1, store.TableURL(key), version-1))
+	}
 }
 
 func (a *app) printDeleted(list []deletedJSON, said *deletion) error {
@@ -208,63 +221,4 @@ func (a *app) dropCommand() *cobra.Command {
 		}}
 	cmd.Flags().BoolVar(&cross, "allow-cross-project-writes", false, "drop a feature of another project")
 	return cmd
-}
-
-type copyFlags struct {
-	from, to                    string
-	all, featureHistory, sample bool
-	cross                       bool
-	filters                     []string
-}
-
-func (a *app) copyCommand() *cobra.Command {
-	var f copyFlags
-	cmd := &cobra.Command{Use: "copy KEY...", Short: "Copy rows of features from one store to another",
-		RunE: func(cmd *cobra.Command, args []string) error { return a.copy(cmd.Context(), args, &f) }}
-	fl := cmd.Flags()
-	fl.StringVar(&f.from, "from", "", "source store")
-	fl.StringVar(&f.to, "to", "", "target store")
-	fl.BoolVar(&f.all, "all-features", false, "every feature of the project")
-	fl.StringArrayVar(&f.filters, "filter", nil, "predicate on the rows of every feature")
-	fl.BoolVar(&f.featureHistory, "with-feature-history", true, "rows of every feature version")
-	fl.BoolVar(&f.sample, "with-sample-history", false, "older rows of each id too")
-	fl.BoolVar(&f.cross, "allow-cross-project-writes", false, "copy features of another project")
-	return cmd
-}
-
-func (a *app) copy(ctx context.Context, args []string, f *copyFlags) error {
-	if f.from == "" || f.to == "" {
-		return usagef("--from and --to name the stores")
-	}
-	filters, err := parseFilters("--filter", f.filters)
-	if err != nil {
-		return err
-	}
-	from, err := a.openStore(ctx, f.from, nil)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	to, err := a.openWritable(ctx, f.to, f.cross)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	keys, err := a.chosenToChange(ctx, to, args, f.all)
-	if err != nil {
-		return err
-	}
-	r, err := to.Copy(ctx, from, &metaxy.CopyOptions{Features: keys, GlobalFilters: filters, CurrentVersionOnly: !f.featureHistory, SampleHistory: f.sample, DryRun: a.flags.dryRun})
-	a.warn(r.Warnings)
-	if err != nil {
-		return err
-	}
-	if a.flags.json || a.flags.format == "json" {
-		return a.printJSON(map[string]any{"features_copied": r.Features, "rows_copied": r.Rows, "dry_run": a.flags.dryRun})
-	}
-	done := "✓ Copy complete"
-	if a.flags.dryRun {
-		done = "Dry run"
-	}
-	return a.printText(fmt.Sprintf("%s: %d feature(s), %d row(s) copied\n", done, r.Features, r.Rows))
 }

@@ -43,7 +43,9 @@ func (a *app) pushCommand() *cobra.Command {
 			}
 			switch {
 			case a.flags.dryRun && r.Recorded:
-				a.note("Dry run: would record project version " + r.ProjectVersion)
+				a.note(fmt.Sprintf("Dry run: would record project version %s: %d row(s) in %d file(s), %s bytes, as commit %d of %s", r.ProjectVersion, r.Rows, r.Files, thousands(r.Bytes), r.TableVersion, r.TableURL))
+			case a.flags.dryRun && len(r.Updated) > 0:
+				a.note(fmt.Sprintf("Dry run: would record %s with project version %s, as commit %d of %s", strings.Join(r.Updated, ", "), r.ProjectVersion, r.TableVersion, r.TableURL))
 			case a.flags.dryRun:
 				a.note("Dry run: project version " + r.ProjectVersion + " is the newest already")
 			case r.Recorded:

@@ -68,20 +68,16 @@ func (a *app) writeCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			if a.flags.dryRun {
-				n, err := countFrame(in)
-				if err != nil {
-					return err
-				}
-				a.note("would write " + thousands(n) + " rows to " + key.String() + " in store " + store.Name())
-				return nil
-			}
+			o.DryRun = a.flags.dryRun
 			r, err := store.Write(ctx, key, &metaxy.Rows{Schema: in.schema, Batches: in.batches}, &o)
 			if err != nil {
 				return err
 			}
 			a.warn(r.Warnings)
-			return a.printJSON(map[string]any{"feature": key.String(), "rows": r.Rows, "files": r.Files, "table_version": r.TableVersion})
+			if o.DryRun {
+				a.note("Dry run: would write " + wouldWrite(store, &r))
+			}
+			return a.printJSON(map[string]any{"feature": key.String(), "rows": r.Rows, "files": r.Files, "bytes": r.Bytes, "table_version": r.TableVersion, "dry_run": o.DryRun})
 		}}
 	f := cmd.Flags()
 	f.StringVar(&inputFormat, "input-format", "", "parquet, arrow, csv or jsonl; default by suffix")

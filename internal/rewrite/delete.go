@@ -31,7 +31,7 @@ type DeleteOptions struct {
 // DeleteResult is what a delete did. Version is the commit, -1 when nothing was written.
 type DeleteResult struct {
 	Version                  int64
-	Rows                     int64
+	Rows, BytesAdded         int64
 	FilesRemoved, FilesAdded int
 }
 
@@ -112,6 +112,9 @@ func deleteSome(ctx context.Context, t *delta.Table, snap *delta.Snapshot, where
 	}
 	ch.Adds = adds
 	res.FilesAdded = len(adds)
+	for _, a := range adds {
+		res.BytesAdded += a.Size
+	}
 	res.Version, err = t.Commit(ctx, ch)
 	var lost *txlog.ConflictError
 	if errors.As(err, &lost) {

@@ -168,21 +168,20 @@ type PushResult struct {
 	ProjectVersion string
 	Recorded       bool
 	Updated        []string
-	TableVersion   int64
-	Warnings       []Warning
+	// Stored is the append; its version is -1 when there was nothing to store.
+	Stored   delta.Result
+	Warnings []Warning
 }
 
 // PushOptions of a push. Now gives the time of each row.
 type PushOptions struct {
 	Tags map[string]string
 	Now  func() time.Time
-	// DryRun computes and writes nothing.
-	DryRun bool
 }
 
 // Push records the definitions of a project: all of them when its version is not the newest one recorded, else those that are missing there.
 func Push(ctx context.Context, t *delta.Table, g *feature.Graph, project string, opts *PushOptions) (PushResult, error) {
-	res := PushResult{TableVersion: -1}
+	res := PushResult{Stored: delta.Result{Version: -1}}
 	var err error
 	if res.ProjectVersion, err = g.ProjectVersion(project); err != nil {
 		return res, err
@@ -223,15 +222,14 @@ func Push(ctx context.Context, t *delta.Table, g *feature.Graph, project string,
 			res.Updated = append(res.Updated, d.Spec.Key.String())
 		}
 	}
-	if len(defs) == 0 || opts.DryRun {
+	if len(defs) == 0 {
 		return res, nil
 	}
 	rows, err := pushRows(g, defs, res.ProjectVersion, opts)
 	if err != nil {
 		return res, err
 	}
-	r, err := t.Append(ctx, rows, &delta.AppendOptions{MergeSchema: true, Cast: true})
-	res.TableVersion = r.Version
+	res.Stored, err = t.Append(ctx, rows, &delta.AppendOptions{MergeSchema: true, Cast: true})
 	return res, err
 }
 
