@@ -29,6 +29,22 @@ test: ## all tests
 race: ## all tests with the race detector
 	$(GO) test -race -timeout 30m ./...
 
+# The servers that tests use where they are installed. Azurite needs npm and is left out without it; the dot keeps its files from Go.
+SERVERS := bin/versitygw bin/fake-gcs-server $(if $(shell command -v npm),bin/.azurite/node_modules/.bin/azurite-blob)
+
+.PHONY: servers
+servers: $(SERVERS) ## servers of S3, GCS and Azure for the tests, into bin/ (1 minute of processor time; Azure's needs npm)
+	@command -v npm >/dev/null || echo "Azurite left out: there is no npm"
+
+bin/versitygw:
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+bin/fake-gcs-server:
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/fsouza/fake-gcs-server@v1.56.1
+
+bin/.azurite/node_modules/.bin/azurite-blob:
+	npm install --silent --no-audit --no-fund --prefix bin/.azurite azurite@3.37.0
+
 .PHONY: fuzz
 fuzz: ## every fuzz target of every package for FUZZTIME (30s)
 	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | while read -r pkg; do \

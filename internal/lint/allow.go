@@ -10,6 +10,7 @@ var exceptions = []exception{
 	{"clock", "cmd/metaxy-delta/", "progress and durations on a terminal"},
 	{"background", "bench/compare/", "the program makes the first context"},
 	{"clock", "bench/", "it measures time"},
+	{"clock", "objstore/servertest/", "it waits for servers, no longer than a minute"},
 	{"clock", "options.go", "the default clock, for callers that name none"},
 	{"options", "objstore/", "ListOptions are a small value of every listing, part of the face of drivers"},
 }

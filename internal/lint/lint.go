@@ -71,7 +71,7 @@ func Check(module string, tree fs.FS) ([]Finding, error) {
 			return err
 		}
 		if d.IsDir() {
-			if base := d.Name(); name != "." && (base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") && base != ".ci" || strings.HasPrefix(base, "_")) {
+			if base := d.Name(); name != "." && (name == "bin" || base == "testdata" || base == "vendor" || strings.HasPrefix(base, ".") && base != ".ci" || strings.HasPrefix(base, "_")) {
 				return fs.SkipDir
 			}
 			return nil
