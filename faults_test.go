@@ -203,9 +203,12 @@ func (l *life) elsewhere(ctx context.Context) *metaxy.DeltaStore {
 }
 
 // versionRows are rows of "id version".
-func versionRows(rows []string) *metaxy.Rows {
+func versionRows(rows []string) *metaxy.Rows { return rowsWith("x", rows) }
+
+// rowsWith are rows of "id version" of a feature with that one field.
+func rowsWith(field string, rows []string) *metaxy.Rows {
 	text := arrow.BinaryTypes.String
-	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: text}, {Name: "metaxy_provenance_by_field", Type: arrow.StructOf(arrow.Field{Name: "x", Type: text, Nullable: true})}}, nil)
+	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: text}, {Name: "metaxy_provenance_by_field", Type: arrow.StructOf(arrow.Field{Name: field, Type: text, Nullable: true})}}, nil)
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 	defer b.Release()
 	for _, r := range rows {

@@ -52,6 +52,8 @@ type Increment struct {
 	sources  []Source
 	// FeatureVersion is the version that the rows will have.
 	FeatureVersion string
+	// TableVersion of the feature's own table that was compared with, for Resolved; -1 = it has none.
+	TableVersion int64
 }
 
 // All streams the whole increment in one pass, batches tagged by part. The producer releases each batch after the step.
@@ -120,7 +122,7 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	if len(plan.Deps) == 0 && o.Samples == nil {
 		return nil, fmt.Errorf("%w: feature %s has no upstream features: samples are needed", ErrInvalid, key)
 	}
-	inc := &Increment{FeatureVersion: plan.FeatureVersion, warnings: s.collisions(g, plan)}
+	inc := &Increment{FeatureVersion: plan.FeatureVersion, TableVersion: -1, warnings: s.collisions(g, plan)}
 	req := &resolve.Request{
 		Plan:           plan,
 		Algorithm:      resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation},
@@ -184,6 +186,7 @@ func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan 
 		return err
 	}
 	req.Current.Table = l.table
+	inc.TableVersion = l.source.TableVersion
 	inc.sources = append(inc.sources, l.source)
 	inc.warnings = append(inc.warnings, l.warnings...)
 	return nil

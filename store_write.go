@@ -25,6 +25,12 @@ type WriteOptions struct {
 	AllowNullIDs bool
 	// DryRun does everything but store: the rows are read, checked, cast and encoded, and the result is that of the write.
 	DryRun bool
+	// Resolved makes the write conditional on what was resolved; nil = rows are stored whatever others have written since.
+	Resolved *Resolved
+	// AppID and AppVersion make the write repeatable: the table remembers the greatest version of each id in the same commit as the rows, and a write whose version is
+	// not above it stores nothing and succeeds. A job of several parts numbers them and writes them in order; parallel jobs take an id each.
+	AppID      string
+	AppVersion int64
 }
 
 // WriteResult is what a write stored, or would store in a dry run: rows, data files, their bytes. TableVersion is the commit.
@@ -33,7 +39,11 @@ type WriteResult struct {
 	Rows, Bytes  int64
 	Files        int
 	TableVersion int64
-	Warnings     []Warning
+	// AlreadyWritten: an earlier write with the application's id and version stored the rows, and the table has them at TableVersion.
+	AlreadyWritten bool
+	// Dropped rows were left out because others have written their sample versions since (Resolved.Drop).
+	Dropped  int64
+	Warnings []Warning
 }
 
 // Write appends rows to this store, never to a fallback, and completes what they lack: versions, provenance, stamps. Rows must have
@@ -50,7 +60,10 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 		s = s.rehearse()
 	}
 	if isSystem(key) {
-		return s.appendRows(ctx, key, rows, nil)
+		return s.append(ctx, key, rows, &delta.AppendOptions{})
+	}
+	if err := o.validate(); err != nil {
+		return WriteResult{}, err
 	}
 	g, err := s.Graph(ctx)
 	if err != nil {
@@ -101,18 +114,43 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 		st.MaterializationID = s.opts.MaterializationID
 	}
 	lay := newLayout(in.Schema, completed.Schema, plan.FeatureVersion, projectVersion, st)
-	res, err := s.appendRows(ctx, key, &Rows{Schema: lay.schema, Batches: lay.apply(completed.Batches)}, s.hashProperties())
+	out := &Rows{Schema: lay.schema, Batches: lay.apply(completed.Batches)}
+	ao := &delta.AppendOptions{Configuration: s.hashProperties(), AppID: st.AppID, AppVersion: st.AppVersion}
+	var res WriteResult
+	if st.Resolved != nil {
+		res, err = s.appendResolved(ctx, key, out, plan.Feature.Spec.IDColumns, ao, *st.Resolved)
+	} else {
+		res, err = s.append(ctx, key, out, ao)
+	}
 	res.Warnings = append(found, res.Warnings...)
 	return res, err
 }
 
-func (s *DeltaStore) appendRows(ctx context.Context, key feature.Key, rows *Rows, properties map[string]string) (WriteResult, error) {
-	r, err := s.Table(key).Append(ctx, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches},
-		&delta.AppendOptions{MergeSchema: true, Cast: true, Configuration: properties})
+// validate refuses options that make no sense together.
+func (o *WriteOptions) validate() error {
+	switch {
+	case o.Resolved != nil && o.Resolved.TableVersion < -1:
+		return fmt.Errorf("%w: resolved table version %d: want that of the increment, -1 when the feature had no table", ErrInvalid, o.Resolved.TableVersion)
+	case o.AppID == "" && o.AppVersion != 0:
+		return fmt.Errorf("%w: an application's version needs the application's id", ErrInvalid)
+	}
+	return nil
+}
+
+// append stores completed rows. New columns are added to the table and types are converted to its own.
+func (s *DeltaStore) append(ctx context.Context, key feature.Key, rows *Rows, o *delta.AppendOptions) (WriteResult, error) {
+	o.MergeSchema, o.Cast = true, true
+	r, err := s.Table(key).Append(ctx, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches}, o)
 	if err != nil {
 		return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
 	}
 	out := WriteResult{Feature: key, Rows: r.Rows, Files: r.Files, Bytes: r.Bytes, TableVersion: r.Version}
+	if r.Version < 0 {
+		out.AlreadyWritten = true
+		if out.TableVersion, err = s.tableVersion(ctx, key); err != nil {
+			return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
+		}
+	}
 	for _, w := range r.Warnings {
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
 	}

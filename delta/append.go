@@ -34,6 +34,14 @@ func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Re
 		if o.written(snap) {
 			return Result{Version: -1}, nil
 		}
+		if o.Since != nil {
+			if err := snap.unchangedSince(ctx, *o.Since); err != nil {
+				return Result{}, err
+			}
+		}
+	}
+	if snap == nil && o.Since != nil && *o.Since >= 0 {
+		return Result{}, &txlog.ConflictError{Version: *o.Since, Err: errors.New("the table is gone")}
 	}
 	a := &appending{table: t, opts: &o, frame: rows.Schema}
 	merged, ch, err := a.prepare(snap)
@@ -100,7 +108,7 @@ type appending struct {
 // prepare makes the change of an append onto snap (nil: the table is created) and the schema the table then has.
 func (a *appending) prepare(snap *Snapshot) (*Schema, *Change, error) {
 	o := a.opts
-	ch := &Change{Read: snap, Operation: "WRITE", BlindAppend: !o.Overwrite, Replaces: true, Parameters: map[string]any{"mode": "Append"}}
+	ch := &Change{Read: snap, Operation: "WRITE", BlindAppend: !o.Overwrite && o.Since == nil, NoneSince: o.Since != nil, Replaces: true, Parameters: map[string]any{"mode": "Append"}}
 	if o.Overwrite {
 		ch.Parameters["mode"] = "Overwrite"
 	}

@@ -32,6 +32,8 @@ type Change struct {
 	ReadAll bool
 	// Reads narrows ReadAll: it tells whether the change would have looked at a file, by its partition values or statistics. nil = at every file.
 	Reads func(*File) bool
+	// NoneSince makes every commit after Read that added or removed rows a conflict.
+	NoneSince bool
 	// BlindAppend says that nothing was read.
 	BlindAppend bool
 	// Replaces says that no row of a removed file lives on in an added one, so that the change feed needs no change files and rows keep no ids.

@@ -108,6 +108,9 @@ func (ch *Change) changesData() bool {
 
 // clash tells why an action of a winning commit forbids this change; "" when it does not. blind: the winner read nothing.
 func (ch *Change) clash(a txlog.Action, blind bool) string {
+	if what := changesRows(a); ch.NoneSince && what != "" {
+		return what
+	}
 	switch a := a.(type) {
 	case *txlog.Txn:
 		if slices.ContainsFunc(ch.Txns, func(x *txlog.Txn) bool { return x.AppID == a.AppID }) {

@@ -132,6 +132,9 @@ type AppendOptions struct {
 	// AppID and AppVersion make the append idempotent: a version not above the recorded one writes nothing.
 	AppID      string
 	AppVersion int64
+	// Since makes the append conditional: a commit after that version (-1: any commit) that added or removed rows is a *txlog.ConflictError, up to the
+	// very commit of the append. nil = unconditional.
+	Since *int64
 	// Parameters go to commitInfo.operationParameters beside those of the write.
 	Parameters map[string]string
 	// Overwrite replaces all rows of the table in the same commit instead of adding to them.

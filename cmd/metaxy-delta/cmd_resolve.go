@@ -233,6 +233,7 @@ type incrementJSON struct {
 	Feature        string         `json:"feature"`
 	FeatureVersion string         `json:"feature_version"`
 	ProjectVersion string         `json:"project_version"`
+	TableVersion   int64          `json:"table_version"`
 	New            int64          `json:"new"`
 	Stale          int64          `json:"stale"`
 	Orphaned       int64          `json:"orphaned"`
@@ -269,7 +270,7 @@ func (a *app) printIncrement(ctx context.Context, store *metaxy.DeltaStore, key 
 		if err != nil {
 			pv = "" // several projects and none chosen: there is no one version to tell
 		}
-		out := incrementJSON{Feature: key.String(), FeatureVersion: inc.FeatureVersion, ProjectVersion: pv, New: st.New, Stale: st.Stale, Orphaned: st.Orphaned,
+		out := incrementJSON{Feature: key.String(), FeatureVersion: inc.FeatureVersion, ProjectVersion: pv, TableVersion: inc.TableVersion, New: st.New, Stale: st.Stale, Orphaned: st.Orphaned,
 			Warnings: warningsJSON(inc.Warnings()), Sources: []sourceJSON{},
 			Stats: map[string]any{"rows_read": st.RowsRead, "expected": st.Expected, "current": st.Current}}
 		for _, s := range inc.Sources() {

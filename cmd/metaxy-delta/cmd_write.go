@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
+)
+
+type writeFlags struct {
+	metaxy.WriteOptions
+	inputFormat, ifNewer string
+	resolved             int64
+	cross                bool
+}
+
+func (a *app) writeCommand() *cobra.Command {
+	var f writeFlags
+	cmd := &cobra.Command{Use: "write KEY FILE", Short: "Append rows to a feature", Args: cobra.ExactArgs(2),
+		Long: `Append rows to a feature, creating its table when missing. All rows are stored in one commit or none.
+
+Several workers that resolve and write the same feature store no sample version twice when each write says what its rows were resolved from:
+--resolved-version takes "table_version" of "resolve --json" (-1: the feature had no table). If the table's rows changed since, the write fails with
+exit code 3 and stores nothing, or with --if-newer drop stores only the rows that nobody else has stored since.
+
+A job that may run again stores its rows once when it writes with --app-id and a greater --app-version for every part: what the table has already is
+skipped, which is a success.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("resolved-version") {
+				f.Resolved = &metaxy.Resolved{TableVersion: f.resolved}
+			}
+			return a.write(cmd, args[0], args[1], &f)
+		}}
+	fl := cmd.Flags()
+	fl.StringVar(&f.inputFormat, "input-format", "", "parquet, arrow, csv or jsonl; default by suffix")
+	fl.BoolVar(&f.PreserveVersions, "preserve-versions", false, "keep the version columns of the rows")
+	fl.StringVar(&f.MaterializationID, "materialization-id", "", "id to write with the rows")
+	fl.BoolVar(&f.cross, "allow-cross-project-writes", false, "write to a feature of another project")
+	fl.BoolVar(&f.AllowNullIDs, "allow-null-ids", false, "store rows whose id columns are null")
+	fl.Int64Var(&f.resolved, "resolved-version", -1, "table version that the rows were resolved from (table_version of resolve --json)")
+	fl.StringVar(&f.ifNewer, "if-newer", "", "with --resolved-version, when the table changed since: fail (the default), or drop the rows that others have stored")
+	fl.StringVar(&f.AppID, "app-id", "", "application id that makes the write repeatable")
+	fl.Int64Var(&f.AppVersion, "app-version", 0, "version of the application's write; one not above that in the table is skipped")
+	return cmd
+}
+
+// finish checks the flags that depend on each other.
+func (f *writeFlags) finish() error {
+	switch {
+	case f.ifNewer != "" && f.Resolved == nil:
+		return usagef("--if-newer needs --resolved-version")
+	case f.ifNewer == "drop":
+		f.Resolved.Drop = true
+	case f.ifNewer != "" && f.ifNewer != "fail":
+		return usagef("--if-newer %q: want fail or drop", f.ifNewer)
+	}
+	return nil
+}
+
+func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) error {
+	ctx := cmd.Context()
+	key, err := a.parseKey(keyText)
+	if err != nil {
+		return err
+	}
+	if err := f.finish(); err != nil {
+		return err
+	}
+	store, err := a.openWritable(ctx, "", f.cross)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	in, done, err := a.readFrame(ctx, path, f.inputFormat)
+	if err != nil {
+		return err
+	}
+	defer done()
+	f.DryRun = a.flags.dryRun
+	r, err := store.Write(ctx, key, &metaxy.Rows{Schema: in.schema, Batches: in.batches}, &f.WriteOptions)
+	var lost *txlog.ConflictError
+	if f.Resolved != nil && errors.As(err, &lost) {
+		return &cliError{code: "CONFLICT", exit: exitConflict, err: err, hint: "others changed the feature after it was resolved: resolve again and write what that gives"}
+	}
+	if err != nil {
+		return err
+	}
+	a.warn(r.Warnings)
+	if f.DryRun {
+		a.note("Dry run: would write " + wouldWrite(store, &r))
+	}
+	out := members{{"feature", key.String()}, {"rows", r.Rows}, {"files", r.Files}, {"bytes", r.Bytes}, {"table_version", r.TableVersion}, {"dry_run", f.DryRun}}
+	if f.Resolved != nil {
+		out = append(out, member{"dropped", r.Dropped})
+	}
+	if f.AppID != "" {
+		out = append(out, member{"already_written", r.AlreadyWritten})
+		if r.AlreadyWritten {
+			a.note(key.String() + ": already written by " + f.AppID + "; the table has the rows at version " + thousands(r.TableVersion))
+		}
+	}
+	return a.printJSON(out)
+}
