@@ -304,10 +304,10 @@ func (l *leafStats) bounds() (lo, hi string) {
 		return floatStat(l.flo, l.kind), floatStat(l.fhi, l.kind)
 	case "string":
 		if utf8.ValidString(l.slo) {
-			lo = quoteJSON(cutMin(l.slo))
+			lo = quoteJSON(cutMin(l.slo, statsPrefix))
 		}
 		if utf8.ValidString(l.shi) {
-			hi = cutMax(l.shi)
+			hi = cutMax(l.shi, statsPrefix)
 		}
 		return lo, hi
 	}
@@ -342,10 +342,10 @@ func floatStat(f float64, kind string) string {
 }
 
 // cutMin is the first characters, which sort before or at the whole.
-func cutMin(s string) string {
+func cutMin(s string, prefix int) string {
 	n := 0
 	for i := range s {
-		if n == statsPrefix {
+		if n == prefix {
 			return s[:i]
 		}
 		n++
@@ -354,12 +354,12 @@ func cutMin(s string) string {
 }
 
 // cutMax is a cut text with a tie-breaker, so that it sorts after the whole; "" when no short text does.
-func cutMax(s string) string {
-	cut := cutMin(s)
+func cutMax(s string, prefix int) string {
+	cut := cutMin(s, prefix)
 	if cut == s {
 		return quoteJSON(s)
 	}
-	for end := len(cut); end < len(s) && utf8.RuneCountInString(s[:end]) <= 2*statsPrefix; {
+	for end := len(cut); end < len(s) && utf8.RuneCountInString(s[:end]) < 2*prefix; {
 		r, n := utf8.DecodeRuneInString(s[end:])
 		switch {
 		case r < 0x7f:

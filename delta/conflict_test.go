@@ -380,3 +380,32 @@ func TestIdempotentAppend(t *testing.T) {
 		t.Errorf("%d files", len(snap.Files()))
 	}
 }
+
+// TestNewColumnsAtOnce: two writers that add different columns at once do not give them the same id.
+func TestNewColumnsAtOnce(t *testing.T) {
+	for _, mode := range []string{"name", "id"} {
+		mem := objstore.NewMem()
+		create(t, objstore.New(mem), map[string]string{"delta.columnMapping.mode": mode})
+		grow := func(store *objstore.Store, column string) error {
+			_, err := memTable(store).Append(t.Context(), rowsOf(t, fields("id", arrow.PrimitiveTypes.Int64, column, arrow.BinaryTypes.String), fmt.Sprintf(`{"id":1,%q:"x"}`, column)), &delta.AppendOptions{MergeSchema: true})
+			return err
+		}
+		f := objstoretest.NewFaulty(mem, 1)
+		f.Add(objstoretest.Rule{Op: objstoretest.OpCreate, Key: ".json", Fault: objstoretest.None, Times: 1, Do: func(objstoretest.Op, string) {
+			if err := grow(objstore.New(mem), "winner"); err != nil {
+				t.Error(err)
+			}
+		}})
+		var lost *txlog.ConflictError
+		if err := grow(objstore.New(f), "loser"); !errors.As(err, &lost) {
+			t.Errorf("%s: want a conflict, got %v", mode, err)
+		}
+		ids := map[int]bool{}
+		for _, f := range snapshot(t, memTable(objstore.New(mem))).Schema().Fields {
+			if ids[f.ID] {
+				t.Errorf("%s: column %s shares its id with another", mode, f.Name)
+			}
+			ids[f.ID] = true
+		}
+	}
+}

@@ -64,7 +64,7 @@ func (a *appending) mergeSchema(snap *Snapshot, own *Schema) (*Schema, bool, err
 	}
 	if snap.mapping != MappingNone {
 		// Columns have an id already when this append gave it to them before it lost a race; another writer must not have taken it since.
-		if anyField(own.Fields, func(f *Field) bool { return f.ID > 0 && f.ID <= snap.maxColumnID() && !snap.hasID(f.ID) }) {
+		if anyField(own.Fields, func(f *Field) bool { return f.ID > 0 && f.ID <= snap.maxColumnID() && !snap.hasColumn(f) }) {
 			return nil, false, &SchemaError{Column: m.grew, Want: "a column id that is free", Got: "one that another writer took"}
 		}
 		fields, _ = mapNew(fields, fields, snap.maxColumnID(), true)
@@ -72,8 +72,9 @@ func (a *appending) mergeSchema(snap *Snapshot, own *Schema) (*Schema, bool, err
 	return &Schema{fields}, true, nil
 }
 
-func (s *Snapshot) hasID(id int) bool {
-	return anyField(s.schema.Fields, func(f *Field) bool { return f.ID == id })
+// hasColumn reports whether the table has the very column, by id and physical name.
+func (s *Snapshot) hasColumn(c *Field) bool {
+	return anyField(s.schema.Fields, func(f *Field) bool { return f.ID == c.ID && f.Physical == c.Physical })
 }
 
 // merger joins the columns of a frame to those of a table.

@@ -153,6 +153,7 @@ func formatPartition(v any) *string {
 	return &s
 }
 
+// formatFloat writes a number as Java does, whose texts stand in the tables of Spark.
 func formatFloat(f float64, bits int) string {
 	switch {
 	case math.IsNaN(f):
@@ -162,8 +163,19 @@ func formatFloat(f float64, bits int) string {
 	case math.IsInf(f, -1):
 		return "-Infinity"
 	}
-	s := strconv.FormatFloat(f, 'g', -1, bits)
-	if !strings.ContainsAny(s, ".eE") {
+	if a := math.Abs(f); a != 0 && (a < 1e-3 || a >= 1e7) {
+		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'E', -1, bits), "E")
+		if !strings.Contains(mantissa, ".") {
+			mantissa += ".0"
+		}
+		sign := ""
+		if exponent[0] == '-' {
+			sign = "-"
+		}
+		return mantissa + "E" + sign + strings.TrimLeft(exponent[1:], "0")
+	}
+	s := strconv.FormatFloat(f, 'f', -1, bits)
+	if !strings.Contains(s, ".") {
 		s += ".0"
 	}
 	return s
@@ -187,7 +199,7 @@ func hiveEscape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]
-		if c < 0x20 || c == 0x7f || strings.IndexByte(`"#%'*/:=?\{}[]^`, c) >= 0 {
+		if c < 0x20 || c == 0x7f || strings.IndexByte(`"#%'*/:=?\{[]^`, c) >= 0 {
 			fmt.Fprintf(&b, "%%%02X", c)
 			continue
 		}
