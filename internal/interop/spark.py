@@ -1,7 +1,8 @@
-"""Tables written by metaxy-delta, read back by delta-spark, deltalake and DuckDB; then changed by Spark and read by us.
+"""Tables written by metaxy-delta, read back by delta-spark, deltalake, Polars and DuckDB; then changed by Spark and read by us.
 
-usage: spark.py BIN [PART]. Needs the Python packages pyspark 4.0, delta-spark 4.0 (whose jars Spark fetches once) and pyarrow; deltalake and duckdb take
-part where they are installed. PART limits the tables to those whose name contains it. Prints what it saw; exit 1 on a difference.
+usage: spark.py BIN [PART | pairs]. Needs the Python packages pyspark 4.0, delta-spark 4.0 (whose jars Spark fetches once) and pyarrow; deltalake, polars and
+duckdb take part where they are installed. All combinations of the settings below, 144 tables; PART limits them to those whose name contains it, pairs to a
+choice that has every two settings together. Prints what it saw; exit 1 on a difference.
 """
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 from pathlib import Path
 
 import pyarrow as pa
@@ -146,6 +148,12 @@ class Reader:
         except ImportError:
             pass
         try:
+            import polars
+
+            found["polars"] = lambda: polars.scan_delta(str(table)).collect().to_arrow()
+        except ImportError:
+            pass
+        try:
             import duckdb
 
             con = duckdb.connect()
@@ -165,10 +173,76 @@ def same(r: Reader, name: str, table: Path, want: list[str], who: str, got) -> N
     check(f"{name}: {who} reads the rows", have == want, difference(want, have))
 
 
-def stats_hold(name: str, table: Path, version_rows: list[dict]) -> None:
-    """Counts in the statistics add up to the rows."""
-    files = json.loads(run("table", "info", table, "--json"))
-    check(f"{name}: num_rows", files["num_rows"] == len(version_rows), f"{files['num_rows']} != {len(version_rows)}")
+def live_files(table: Path) -> list[dict]:
+    """The adds in force, replayed from the JSON commits."""
+    live: dict = {}
+    for commit in sorted((table / "_delta_log").glob("*[0-9].json")):
+        actions = [json.loads(line, parse_float=decimal.Decimal) for line in commit.read_text().splitlines()]
+        for kind in ("remove", "add"):
+            for a in (x[kind] for x in actions if kind in x):
+                key = (urllib.parse.unquote(a["path"]), json.dumps(a.get("deletionVector"), sort_keys=True))
+                live.pop(key, None) if kind == "remove" else live.__setitem__(key, a)
+    return list(live.values())
+
+
+def leaves(t: pa.DataType, values: list, path: tuple) -> object:
+    """(path, type, values) of each leaf column; lists and maps count as leaves."""
+    if pa.types.is_struct(t):
+        for f in t:
+            yield from leaves(f.type, [None if v is None else v[f.name] for v in values], (*path, f.name))
+    else:
+        yield path, t, values
+
+
+def at(stats: dict, path: tuple) -> object:
+    for p in path:
+        if not isinstance(stats, dict) or p not in stats:
+            return None
+        stats = stats[p]
+    return stats
+
+
+def bound(text: object, t: pa.DataType) -> object:
+    if pa.types.is_timestamp(t):
+        d = dt.datetime.fromisoformat(text)
+        return d if d.tzinfo or not t.tz else d.replace(tzinfo=UTC)
+    if pa.types.is_date(t):
+        return dt.date.fromisoformat(text)
+    return float(text) if pa.types.is_floating(t) else text
+
+
+def stats_hold(name: str, table: Path, n: int) -> None:
+    """Every file's statistics against its physical rows: counts exact, bounds hold, strings cut at 32 characters, nothing where nothing can be said."""
+    info = json.loads(run("table", "info", table, "--json"))
+    check(f"{name}: num_rows", info["num_rows"] == n, f"{info['num_rows']} != {n}")
+    for add in live_files(table):
+        data = pq.read_table(table / urllib.parse.unquote(add["path"]), partitioning=None)
+        stats, wrong = json.loads(add["stats"], parse_float=decimal.Decimal), []
+        if stats["numRecords"] != data.num_rows:
+            wrong.append(f"numRecords {stats['numRecords']} of {data.num_rows}")
+        if add.get("deletionVector") and stats.get("tightBounds") is not False:
+            wrong.append("tight bounds with a deletion vector")
+        for field in data.schema:
+            if field.name.startswith("_row-"):
+                continue
+            for path, t, values in leaves(field.type, data[field.name].to_pylist(), (field.name,)):
+                lo, hi, nulls = at(stats["minValues"], path), at(stats["maxValues"], path), at(stats["nullCount"], path)
+                there = [v for v in values if v is not None]
+                if nulls != len(values) - len(there):
+                    wrong.append(f"{path}: {nulls} nulls of {len(values) - len(there)}")
+                unbounded = pa.types.is_nested(t) or pa.types.is_boolean(t) or pa.types.is_binary(t) or pa.types.is_floating(t) and any(v != v for v in there) or not there
+                if unbounded and (lo, hi) != (None, None):
+                    wrong.append(f"{path}: bounds {lo!r} {hi!r} of what has none")
+                if lo is not None and not bound(lo, t) <= min(there):
+                    wrong.append(f"{path}: minimum {lo!r} above {min(there)!r}")
+                cut = dt.timedelta(microseconds=999) if pa.types.is_timestamp(t) else None
+                if hi is not None and not (bound(hi, t) >= (max(there) - cut if cut else max(there))):
+                    wrong.append(f"{path}: maximum {hi!r} below {max(there)!r}")
+                if pa.types.is_string(t) and (len(lo or "") > 32 or len(hi or "") > 64):
+                    wrong.append(f"{path}: bounds too long")
+                if not unbounded and lo is None and not (pa.types.is_floating(t) and min(there) == float("-inf")):
+                    wrong.append(f"{path}: no minimum")
+        check(f"{name}: statistics of {add['path']}", not wrong, wrong[:4])
 
 
 FILTERS = ["l = 9223372036854775807", "i < 0", "s = 'a'", "s > 'zzz'", "d > 1", "isnan(nan)", "nan > 100", "f < -1", "da = DATE '2024-02-29'", "ts = TIMESTAMP '2024-01-02 03:04:05.678901Z'",
@@ -191,6 +265,24 @@ def write(table: Path, tmp: Path, data: pa.Table, *args: object) -> None:
     run("table", "write", table, tmp / "in.parquet", *args)
 
 
+def grown(t: pa.Table) -> pa.Table:
+    """The rows with the members that the struct has in the end."""
+    i = t.column_names.index("st")
+    return t.set_column(i, pa.field("st", STRUCT), pa.array([v and {"a": v["a"], "b": v.get("b")} for v in t["st"].to_pylist()], STRUCT))
+
+
+def pairs(factors: list[tuple]) -> list[tuple]:
+    """Few combinations that have every two settings together."""
+    every, chosen = list(itertools.product(*factors)), []
+    new = lambda c, seen: len({(i, c[i], j, c[j]) for i in range(len(c)) for j in range(i)} - seen)
+    seen: set = set()
+    while best := max(every, key=lambda c: new(c, seen)):
+        if not new(best, seen):
+            return chosen
+        chosen.append(best)
+        seen |= {(i, best[i], j, best[j]) for i in range(len(best)) for j in range(i)}
+
+
 def one(r: Reader, name: str, table: Path, mapping: str, partition: str, checkpoint: str, evolve: bool, vectors: bool) -> None:
     parts = PARTITIONS[partition]
     args: list[object] = []
@@ -201,12 +293,15 @@ def one(r: Reader, name: str, table: Path, mapping: str, partition: str, checkpo
     if parts:
         args += ["--partition-by", ",".join(parts)]
     first = {k: v for k, v in TYPES.items() if not evolve or k not in ("s", "ls", "d38")}
+    if evolve:
+        first["st"] = (pa.struct([("a", pa.string())]), [{"a": "x"}, {"a": None}])
     model = frame(0, 24, {**first, **parts})
     write(table, r.tmp, model, *args)
+    model = grown(model)
     for i in range(1, 4):
         more = frame(24 * i, 24, {**(TYPES if evolve and i > 1 else first), **parts})
         write(table, r.tmp, more, *(["--merge-schema"] if evolve else []))
-        model = pa.concat_tables([model, more], promote_options="default")
+        model = pa.concat_tables([model, grown(more)], promote_options="default")
         if checkpoint != "no" and i == 2:
             run("table", "checkpoint", table)
     if vectors:
@@ -222,7 +317,7 @@ def one(r: Reader, name: str, table: Path, mapping: str, partition: str, checkpo
             print(f"      {name}: {who} does not read it: {str(e)[:100]!r}")
             continue
         check(f"{name}: {who} reads the rows", have == want, difference(want, have))
-    stats_hold(name, table, model.to_pylist())
+    stats_hold(name, table, model.num_rows)
 
 
 def changed(r: Reader, name: str, table: Path) -> None:
@@ -262,9 +357,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as tmp:
         r = Reader(Path(tmp))
         tables = 0
-        for mapping, partition, checkpoint, evolve, vectors in itertools.product(("none", "name", "id"), PARTITIONS, ("no", "classic", "struct", "v2"), (False, True), (False, True)):
+        factors = [("none", "name", "id"), tuple(PARTITIONS), ("no", "classic", "struct", "v2"), (False, True), (False, True)]
+        for mapping, partition, checkpoint, evolve, vectors in pairs(factors) if part == "pairs" else itertools.product(*factors):
             name = f"{mapping}-{partition}-{checkpoint}-{'evolved' if evolve else 'plain'}-{'vectors' if vectors else 'whole'}"
-            if part not in name:
+            if part not in ("pairs", "") and part not in name:
                 continue
             tables += 1
             table = Path(tmp) / name
