@@ -41,7 +41,15 @@ func openDriver(ctx context.Context, url string, o *Options) (objstore.Driver, s
 		if err != nil {
 			return nil, "", fmt.Errorf("open store %q: %w", url, err)
 		}
-		d, err := objstore.NewLocal(abs)
+		unsafe, err := objstore.NewSettings(o.StorageOptions, nil, "").Bool("allow_unsafe_rename", "mount_allow_unsafe_rename")
+		if err != nil {
+			return nil, "", fmt.Errorf("open store %q: %w: %w", url, ErrInvalid, err)
+		}
+		create := objstore.NewLocal
+		if unsafe {
+			create = objstore.NewLocalUnsafe
+		}
+		d, err := create(abs)
 		return d, abs, err
 	}
 	scheme = strings.ToLower(scheme)

@@ -27,6 +27,11 @@ func (d *belowDriver) URL() string {
 	return d.prefix
 }
 
+func (d *belowDriver) Unproven() bool {
+	u, ok := d.driver.(Unproven)
+	return ok && u.Unproven()
+}
+
 func (d *belowDriver) Stat(ctx context.Context, key string) (Object, error) {
 	o, err := d.driver.Stat(ctx, d.prefix+key)
 	o.Key = key

@@ -16,11 +16,13 @@ import (
 const tempPrefix = ".tmp-metaxy-"
 
 // ErrNoLinks is a file system without hard links, on which creating a file that must not exist cannot be made safe.
-var ErrNoLinks = errors.New("the file system has no hard links: atomic create is not possible")
+// It is ErrNotAtomic; the storage option ALLOW_UNSAFE_RENAME=true creates all the same, which only one writer at a time may do.
+var ErrNoLinks = fmt.Errorf("%w: the file system has no hard links; where there is only ever one writer at a time, set the storage option ALLOW_UNSAFE_RENAME to true", ErrNotAtomic)
 
 // localDriver keeps objects as files below a directory. Every access goes through os.Root, which refuses links that lead out of it.
 type localDriver struct {
-	dir string
+	dir    string
+	unsafe bool // create by looking and renaming
 
 	mu      sync.Mutex
 	root    *os.Root        // opened when the directory exists
@@ -40,6 +42,17 @@ func NewLocal(dir string) (Driver, error) {
 		return nil, fmt.Errorf("%s is not a directory: %w", abs, fs.ErrInvalid)
 	}
 	return &localDriver{dir: abs, durable: map[string]bool{}}, nil
+}
+
+// NewLocalUnsafe is NewLocal for a file system without hard links and a directory that only ever has one writer at a time: a create looks whether the
+// file is there and then renames.
+func NewLocalUnsafe(dir string) (Driver, error) {
+	d, err := NewLocal(dir)
+	if err != nil {
+		return nil, err
+	}
+	d.(*localDriver).unsafe = true
+	return d, nil
 }
 
 func (d *localDriver) URL() string { return d.dir }

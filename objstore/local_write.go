@@ -22,12 +22,27 @@ func (d *localDriver) Put(ctx context.Context, key string, body io.Reader) error
 
 func (d *localDriver) PutIfAbsent(ctx context.Context, key string, body []byte) error {
 	return d.write(ctx, key, bytes.NewReader(body), "link", func(root *os.Root, temp, name string) error {
+		if d.unsafe {
+			return renameIfAbsent(root, temp, name)
+		}
 		err := root.Link(temp, name)
 		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EMLINK) {
 			return fmt.Errorf("%w (%v)", ErrNoLinks, err)
 		}
 		return err
 	})
+}
+
+// renameIfAbsent looks and then renames; another writer between the two would lose its file.
+func renameIfAbsent(root *os.Root, temp, name string) error {
+	_, err := root.Lstat(name)
+	switch {
+	case err == nil:
+		return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return root.Rename(temp, name)
 }
 
 // write fills a temporary file beside the final name, syncs it, publishes it and syncs the directory. What it leaves on failure is nothing, or

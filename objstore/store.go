@@ -45,15 +45,16 @@ type Store struct {
 	driver Driver
 	prefix string // "" or ends in a slash
 	sub    bool
+	proof  *proof
 }
 
 // New returns the store of a driver's root.
-func New(d Driver) *Store { return &Store{driver: d} }
+func New(d Driver) *Store { return &Store{driver: d, proof: &proof{}} }
 
 // Sub returns the store below prefix (slash-separated; "" is the same root). Closing it closes nothing. A prefix that is no valid key
 // makes every operation of the result fail with ErrInvalidKey.
 func (s *Store) Sub(prefix string) *Store {
-	sub := &Store{driver: s.driver, prefix: s.prefix, sub: true}
+	sub := &Store{driver: s.driver, prefix: s.prefix, sub: true, proof: s.proof}
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		sub.prefix += prefix + "/"
 	}
@@ -232,9 +233,13 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader) error {
 	return s.fail("put", key, err)
 }
 
-// PutIfAbsent creates an object. nil: created now. ErrExists: it was there. Anything else: it may or may not be there.
+// PutIfAbsent creates an object. nil: created now. ErrExists: it was there. Anything else: it may or may not be there. The first one on a driver
+// that is Unproven is preceded by a proof, and ErrNotAtomic when that fails.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, body []byte) error {
 	if err := s.check(key); err != nil {
+		return s.fail("create", key, err)
+	}
+	if err := s.prove(ctx); err != nil {
 		return s.fail("create", key, err)
 	}
 	return s.fail("create", key, s.driver.PutIfAbsent(ctx, s.prefix+key, body))

@@ -110,6 +110,7 @@ var classes = []class{
 	{"CONFIG_ERROR", exitUsage, as[*config.Error], nil},
 	{"GRAPH_ERROR", exitUsage, as[*feature.GraphError], nil},
 	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), nil},
+	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), nil},
 	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), nil},
 	{"PERMISSION", exitPermission, is(fs.ErrPermission), nil},
 	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), nil},

@@ -35,7 +35,11 @@ type driver struct {
 	bucket      string
 	sse, kmsKey string
 	secrets     []string
+	unproven    bool
 }
+
+// Unproven is true of services other than Amazon's own: some of them ignore If-None-Match.
+func (d *driver) Unproven() bool { return d.unproven }
 
 func (d *driver) URL() string { return "s3://" + d.bucket }
 

@@ -64,7 +64,11 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 		}
 		o.DisableLogOutputChecksumValidationSkipped = true
 	})
-	d := &driver{client: client, bucket: loc.Bucket, secrets: s.secrets(), sse: s.Get("aws_server_side_encryption"), kmsKey: s.Get("aws_sse_kms_key_id")}
+	unsafe, err := s.Bool("aws_s3_allow_unsafe_rename", "allow_unsafe_rename")
+	if err != nil {
+		return nil, err
+	}
+	d := &driver{unproven: endpoint != "" && !unsafe, client: client, bucket: loc.Bucket, secrets: s.secrets(), sse: s.Get("aws_server_side_encryption"), kmsKey: s.Get("aws_sse_kms_key_id")}
 	d.upload = transfermanager.New(client, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
 	return objstore.Below(d, loc.Prefix), nil
 }

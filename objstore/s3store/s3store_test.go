@@ -53,7 +53,8 @@ func (s *server) set(h func(w http.ResponseWriter, r *http.Request, next http.Ha
 }
 
 func (s *server) options() map[string]string {
-	return map[string]string{"AWS_ENDPOINT_URL": s.url, "aws_allow_http": "true", "AWS_ACCESS_KEY_ID": "CANARY-id", "aws_secret_access_key": secret, "AWS_REGION": "eu-west-1"}
+	return map[string]string{"AWS_ENDPOINT_URL": s.url, "aws_allow_http": "true", "AWS_ACCESS_KEY_ID": "CANARY-id", "aws_secret_access_key": secret, "AWS_REGION": "eu-west-1",
+		"AWS_S3_ALLOW_UNSAFE_RENAME": "true"} // leaves out the proof that a first create is conditional, for TestBucketIgnoresConditions
 }
 
 func (s *server) open(t *testing.T, url string) objstore.Driver {
@@ -269,3 +270,28 @@ var errBody = errors.New("body")
 type iotestErr struct{}
 
 func (iotestErr) Read([]byte) (int, error) { return 0, errBody }
+
+// TestBucketIgnoresConditions: a service that ignores If-None-Match is found out before anything is created.
+func TestBucketIgnoresConditions(t *testing.T) {
+	srv := start(t)
+	options := srv.options()
+	delete(options, "AWS_S3_ALLOW_UNSAFE_RENAME")
+	for _, ignores := range []bool{true, false} {
+		srv.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if ignores {
+				r.Header.Del("If-None-Match")
+			}
+			next.ServeHTTP(w, r)
+		})
+		d, err := s3store.Opener{}.Open(t.Context(), "s3://bucket/below", options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := objstore.New(d).Sub("table")
+		err = s.PutIfAbsent(t.Context(), "k", []byte("x"))
+		_, statErr := s.Stat(t.Context(), "k")
+		if ignores && (!errors.Is(err, objstore.ErrNotAtomic) || !errors.Is(statErr, fs.ErrNotExist)) || !ignores && (err != nil || statErr != nil) {
+			t.Errorf("conditions ignored: %v: create %v, stat %v", ignores, err, statErr)
+		}
+	}
+}
