@@ -109,6 +109,7 @@ func Load(src *Source) (*Config, error) {
 	} else if raw, err = l.extend(raw, path); err != nil {
 		return nil, err
 	}
+	l.unsetIsEmpty = src.UnsetIsEmpty || ownSwitch(raw, "unset_is_empty")
 	raw, _ = l.expand(raw, "").(map[string]any)
 	env := l.environment()
 	merged := deepMerge(raw, env)
@@ -130,6 +131,16 @@ type loader struct {
 	files     map[string]bool   // in the chain of extends
 	faults    []error
 	warnings  []string
+	// unsetIsEmpty is decided by the text of the file, before variables are put in.
+	unsetIsEmpty bool
+}
+
+// ownSwitch reads a switch of [ext.metaxy_delta].
+func ownSwitch(raw map[string]any, name string) bool {
+	ext, _ := raw["ext"].(map[string]any)
+	own, _ := ext["metaxy_delta"].(map[string]any)
+	on, _ := own[name].(bool)
+	return on
 }
 
 func (l *loader) fault(key, format string, a ...any) {

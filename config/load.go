@@ -168,7 +168,7 @@ func (l *loader) expand(v any, key string) any {
 			if parts[4] >= 0 {
 				return m[parts[4]:parts[5]]
 			}
-			if !l.src.UnsetIsEmpty {
+			if !l.unsetIsEmpty {
 				l.fault(key, "the variable %s is not set and has no default (${%s:-...})", name, name)
 			}
 			return ""

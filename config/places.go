@@ -199,6 +199,16 @@ func (c *Config) Origins() []Origin {
 			return
 		}
 		o := whereIs(key, c.variables, valuesOnly(c.sources))
+		switch p := v.(type) {
+		case *string:
+			if v = nil; p != nil {
+				v = *p
+			}
+		case *bool:
+			if v = nil; p != nil {
+				v = *p
+			}
+		}
 		o.Value = masked(key, v)
 		out = append(out, o)
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/azurestore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/gcsstore"
@@ -38,6 +39,9 @@ type app struct {
 	started bool
 	// autoSync verbs bring external features up to date unless the configuration says sync = false.
 	autoSync bool
+	// syncing is set while a store is opened that will be synced; relaxed are the definitions whose check waits for that.
+	syncing bool
+	relaxed []*feature.Definition
 	// withoutLock leaves the lock file unread: it is about to be written.
 	withoutLock, saidNoLock bool
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -49,7 +50,11 @@ func (a *app) printOrigins(c *configuration, format string) error {
 	}
 	var b strings.Builder
 	for _, o := range list {
-		fmt.Fprintf(&b, "%s = %v  # %s\n", o.Key, o.Value, o.From())
+		value, err := json.Marshal(o.Value)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "%s = %s  # %s\n", o.Key, value, o.From())
 	}
 	return a.printText(printable(b.String()))
 }

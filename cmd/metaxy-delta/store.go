@@ -42,6 +42,9 @@ func (a *app) config() (*configuration, error) {
 	for _, w := range c.Warnings {
 		a.note("Warning: CONFIG: " + w)
 	}
+	if a.flags.verbose && len(c.Entrypoints) > 0 {
+		a.note("Note: Python entrypoints are not imported (" + strings.Join(c.Entrypoints, ", ") + "): definitions come from files or from the store")
+	}
 	a.cfg = &configuration{c}
 	return a.cfg, nil
 }
@@ -60,14 +63,44 @@ func (a *app) openStore(ctx context.Context, name string, change func(*metaxy.Op
 	if name == "" {
 		name = a.flags.store
 	}
+	a.syncing = a.flags.sync || a.flags.locked || a.autoSync && c.Sync
 	s, err := a.openAny(ctx, c, name, change)
-	if err != nil || !a.flags.sync && !a.flags.locked && !(a.autoSync && c.Sync) {
+	if err != nil || !a.syncing {
 		return s, err
 	}
-	if err := a.syncExternals(ctx, s); err != nil {
+	if err = a.syncExternals(ctx, s); err == nil {
+		err = a.checkAgain(ctx, s)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// relax lets definitions whose upstream features only the store may know pass as loaded ones until the store was asked.
+func (a *app) relax(g *feature.Graph) {
+	for _, d := range g.Definitions() {
+		missing := slices.ContainsFunc(d.Spec.Deps, func(dep feature.Dep) bool { _, ok := g.Get(dep.Feature); return !ok })
+		if missing && !d.Loaded {
+			d.Loaded = true
+			a.relaxed = append(a.relaxed, d)
+		}
+	}
+}
+
+// checkAgain applies the strict rules to what relax let pass, now that the store was asked.
+func (a *app) checkAgain(ctx context.Context, s *metaxy.DeltaStore) error {
+	for _, d := range a.relaxed {
+		d.Loaded = false
+	}
+	g, err := s.Graph(ctx)
+	if err != nil || len(a.relaxed) == 0 {
+		return err
+	}
+	if err := g.Check(); err != nil {
+		return &cliError{code: "DEFINITIONS", exit: exitUsage, err: err, hint: "a feature of another project must have been pushed to this store"}
+	}
+	return nil
 }
 
 // openAny opens a store by name or root.
@@ -128,7 +161,7 @@ func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
 			o.Switches.OptionalMissingIsError = text == "true"
 		case "ignore_hash_record":
 			o.Switches.IgnoreHashRecord = text == "true"
-		case "definitions", "enable":
+		case "definitions", "enable", "unset_is_empty":
 		default:
 			return usagef("ext.metaxy_delta.%s is not a setting", key)
 		}
@@ -215,6 +248,9 @@ func (a *app) definitionsInto(o *metaxy.Options) error {
 	g, err := a.fileGraph(o.HashTruncation)
 	if err != nil || g == nil {
 		return err
+	}
+	if a.withoutLock || a.syncing {
+		a.relax(g)
 	}
 	o.Graph = g
 	return nil

@@ -217,6 +217,11 @@ func Push(ctx context.Context, t *delta.Table, g *feature.Graph, project string,
 			defs = append(defs, d)
 		}
 	}
+	for _, d := range g.Definitions() {
+		if d.External && !slices.ContainsFunc(records, func(r Record) bool { return r.FeatureKey == d.Spec.Key.String() }) {
+			res.Warnings = append(res.Warnings, Warning{"UNRESOLVED_EXTERNAL", fmt.Sprintf("the store has no definition of the external feature %s: versions of what depends on it follow the definition given here", d.Spec.Key)})
+		}
+	}
 	if !res.Recorded {
 		for _, d := range defs {
 			res.Updated = append(res.Updated, d.Spec.Key.String())
