@@ -3,6 +3,7 @@ package delta_test
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -27,6 +28,9 @@ const appenderEnv = "DELTA_TEST_APPENDER"
 
 const appenders = 4
 
+// long makes the tests of processes last: eight that append 200 commits each, and 500 that are killed.
+var long = flag.Bool("long", false, "more processes, more commits, more kills")
+
 // ack is what an appender says after a commit is known to be stored.
 type ack struct {
 	writer string
@@ -49,7 +53,9 @@ func runAppender(dir, writer string, commits int, kill time.Duration) (out []ack
 		n := 0
 		if _, err := fmt.Sscanf(lines.Text(), "stored %d", &n); err == nil {
 			out = append(out, ack{writer, n})
-		} else if lines.Text() == "begins" && kill > 0 {
+		} else if lines.Text() != "begins" {
+			fmt.Fprintln(os.Stderr, lines.Text())
+		} else if kill > 0 {
 			defer time.AfterFunc(kill, func() { cmd.Process.Kill() }).Stop()
 		}
 	}
@@ -57,10 +63,10 @@ func runAppender(dir, writer string, commits int, kill time.Duration) (out []ack
 }
 
 // runAppenders runs several at once; kill says how long each may live.
-func runAppenders(name string, dir string, commits int, kill func() time.Duration) (acks []ack, err error) {
+func runAppenders(name string, dir string, processes, commits int, kill func() time.Duration) (acks []ack, err error) {
 	var wg sync.WaitGroup
-	all, errs := make([][]ack, appenders), make([]error, appenders)
-	for p := range appenders {
+	all, errs := make([][]ack, processes), make([]error, processes)
+	for p := range processes {
 		wg.Go(func() { all[p], errs[p] = runAppender(dir, fmt.Sprintf("%s-%d", name, p), commits, kill()) })
 	}
 	wg.Wait()
@@ -128,20 +134,23 @@ func logVersions(t *testing.T, dir string) int {
 // TestProcessesAppend lets four processes append 250 commits each to one table, racing to create it: exactly 1,000 commits and all rows.
 func TestProcessesAppend(t *testing.T) {
 	t.Parallel()
-	commits := 250
-	if testing.Short() {
+	processes, commits := appenders, 250
+	switch {
+	case *long:
+		processes, commits = 8, 200
+	case testing.Short():
 		commits = 25
 	}
 	dir := filepath.Join(t.TempDir(), "table")
-	acks, err := runAppenders("w", dir, commits, func() time.Duration { return 0 })
-	if err != nil || len(acks) != appenders*commits {
+	acks, err := runAppenders("w", dir, processes, commits, func() time.Duration { return 0 })
+	if err != nil || len(acks) != processes*commits {
 		t.Errorf("%d commits acknowledged, %v", len(acks), err)
 	}
 	snap, err := localTable(t, dir).Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := appenders * commits
+	want := processes * commits
 	if got := logVersions(t, dir); got != want || snap.Version() != int64(want-1) || len(snap.Files()) != want {
 		t.Errorf("%d commits, version %d, %d files; want %d commits of a file each", got, snap.Version(), len(snap.Files()), want)
 	}
@@ -179,13 +188,16 @@ func hidden(t *testing.T, dir string) (names []string) {
 func TestProcessesKilled(t *testing.T) {
 	t.Parallel()
 	rounds := 8
-	if testing.Short() {
+	switch {
+	case *long:
+		rounds = 500 / appenders
+	case testing.Short():
 		rounds = 2
 	}
 	dir := filepath.Join(t.TempDir(), "table")
 	acked := map[ack]bool{}
 	for round := range rounds {
-		acks, err := runAppenders(fmt.Sprint(round), dir, 1_000_000, func() time.Duration { return time.Duration(1+rand.IntN(300)) * time.Millisecond })
+		acks, err := runAppenders(fmt.Sprint(round), dir, appenders, 1_000_000, func() time.Duration { return time.Duration(1+rand.IntN(300)) * time.Millisecond })
 		for _, k := range acks {
 			acked[k] = true
 		}

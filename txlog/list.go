@@ -1,6 +1,7 @@
 package txlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,38 @@ func (c checkpoint) compare(d checkpoint) int {
 
 // rejected are files that were tried and could not be used: keys of checkpoints (of their first file) and compactions.
 type rejected map[string]bool
+
+// maxPassedOver bounds how many commits are looked for by name because a listing lacks them.
+const maxPassedOver = 64
+
+// filled is segment, with commits that the listing passed over. A directory that is read while files are being made in it may give a newer
+// one and not an older one, and an object store may list so too.
+func (ls *listing) filled(ctx context.Context, log *Log, version int64, bad rejected) (*Segment, error) {
+	s, err := ls.segment(log, version, bad)
+	if !errors.Is(err, ErrCorrupt) || len(ls.commits) == 0 {
+		return s, err
+	}
+	there := map[int64]bool{}
+	for _, c := range ls.commits {
+		there[c.Version] = true
+	}
+	// The newest commits are those that others are being made beside.
+	for v, tries := ls.commits[len(ls.commits)-1].Version, 0; v >= ls.from && v >= ls.commits[0].Version-maxPassedOver && tries < maxPassedOver; v-- {
+		if there[v] {
+			continue
+		}
+		tries++
+		o, serr := log.store.Stat(ctx, commitKey(v))
+		switch {
+		case serr == nil:
+			ls.commits = append(ls.commits, CommitFile{Version: v, Size: o.Size, ModTime: o.ModTime})
+		case !isMissing(serr):
+			return nil, serr
+		}
+	}
+	slices.SortFunc(ls.commits, func(a, b CommitFile) int { return cmp.Compare(a.Version, b.Version) })
+	return ls.segment(log, version, bad)
+}
 
 // segment chooses the files that make a version.
 func (ls *listing) segment(log *Log, version int64, bad rejected) (*Segment, error) {

@@ -34,7 +34,8 @@ type step struct {
 }
 
 // Segment lists the files that make version (or Newest). fs.ErrNotExist: no log, or a version that is not there.
-// One LIST from the last checkpoint hint, a second one only when the hint is wrong.
+// One LIST from the last checkpoint hint, a second one only when the hint is wrong. A commit that the listing passed over while others were being
+// made is looked for by its name, one request each.
 func (l *Log) Segment(ctx context.Context, version int64) (*Segment, error) {
 	if version < Newest {
 		return nil, errors.New("txlog: a version is not negative")
@@ -44,20 +45,23 @@ func (l *Log) Segment(ctx context.Context, version int64) (*Segment, error) {
 		from = 0
 	}
 	if from > 0 {
-		ls, err := l.list(ctx, from)
-		if err != nil {
+		// The hint is only a place to start at: it counts when a complete checkpoint stands there or later, and nothing is missing after it.
+		switch s, err := l.segmentFrom(ctx, from, version); {
+		case err == nil && s.checkpoint != nil:
+			return s, nil
+		case err != nil && !errors.Is(err, ErrCorrupt) && !isMissing(err):
 			return nil, err
 		}
-		// The hint is only a place to start at: it counts when a complete checkpoint stands there or later, and nothing is missing after it.
-		if s, err := ls.segment(l, version, nil); err == nil && s.checkpoint != nil {
-			return s, nil
-		}
 	}
-	ls, err := l.list(ctx, 0)
+	return l.segmentFrom(ctx, 0, version)
+}
+
+func (l *Log) segmentFrom(ctx context.Context, from, version int64) (*Segment, error) {
+	ls, err := l.list(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	return ls.segment(l, version, nil)
+	return ls.filled(ctx, l, version, nil)
 }
 
 // without returns another segment of the same version that does not use a file found bad, fs.ErrNotExist or corrupt when there is none.
@@ -73,7 +77,7 @@ func (s *Segment) without(ctx context.Context, key string) (*Segment, error) {
 	for k := range s.bad {
 		bad[k] = true
 	}
-	return ls.segment(s.log, s.Version, bad)
+	return ls.filled(ctx, s.log, s.Version, bad)
 }
 
 // isMissing tells a file that is not there from other failures.
