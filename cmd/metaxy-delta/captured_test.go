@@ -183,10 +183,14 @@ func (s *capturedScenario) run(st *capturedStep, stores string) output {
 	return output{code, place.Replace(stdout.String()), place.Replace(stderr.String())}
 }
 
+// entrypointsNote is what -v says of Python entrypoints (D60).
+var entrypointsNote = regexp.MustCompile(`(?m)^Note: Python entrypoints .*\n`)
+
 // exitFor is the exit code here of a failure that Metaxy ends with 1.
 var exitFor = map[string]int{"FEATURES_NOT_FOUND": exitNotFound, "MISSING_REQUIRED_FLAG": exitUsage, "INVALID_FEATURE_KEY": exitUsage, "MISSING_CONFIRMATION": exitUsage, "CONFLICTING_FLAGS": exitUsage}
 
 func compareOutputs(st *capturedStep, want, got output) string {
+	got.Stderr = entrypointsNote.ReplaceAllString(got.Stderr, "")
 	isJSON := slices.Contains(st.Args.Argv, "json")
 	var recorded map[string]json.RawMessage
 	failed := json.Unmarshal([]byte(want.Stdout), &recorded) == nil && recorded["error"] != nil
