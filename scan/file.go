@@ -108,7 +108,7 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 		return damaged("open", f.Key, -1, fmt.Errorf("the file has %d rows, the log says %d", rows, n))
 	}
 	if f.columns, err = matchColumns(s.snap, f.meta.Schema); err != nil {
-		return &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}
+		return damaged("open", f.Key, -1, err)
 	}
 	if f.DeletionVector != nil {
 		if f.deleted, err = readDeleted(ctx, s.table, f); err != nil {
