@@ -105,7 +105,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx) // ends an upload whose body fails, which then leaves nothing
 	defer cancel()
-	w := d.bucket.Object(key).Retryer(storage.WithPolicy(storage.RetryAlways)).NewWriter(ctx)
+	w := d.bucket.Object(key).Retryer(always()...).NewWriter(ctx)
 	body = &errorReader{r: body}
 	if _, err := io.Copy(w, body); err != nil {
 		cancel()
@@ -116,6 +116,12 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 		return d.fail(err)
 	}
 	return d.fail(w.Close())
+}
+
+// always repeats a request that does no harm twice, also where the connection was closed before an answer, which the client does not count as
+// worth repeating. It keeps a chunk of a body in memory for that.
+func always() []storage.RetryOption {
+	return []storage.RetryOption{storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(func(err error) bool { return errors.Is(err, io.EOF) || storage.ShouldRetry(err) })}
 }
 
 // errorReader remembers the error of a body, so that it is not mistaken for one of the service.
@@ -153,7 +159,7 @@ func (d *driver) Delete(ctx context.Context, keys []string) error {
 	g.SetLimit(deleteParallel)
 	for _, key := range keys {
 		g.Go(func() error {
-			err := d.bucket.Object(key).Retryer(storage.WithPolicy(storage.RetryAlways)).Delete(ctx)
+			err := d.bucket.Object(key).Retryer(always()...).Delete(ctx)
 			if errors.Is(err, storage.ErrObjectNotExist) {
 				return nil
 			}
