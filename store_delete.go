@@ -192,7 +192,7 @@ func (s *DeltaStore) deleteHard(ctx context.Context, g *feature.Graph, key featu
 	if len(where.Args) > 0 {
 		pred = where
 	}
-	r, err := rewrite.Delete(ctx, s.Table(key), pred, &rewrite.DeleteOptions{Parallel: s.opts.Parallel, Now: s.opts.Now().UnixMilli()})
+	r, err := rewrite.Delete(ctx, s.Table(key), pred, &rewrite.DeleteOptions{CopyOnWrite: true, Parallel: s.opts.Parallel, Now: s.opts.Now().UnixMilli()})
 	if errors.Is(err, fs.ErrNotExist) {
 		return DeleteResult{TableVersion: -1}, nil
 	}

@@ -37,7 +37,7 @@ func (t *Table) checkChange(snap *Snapshot, ch *Change) error {
 		}
 	}
 	rewrites := len(ch.Removes) > 0 && len(ch.Adds) > 0 && !ch.Replaces && !keepsRows(ch)
-	if snap.property("delta.enableChangeDataFeed") == "true" && rewrites && len(ch.CDC) == 0 && ch.changesData() {
+	if FeedEnabled(snap.state.Metadata) && rewrites && len(ch.CDC) == 0 && ch.changesData() {
 		return refuse("change data feed (rewriting rows needs change files)")
 	}
 	if snap.property(propRowTracking) == "true" && rewrites {

@@ -16,6 +16,14 @@ import (
 
 func cleanPath(p string) string { return path.Clean(p) }
 
+// DeletedRows fetches the deletion vector of a file; empty without one. One or two requests; damage carries txlog.ErrCorrupt.
+func DeletedRows(ctx context.Context, f *delta.File) (*dv.Bitmap, error) {
+	if f.DeletionVector == nil {
+		return &dv.Bitmap{}, nil
+	}
+	return readDeleted(ctx, f.Snapshot().Table(), &dataFile{File: *f})
+}
+
 // readDeleted fetches and verifies the deletion vector of a file.
 func readDeleted(ctx context.Context, t *delta.Table, f *dataFile) (*dv.Bitmap, error) {
 	d := f.DeletionVector

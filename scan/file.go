@@ -81,7 +81,7 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 	}
 	obj, err := store.Stat(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
-		return damaged("open", f.Key, -1, errors.New("the data file is missing"))
+		return damaged("open", f.Key, -1, errMissingFile)
 	}
 	if err != nil {
 		return &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}

@@ -13,7 +13,10 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
-var errMissingRow = errors.New("a row that was seen before is gone")
+var (
+	errMissingRow  = errors.New("a row that was seen before is gone")
+	errMissingFile = errors.New("the data file is missing")
+)
 
 // Plan counts files and row groups; String renders it for people. Files lists what is left to read, oldest first.
 type Plan struct {

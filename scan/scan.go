@@ -19,6 +19,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
 
@@ -71,6 +72,7 @@ type Scan struct {
 	batchRows int
 	parallel  int
 	plan      *Plan
+	only      *dv.Bitmap // the rows of a file that count; nil: all that are not deleted
 
 	once  sync.Once
 	files []*dataFile

@@ -23,6 +23,8 @@ type Unit struct {
 	File     string
 	RowGroup int
 	Rows     int64
+	// First is the unit's first row within the file.
+	First int64
 	// Stats answers for the row group what the footer proves of a column ("a.b" for a member); exact says that Min and Max occur.
 	Stats func(column string) (r filter.Range, exact bool)
 }
@@ -53,7 +55,7 @@ func (s *Scan) Units(ctx context.Context) ([]Unit, error) {
 	out := make([]Unit, len(units))
 	for i := range units {
 		u := &units[i]
-		out[i] = Unit{File: u.file.Key, RowGroup: u.group, Rows: u.file.meta.RowGroup(u.group).NumRows(),
+		out[i] = Unit{File: u.file.Key, RowGroup: u.group, Rows: u.file.meta.RowGroup(u.group).NumRows(), First: u.file.starts[u.group],
 			Stats: func(column string) (filter.Range, bool) { return u.stats(s, s.path(column)) }}
 	}
 	return out, nil
@@ -196,13 +198,20 @@ func (s *Scan) withFilter(u *unit, wants []want) ([]want, *filtereval.Program, e
 // keep drops deleted and filtered rows; it takes over b.
 func (s *Scan) keep(ctx context.Context, u *unit, b arrow.RecordBatch, at int64, program *filtereval.Program) (keptRows, error) {
 	n := int(b.NumRows())
-	if u.file.deleted == nil && program == nil {
+	if u.file.deleted == nil && s.only == nil && program == nil {
 		return keptRows{batch: b}, nil
 	}
 	defer b.Release()
 	drop := make([]bool, n)
 	if u.file.deleted != nil {
 		u.file.deleted.Mark(uint64(u.file.starts[u.group]+at), drop)
+	}
+	if s.only != nil {
+		keep := make([]bool, n)
+		s.only.Mark(uint64(u.file.starts[u.group]+at), keep)
+		for i, k := range keep {
+			drop[i] = drop[i] || !k
+		}
 	}
 	if program != nil {
 		keep, err := program.Eval(b)

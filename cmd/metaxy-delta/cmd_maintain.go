@@ -35,7 +35,7 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 				return fmt.Errorf("table %s: %w", args[0], err)
 			}
 			a.undo(args[0], r.Version)
-			return a.printJSON(map[string]any{"version": r.Version, "rows": r.Rows, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded})
+			return a.printJSON(map[string]any{"version": r.Version, "rows": r.Rows, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded, "deletion_vectors": r.Vectors})
 		}}
 	cmd.Flags().StringVar(&where, "where", "", "SQL predicate; none = every row")
 	return cmd

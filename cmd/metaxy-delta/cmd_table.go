@@ -81,7 +81,7 @@ func parseTime(s string) (time.Time, error) {
 func (a *app) tableCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "table", Short: "Look at and maintain any Delta table", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(a.tableInfoCommand(), a.tableReadCommand(), a.tableFilesCommand(), a.tableHistoryCommand(), a.tableWriteCommand())
+	cmd.AddCommand(a.tableInfoCommand(), a.tableReadCommand(), a.tableFilesCommand(), a.tableChangesCommand(), a.tableHistoryCommand(), a.tableWriteCommand())
 	a.addMaintenance(cmd)
 	return cmd
 }

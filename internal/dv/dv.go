@@ -99,6 +99,19 @@ func (b *Bitmap) Or(other *Bitmap) {
 	}
 }
 
+// Less is a new set of the rows that are not in another.
+func (b *Bitmap) Less(other *Bitmap) *Bitmap {
+	out := &Bitmap{}
+	for i, high := range b.high {
+		rows := b.low[i].Clone()
+		if p := other.part(high); p != nil {
+			rows.AndNot(p)
+		}
+		out.high, out.low = append(out.high, high), append(out.low, rows)
+	}
+	return out
+}
+
 // Rows yields the rows in ascending order.
 func (b *Bitmap) Rows(yield func(row uint64) bool) {
 	for i, high := range b.high {

@@ -9,11 +9,13 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -22,21 +24,25 @@ import (
 type DeleteOptions struct {
 	// DryRun counts rows and writes nothing.
 	DryRun bool
+	// CopyOnWrite rewrites files also where the table asks for deletion vectors, for readers that do not know them.
+	CopyOnWrite bool
 	// Parallel is the number of row groups decoded at once; 0 = GOMAXPROCS.
 	Parallel int
 	// Now is the time of tombstones in milliseconds.
 	Now int64
 }
 
-// DeleteResult is what a delete did. Version is the commit, -1 when nothing was written.
+// DeleteResult is what a delete did. Version is the commit, -1 when nothing was written. Vectors counts the files that stay with another deletion
+// vector; they are not among FilesRemoved and FilesAdded.
 type DeleteResult struct {
-	Version                  int64
-	Rows, BytesAdded         int64
-	FilesRemoved, FilesAdded int
+	Version                           int64
+	Rows, BytesAdded                  int64
+	FilesRemoved, FilesAdded, Vectors int
 }
 
-// Delete removes the rows for which where is true (nil: all of them) by rewriting the files that hold such rows. Rows for which where is null
-// stay. fs.ErrNotExist when there is no table. Memory is a few batches.
+// Delete removes the rows for which where is true (nil: all of them): by deletion vectors where delta.enableDeletionVectors is true, else by rewriting the
+// files that hold such rows, with change data files where delta.enableChangeDataFeed is true. Rows for which where is null stay. fs.ErrNotExist when
+// there is no table. Memory is a few batches, and the row numbers that one file loses.
 func Delete(ctx context.Context, t *delta.Table, where filter.Expr, opts *DeleteOptions) (DeleteResult, error) {
 	o := DeleteOptions{}
 	if opts != nil {
@@ -44,92 +50,219 @@ func Delete(ctx context.Context, t *delta.Table, where filter.Expr, opts *Delete
 	}
 	snap, err := t.Snapshot(ctx)
 	if err != nil {
-		return DeleteResult{}, err
+		return DeleteResult{Version: -1}, err
 	}
-	if where == nil {
-		return deleteAll(ctx, t, snap, &o)
+	ch := &delta.Change{Read: snap, Operation: "DELETE", Parameters: map[string]any{}}
+	if where != nil {
+		ch.Parameters["predicate"] = where.String()
 	}
-	return deleteSome(ctx, t, snap, where, &o)
+	r := &removal{table: t, snap: snap, where: where, opts: &o, ch: ch, res: DeleteResult{Version: -1}}
+	if err := r.decide(ctx); err != nil || o.DryRun || len(ch.Removes) == 0 {
+		return r.res, err
+	}
+	if err := r.write(ctx); err != nil {
+		return r.res, err
+	}
+	ch.Metrics = map[string]any{"numDeletedRows": strconv.FormatInt(r.res.Rows, 10), "numRemovedFiles": strconv.Itoa(r.res.FilesRemoved),
+		"numAddedFiles": strconv.Itoa(r.res.FilesAdded), "numDeletionVectorsAdded": strconv.Itoa(r.res.Vectors)}
+	r.res.Version, err = t.Commit(ctx, ch)
+	return r.res, r.undone(ctx, err)
 }
 
-// deleteAll removes every file without reading one.
-func deleteAll(ctx context.Context, t *delta.Table, snap *delta.Snapshot, o *DeleteOptions) (DeleteResult, error) {
-	res := DeleteResult{Version: -1}
-	ch := &delta.Change{Read: snap, Operation: "DELETE", Parameters: map[string]any{}, ReadAll: true}
-	files := snap.Files()
-	for i := range files {
-		n := files[i].Rows()
-		if n < 0 {
-			var err error
-			if n, err = count(ctx, snap, &files[i], nil, o); err != nil {
-				return res, err
-			}
-		}
-		res.Rows += n
-		ch.Removes = append(ch.Removes, files[i].Remove(o.Now, true))
-	}
-	res.FilesRemoved = len(ch.Removes)
-	if o.DryRun || len(ch.Removes) == 0 {
-		return res, nil
-	}
-	var err error
-	res.Version, err = t.Commit(ctx, ch)
-	return res, err
+// removal takes rows out of a snapshot: decide looks for them, write makes the files of the change.
+type removal struct {
+	table *delta.Table
+	snap  *delta.Snapshot
+	where filter.Expr // nil: every row
+	opts  *DeleteOptions
+	ch    *delta.Change
+	res   DeleteResult
+	// split are files that keep rows and must be written again.
+	split []delta.File
+	// whole are files that lose all their rows.
+	whole []delta.File
+	// vectors are the files that stay with another deletion vector.
+	vectors vectorWriter
+	// written are the keys of new files.
+	written []string
 }
 
-// deleteSome rewrites the files that hold a matching row.
-func deleteSome(ctx context.Context, t *delta.Table, snap *delta.Snapshot, where filter.Expr, o *DeleteOptions) (DeleteResult, error) {
-	res := DeleteResult{Version: -1}
-	plan, err := scan.New(snap, &scan.Options{Filter: where, Parallel: o.Parallel})
-	if err != nil {
-		return res, err
-	}
-	ch := &delta.Change{Read: snap, Operation: "DELETE", Parameters: map[string]any{"predicate": where.String()}, ReadAll: true}
-	var touched []delta.File
-	for _, f := range plan.Plan().Files {
-		n, err := count(ctx, snap, &f, where, o)
-		if err != nil {
-			return res, err
-		}
-		if n > 0 {
-			res.Rows += n
-			touched = append(touched, f)
-			ch.Removes = append(ch.Removes, f.Remove(o.Now, true))
-		}
-	}
-	res.FilesRemoved = len(touched)
-	if o.DryRun || len(touched) == 0 {
-		return res, nil
-	}
-	// Rows for which the predicate is null stay, as those for which it is false.
-	sc, err := scan.New(snap, &scan.Options{Files: touched, Filter: filter.Or{Args: []filter.Expr{filter.Not{X: where}, filter.IsNull{X: where}}}, Parallel: 1})
-	if err != nil {
-		return res, err
-	}
-	adds, err := t.WriteFiles(ctx, snap, &delta.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, true)
-	if err != nil {
-		return res, err
-	}
-	ch.Adds = adds
-	res.FilesAdded = len(adds)
-	for _, a := range adds {
-		res.BytesAdded += a.Size
-	}
-	res.Version, err = t.Commit(ctx, ch)
-	var lost *txlog.ConflictError
-	if errors.As(err, &lost) {
-		err = errors.Join(err, discard(ctx, t, adds))
-	}
-	return res, err
-}
-
-// discard removes files of a change that certainly was not committed; after any other failure they may be in force and stay.
-func discard(ctx context.Context, t *delta.Table, adds []*txlog.Add) error {
-	for _, a := range adds {
-		key, err := txlog.DecodePath(a.Path)
+// decide finds the files that lose rows and fills in the change's removes, and its adds where files get deletion vectors.
+func (r *removal) decide(ctx context.Context) error {
+	r.ch.ReadAll = true
+	files := r.snap.Files()
+	if r.where != nil {
+		plan, err := scan.New(r.snap, &scan.Options{Filter: r.where})
 		if err != nil {
 			return err
 		}
+		files = plan.Plan().Files
+		r.ch.Reads = func(f *delta.File) bool {
+			plan, err := scan.New(r.snap, &scan.Options{Filter: r.where, Files: []delta.File{*f}})
+			return err != nil || len(plan.Plan().Files) > 0
+		}
+	}
+	if err := r.snap.Allows(r.ch); err != nil {
+		return err
+	}
+	for i := range files {
+		if err := r.cut(ctx, &files[i]); err != nil {
+			return err
+		}
+	}
+	return r.snap.Allows(&delta.Change{Removes: r.ch.Removes})
+}
+
+// cut takes the matching rows out of one file.
+func (r *removal) cut(ctx context.Context, f *delta.File) error {
+	live := f.Rows()
+	if live < 0 {
+		n, err := r.count(ctx, f, nil)
+		if err != nil {
+			return err
+		}
+		live = n
+	}
+	vectors := r.snap.UsesVectors() && !r.opts.CopyOnWrite
+	lost, rows := live, (*dv.Bitmap)(nil)
+	var err error
+	switch {
+	case r.where == nil:
+	case vectors:
+		if rows, err = r.matching(ctx, f); err == nil {
+			lost = int64(rows.Count())
+		}
+	default:
+		lost, err = r.count(ctx, f, r.where)
+	}
+	if err != nil || lost == 0 && r.where != nil {
+		return err
+	}
+	r.res.Rows += lost
+	r.ch.Removes = append(r.ch.Removes, f.Remove(r.opts.Now, true))
+	switch {
+	case lost >= live:
+		r.whole = append(r.whole, *f)
+		r.res.FilesRemoved++
+	case vectors:
+		r.res.Vectors++
+		if r.opts.DryRun {
+			return nil
+		}
+		return r.vectors.add(ctx, f, rows)
+	default:
+		r.split = append(r.split, *f)
+		r.res.FilesRemoved++
+	}
+	return nil
+}
+
+// write makes the files of the change. On a failure what was written is removed again.
+func (r *removal) write(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, discard(context.WithoutCancel(ctx), r.table, r.written))
+		}
+	}()
+	if r.vectors.adds != nil {
+		keys, err := r.vectors.flush(ctx, r.table)
+		r.written = append(r.written, keys...)
+		if err != nil {
+			return err
+		}
+		r.ch.Adds = append(r.ch.Adds, r.vectors.adds...)
+	}
+	if len(r.split) == 0 {
+		return nil
+	}
+	if err := r.snap.Rewritable(); err != nil {
+		return err
+	}
+	// Rows for which the predicate is null stay, as those for which it is false.
+	keep := filter.Or{Args: []filter.Expr{filter.Not{X: r.where}, filter.IsNull{X: r.where}}}
+	sc, err := scan.New(r.snap, &scan.Options{Files: r.split, Filter: keep, Parallel: 1})
+	if err != nil {
+		return err
+	}
+	adds, err := r.table.WriteFiles(ctx, r.snap, &delta.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, true)
+	if err != nil {
+		return err
+	}
+	r.ch.Adds = append(r.ch.Adds, adds...)
+	r.res.FilesAdded = len(adds)
+	for _, a := range adds {
+		r.res.BytesAdded += a.Size
+	}
+	if err := r.wrote(pathsOf(adds)); err != nil || !r.snap.FeedsChanges() {
+		return err
+	}
+	sc, err = scan.New(r.snap, &scan.Options{Files: append(r.split, r.whole...), Filter: r.where, Parallel: 1})
+	if err != nil {
+		return err
+	}
+	return r.changes(ctx, sc, "delete")
+}
+
+// changes writes the rows of a scan as change data files of one kind.
+func (r *removal) changes(ctx context.Context, sc *scan.Scan, kind string) error {
+	list, err := r.table.WriteChanges(ctx, r.snap, withKind(sc.Schema(), sc.Batches(ctx), kind))
+	if err != nil {
+		return err
+	}
+	r.ch.CDC = append(r.ch.CDC, list...)
+	paths := make([]string, len(list))
+	for i, c := range list {
+		paths[i] = c.Path
+	}
+	return r.wrote(paths)
+}
+
+func (r *removal) wrote(paths []string) error {
+	for _, p := range paths {
+		key, err := txlog.DecodePath(p)
+		if err != nil {
+			return err
+		}
+		r.written = append(r.written, key)
+	}
+	return nil
+}
+
+// undone removes the files of a change that certainly was not committed; after any other failure they may be in force and stay.
+func (r *removal) undone(ctx context.Context, err error) error {
+	var lost *txlog.ConflictError
+	if errors.As(err, &lost) {
+		return errors.Join(err, discard(ctx, r.table, r.written))
+	}
+	return err
+}
+
+// matching are the rows of a file that match and are not deleted yet, by their number in the file.
+func (r *removal) matching(ctx context.Context, f *delta.File) (*dv.Bitmap, error) {
+	sc, err := scan.New(r.snap, &scan.Options{Files: []delta.File{*f}, Filter: r.where, Parallel: r.opts.Parallel})
+	if err != nil {
+		return nil, err
+	}
+	units, err := sc.Units(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &dv.Bitmap{}
+	for i := range units {
+		at := uint64(0)
+		for b, err := range sc.Read(ctx, i, scan.Span{To: units[i].Rows}, nil) {
+			if err != nil {
+				return nil, err
+			}
+			at = mark(out, b, uint64(units[i].First), at)
+		}
+	}
+	return out, nil
+}
+
+// discard removes files.
+func discard(ctx context.Context, t *delta.Table, keys []string) error {
+	for _, key := range keys {
 		if err := t.Store().Delete(ctx, key); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -137,10 +270,27 @@ func discard(ctx context.Context, t *delta.Table, adds []*txlog.Add) error {
 	return nil
 }
 
+// discardAdds removes the files of adds that were not committed.
+func discardAdds(ctx context.Context, t *delta.Table, adds []*txlog.Add) error {
+	r := &removal{}
+	if err := r.wrote(pathsOf(adds)); err != nil {
+		return err
+	}
+	return discard(context.WithoutCancel(ctx), t, r.written)
+}
+
+func pathsOf(adds []*txlog.Add) []string {
+	out := make([]string, len(adds))
+	for i, a := range adds {
+		out[i] = a.Path
+	}
+	return out
+}
+
 // count reads how many rows of a file match.
-func count(ctx context.Context, snap *delta.Snapshot, f *delta.File, where filter.Expr, o *DeleteOptions) (int64, error) {
-	columns := []string{snap.Schema().Fields[0].Name}
-	sc, err := scan.New(snap, &scan.Options{Files: []delta.File{*f}, Filter: where, Columns: columns, Parallel: o.Parallel})
+func (r *removal) count(ctx context.Context, f *delta.File, where filter.Expr) (int64, error) {
+	columns := []string{r.snap.Schema().Fields[0].Name}
+	sc, err := scan.New(r.snap, &scan.Options{Files: []delta.File{*f}, Filter: where, Columns: columns, Parallel: r.opts.Parallel})
 	if err != nil {
 		return 0, err
 	}

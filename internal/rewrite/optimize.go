@@ -72,12 +72,12 @@ func Optimize(ctx context.Context, t *delta.Table, opts *OptimizeOptions) (Optim
 	for _, bin := range bins {
 		sc, err := scan.New(snap, &scan.Options{Files: bin, Parallel: 1})
 		if err != nil {
-			return res, errors.Join(err, discard(ctx, t, ch.Adds))
+			return res, errors.Join(err, discardAdds(ctx, t, ch.Adds))
 		}
 		adds, err := t.WriteFiles(ctx, snap, &delta.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, false)
 		ch.Adds = append(ch.Adds, adds...)
 		if err != nil {
-			return res, errors.Join(err, discard(ctx, t, ch.Adds))
+			return res, errors.Join(err, discardAdds(ctx, t, ch.Adds))
 		}
 	}
 	res.FilesAdded = len(ch.Adds)
@@ -89,7 +89,7 @@ func Optimize(ctx context.Context, t *delta.Table, opts *OptimizeOptions) (Optim
 	res.Version, err = t.Commit(ctx, ch)
 	var lost *txlog.ConflictError
 	if errors.As(err, &lost) {
-		err = errors.Join(err, discard(ctx, t, ch.Adds))
+		err = errors.Join(err, discardAdds(ctx, t, ch.Adds))
 	}
 	return res, err
 }

@@ -1,0 +1,154 @@
+package rewrite
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/google/uuid"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/dv"
+	"github.com/metaxy-delta/metaxy-delta/scan"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
+)
+
+const (
+	// inlineBytes is the largest vector that stands in the log itself.
+	inlineBytes = 256
+	// vectorFileBytes is the size of a deletion vector file before the next is begun.
+	vectorFileBytes = 64 << 20
+)
+
+// vectorWriter gives files other deletion vectors. Vectors too large for the log are kept until flush, as bytes.
+type vectorWriter struct {
+	adds  []*txlog.Add
+	files []vectorFile
+}
+
+// vectorFile is a file of vectors and the descriptors that name it.
+type vectorFile struct {
+	id    uuid.UUID
+	bytes dv.File
+}
+
+// add makes the add of a file that loses rows beside those it lost before.
+func (w *vectorWriter) add(ctx context.Context, f *delta.File, lost *dv.Bitmap) error {
+	records, err := physicalRows(ctx, f)
+	if err != nil {
+		return err
+	}
+	if f.DeletionVector != nil {
+		old, err := scan.DeletedRows(ctx, f)
+		if err != nil {
+			return err
+		}
+		lost.Or(old)
+	}
+	d := &txlog.DeletionVector{StorageType: "i", Cardinality: int64(lost.Count())}
+	if d.PathOrInlineDV, d.SizeInBytes, err = lost.EncodeInline(); err != nil {
+		return err
+	}
+	if d.SizeInBytes > inlineBytes {
+		if err := w.store(d, lost); err != nil {
+			return err
+		}
+	}
+	a := *f.Add
+	a.DataChange, a.DeletionVector, a.Stats = true, d, f.LooseStats(records)
+	w.adds = append(w.adds, &a)
+	return nil
+}
+
+// store puts a vector into a file.
+func (w *vectorWriter) store(d *txlog.DeletionVector, rows *dv.Bitmap) error {
+	if n := len(w.files); n == 0 || len(w.files[n-1].bytes.Bytes()) > vectorFileBytes {
+		w.files = append(w.files, vectorFile{id: uuid.New()})
+	}
+	file := &w.files[len(w.files)-1]
+	at, size, err := file.bytes.Append(rows)
+	if err != nil {
+		return err
+	}
+	d.StorageType, d.PathOrInlineDV, d.Offset, d.SizeInBytes = "u", dv.EncodeZ85(file.id[:]), &at, size
+	return nil
+}
+
+// flush writes the files and returns their keys.
+func (w *vectorWriter) flush(ctx context.Context, t *delta.Table) (keys []string, err error) {
+	for i := range w.files {
+		key := "deletion_vector_" + w.files[i].id.String() + ".bin"
+		keys = append(keys, key)
+		if err := t.Store().Put(ctx, key, bytes.NewReader(w.files[i].bytes.Bytes())); err != nil {
+			return keys, err
+		}
+	}
+	return keys, nil
+}
+
+// physicalRows is the number of rows in a file, deleted ones included.
+func physicalRows(ctx context.Context, f *delta.File) (int64, error) {
+	if n := f.Records(); n >= 0 {
+		return n, nil
+	}
+	sc, err := scan.New(f.Snapshot(), &scan.Options{Files: []delta.File{*f}})
+	if err != nil {
+		return 0, err
+	}
+	units, err := sc.Units(ctx)
+	n := int64(0)
+	for i := range units {
+		n += units[i].Rows
+	}
+	return n, err
+}
+
+// mark puts the rows of a batch that Read gave into the set; first is the first row of the unit in its file, at the row of the unit where a batch without
+// row numbers begins. It returns where the next one does.
+func mark(set *dv.Bitmap, b arrow.RecordBatch, first, at uint64) uint64 {
+	if n := b.NumCols(); n > 0 && b.ColumnName(int(n)-1) == scan.RowColumn {
+		if numbers, ok := b.Column(int(n) - 1).(*array.Uint32); ok {
+			for _, row := range numbers.Uint32Values() {
+				set.Add(first + uint64(row))
+				at = uint64(row) + 1
+			}
+			return at
+		}
+	}
+	for range b.NumRows() {
+		set.Add(first + at)
+		at++
+	}
+	return at
+}
+
+// withKind appends delta.ChangeColumn with one value to every batch.
+func withKind(schema *arrow.Schema, batches iter.Seq2[arrow.RecordBatch, error], kind string) *delta.Rows {
+	out := arrow.NewSchema(append(slices.Clone(schema.Fields()), arrow.Field{Name: delta.ChangeColumn, Type: arrow.BinaryTypes.String}), nil)
+	return &delta.Rows{Schema: out, Batches: func(yield func(arrow.RecordBatch, error) bool) {
+		for b, err := range batches {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			sb := array.NewStringBuilder(memory.DefaultAllocator)
+			sb.Reserve(int(b.NumRows()))
+			for range b.NumRows() {
+				sb.Append(kind)
+			}
+			kinds := sb.NewArray()
+			sb.Release()
+			rec := array.NewRecordBatch(out, append(slices.Clone(b.Columns()), kinds), b.NumRows())
+			kinds.Release()
+			more := yield(rec, nil)
+			rec.Release()
+			if !more {
+				return
+			}
+		}
+	}}
+}
