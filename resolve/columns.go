@@ -36,7 +36,11 @@ func (inc *Increment) planColumns() error {
 				continue
 			}
 			taken[name] = true
-			inc.columns = append(inc.columns, outColumn{name, i, c.in, c.typ})
+			typ := c.typ
+			if n == 0 && slices.Contains(join, name) && inc.deps[i].plan.Optional {
+				typ = inc.widest(name, typ) // values of any dep may stand there
+			}
+			inc.columns = append(inc.columns, outColumn{name, i, c.in, typ})
 		}
 	}
 	byField := byFieldType(inc.req.Plan, inc.req.MapMode)
@@ -47,6 +51,24 @@ func (inc *Increment) planColumns() error {
 	}
 	inc.setSchemas()
 	return nil
+}
+
+// widest is the widest integer type that a join column has in the deps, t for other types.
+func (inc *Increment) widest(name string, t arrow.DataType) arrow.DataType {
+	width := func(t arrow.DataType) int {
+		if f, ok := t.(arrow.FixedWidthDataType); ok && arrow.IsInteger(t.ID()) {
+			return f.BitWidth()
+		}
+		return -1
+	}
+	for _, d := range inc.deps {
+		for _, c := range d.columns {
+			if c.out == name && width(t) >= 0 && width(c.typ) > width(t) {
+				t = c.typ
+			}
+		}
+	}
+	return t
 }
 
 // setSchemas fixes the schemas of all parts.

@@ -97,6 +97,9 @@ func (c *completer) planSchema() error {
 		if f.Type.ID() == arrow.NULL && f.Name == colDataVersionByField && !c.rehash {
 			f.Type = c.storedType(given)
 		}
+		if f.Name == colDataVersionByField && !c.rehash {
+			f.Type = withMembers(f.Type, c.storedType(given))
+		}
 		if f.Name == colDataVersion && !c.in.HasField(colDataVersionByField) {
 			f.Type = arrow.BinaryTypes.String // overwritten where it stands
 		}
@@ -222,8 +225,16 @@ func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.
 		made[colDataVersionByField] = a
 		given = a
 	}
-	if given.NullN() > 0 || given.DataType().ID() == arrow.NULL {
-		filled, err := c.fillNulls(given, byField)
+	want := withMembers(given.DataType(), byField.DataType())
+	grows := !arrow.TypeEqual(given.DataType(), want)
+	if grows || given.NullN() > 0 || given.DataType().ID() == arrow.NULL {
+		var filled arrow.Array
+		var err error
+		if grows {
+			filled, err = fillMembers(given, byField, want)
+		} else {
+			filled, err = c.fillNulls(given, byField)
+		}
 		if err != nil {
 			return c.fail(colDataVersionByField, "%v", err)
 		}
@@ -251,6 +262,59 @@ func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.
 	}
 	made[colDataVersion] = filled
 	return nil
+}
+
+// withMembers is the type of data versions whose null rows take their provenance: a struct has the members of both, as text.
+func withMembers(versions, provenance arrow.DataType) arrow.DataType {
+	own, ok := versions.(*arrow.StructType)
+	other, ok2 := provenance.(*arrow.StructType)
+	if !ok || !ok2 {
+		return versions
+	}
+	var fields []arrow.Field
+	for _, f := range slices.Concat(own.Fields(), other.Fields()) {
+		if !slices.ContainsFunc(fields, func(have arrow.Field) bool { return have.Name == f.Name }) {
+			fields = append(fields, arrow.Field{Name: f.Name, Type: arrow.BinaryTypes.String, Nullable: true})
+		}
+	}
+	if len(fields) == own.NumFields() {
+		return versions
+	}
+	return arrow.StructOf(fields...)
+}
+
+// fillMembers takes rows of b where a is null, as a struct with the members of both; the caller releases it.
+func fillMembers(a, b arrow.Array, t arrow.DataType) (arrow.Array, error) {
+	out := array.NewStructBuilder(memory.DefaultAllocator, t.(*arrow.StructType))
+	defer out.Release()
+	for i, f := range t.(*arrow.StructType).Fields() {
+		var from [2]texts
+		for j, s := range []arrow.Array{a, b} {
+			from[j] = allNull{}
+			if m, err := memberOf(s, f.Name); err == nil {
+				defer m.Release()
+				if from[j], err = textOf(m); err != nil {
+					return nil, err
+				}
+			}
+		}
+		text := out.FieldBuilder(i).(*array.StringBuilder)
+		for row := range a.Len() {
+			s := from[0]
+			if a.IsNull(row) {
+				s = from[1]
+			}
+			if s.IsNull(row) {
+				text.AppendNull()
+			} else {
+				text.Append(s.Value(row))
+			}
+		}
+	}
+	for row := range a.Len() {
+		out.AppendValues([]bool{a.IsValid(row) || b.IsValid(row)})
+	}
+	return out.NewArray(), nil
 }
 
 // fillNulls takes rows of b where a is null; the caller releases it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
@@ -279,6 +280,9 @@ func (inc *Increment) coalesceJoin(ctx context.Context, rows []int32, cols []arr
 		if c < 0 {
 			continue
 		}
+		if err := castTo(ctx, &cols[c], inc.columns[c].typ); err != nil {
+			return &InputError{Feature: inc.deps[inc.order[0]].key(), Column: name, Msg: err.Error()}
+		}
 		for _, i := range inc.order[1:] {
 			if cols[c].NullN() == 0 {
 				break
@@ -291,6 +295,20 @@ func (inc *Increment) coalesceJoin(ctx context.Context, rows []int32, cols []arr
 	return nil
 }
 
+// castTo replaces an array by one of another type, if it has to.
+func castTo(ctx context.Context, a *arrow.Array, t arrow.DataType) error {
+	if arrow.TypeEqual((*a).DataType(), t) {
+		return nil
+	}
+	cast, err := compute.CastArray(ctx, *a, compute.SafeCastOptions(t))
+	if err != nil {
+		return err
+	}
+	(*a).Release()
+	*a = cast
+	return nil
+}
+
 func (inc *Increment) fillFrom(ctx context.Context, d *depState, rows []int32, name string, c int, cols []arrow.Array) error {
 	pos := make([]int32, len(rows))
 	for i, r := range rows {
@@ -300,9 +318,9 @@ func (inc *Increment) fillFrom(ctx context.Context, d *depState, rows []int32, n
 	if err != nil {
 		return err
 	}
-	defer other[0].Release()
-	if !arrow.TypeEqual(other[0].DataType(), cols[c].DataType()) {
-		return &InputError{Feature: d.key(), Column: name, Msg: "the join columns of optional upstream features have different types"}
+	defer func() { other[0].Release() }()
+	if err := castTo(ctx, &other[0], cols[c].DataType()); err != nil {
+		return &InputError{Feature: d.key(), Column: name, Msg: err.Error()}
 	}
 	both, err := array.Concatenate([]arrow.Array{cols[c], other[0]}, memory.DefaultAllocator)
 	if err != nil {

@@ -89,6 +89,13 @@ def unlike(theirs, ours, only=None, loose=()):
     return None
 
 
+def stored_table(root, key, layout):
+    """Every row of a feature's table, None without one."""
+    parts = key.split("/")
+    path = root / ("__".join(p.replace("-", "_") for p in parts) + ".delta" if layout == "flat" else "/".join(parts) + ".delta")
+    return pl.read_delta(str(path)).drop("recorded_at", "tags", strict=False) if path.exists() else None
+
+
 def enriched(frame, seq, step, spec, columns):
     """What a pipeline makes of an increment: one or two children where the parent expands, the ids and the feature's own columns filled in; the same on both sides."""
     frame = frame.select([c for c in frame.columns if c in spec["id_columns"] or c.startswith("metaxy_pro") or c.startswith("metaxy_data") or step["keep"]])
@@ -193,8 +200,6 @@ class Program:
     def __init__(self, seq, root, binary, tmp):
         self.seq, self.root, self.binary, self.tmp = seq, root, str(binary), tmp
         self.said = []
-        self.rebases = subprocess.run([self.binary, "rebase", "--help"], capture_output=True, text=True, check=False).stdout.startswith("Rebase") or "--from" in subprocess.run(
-            [self.binary, "rebase", "--help"], capture_output=True, text=True, check=False).stdout
 
     def configuration(self):
         lines = [f'project = "{self.seq["project"]}"', f'hash_truncation_length = {self.seq["hash_truncation_length"]}', 'store = "main"']
@@ -260,6 +265,8 @@ class Program:
             more.append("--skip-comparison")
         if path is not None:
             more += ["--samples", path]
+        if self.seq.get("memory_limit"):  # the work is cut into partitions
+            more += ["--memory-limit", self.seq["memory_limit"]]
         said = json.loads(self.call("resolve", step["feature"], "--store", step["store"], "--out", out, "--json", *more))
         self.said = [w["code"] for w in said["warnings"]]
         return {p: pl.read_parquet(out / f"{p}.parquet") for p in PARTS}
@@ -277,4 +284,4 @@ class Program:
 
     def rebase(self, step, path):
         old, new = rebased(self.seq, step)
-        self.call("rebase", step["feature"], "--from", old, "--store", "main", *(["--to", new] if new else []))
+        self.call("rebase", step["feature"], "--from", old, "--store", "main", "--allow-cross-project-writes", *(["--to", new] if new else []))

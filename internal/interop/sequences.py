@@ -16,7 +16,7 @@ FIELDS = ("default", "audio", "frames", "audio/en", "en", "a-b", "b/c")
 USER_TYPES = ("str", "i64", "i32", "f64", "bool", "date", "ts", "list", "struct")
 POOLS = {
     "str": ["a", "b", "", "ü|x", "日本", "a b", "'q'"], "i64": [0, 1, -1, 2**63 - 1, -(2**63), 7], "i32": [0, 1, -1, 2**31 - 1, 7],
-    "f64": [0.0, 1.5, -2.25, 1e300, 7.0], "bool": [True, False], "date": ["2024-01-01", "1969-12-31", "2100-02-28"],
+    "f64": [0.0, -0.0, 1.5, float("nan"), 1e300, 7.0], "bool": [True, False], "date": ["2024-01-01", "1969-12-31", "2100-02-28"],
     "ts": ["2024-01-01T00:00:00+00:00", "1969-12-31T23:59:59.999999+00:00", "2024-02-29T12:30:00.123456+00:00"],
     "list": [[1, 2], [], [None]], "struct": [{"s": "a", "n": 1}, {"s": None, "n": None}],
 }
@@ -208,7 +208,7 @@ class Maker:
         rng = self.rng
         new = copy.deepcopy(definitions)
         spec = rng.choice(new)["feature_spec"]
-        what = rng.randrange(4)
+        what = rng.randrange(5)
         if what == 0:
             rng.choice(spec["fields"])["code_version"] = str(rng.randint(3, 99))
         elif what == 1:
@@ -219,6 +219,8 @@ class Maker:
             for f in spec["fields"]:
                 if isinstance(f["deps"], list):
                     f["deps"] = [d for d in f["deps"] if d["feature"] != gone]
+        elif what == 3:
+            spec["metadata"] = {"owner": rng.choice(("ü", "b")), "n": rng.choice((1, 1.5, None))}
         elif spec.get("deps"):
             spec["deps"][0]["optional"] = not spec["deps"][0].get("optional", False)
         return new if new != definitions and sound(new) else None
@@ -315,7 +317,9 @@ class Maker:
         key = self.key(rng.choice(definitions))
         has_deps = bool(self.specs[key].get("deps"))
         store = rng.choice(self.stores) if rng.random() < 0.4 else "main"
-        op = rng.choices(("write", "increment", "resolve", "read", "delete", "drop", "copy", "rebase", "push"), (4, 6, 3, 3, 3, 0.4, 1, 1.2, 2))[0]
+        weights = (4, 6, 3, 2, 3, 0.4, 1.2, 2, 2) if len(self.versions) == 1 else (4, 6, 3, 2, 3, 0.4, 1.2, 4 if has_deps else 0.3, 1.5)
+        op = rng.choices(("write", "increment", "resolve", "read", "delete", "drop", "copy", "rebase", "push"), weights)[0]
+        op = "push" if op == "rebase" and len(self.versions) == 1 else op
         if op == "write" or (op == "increment" and not has_deps):
             if has_deps and any(c.startswith("chunk") for c in self.idkinds[key]) and rng.random() < 0.9:
                 op = "increment"  # children of one parent with unlike provenances are undefined in Metaxy
@@ -339,7 +343,7 @@ class Maker:
             a, b = rng.sample(self.stores, 2)
             return {"op": "copy", "feature": key, "from": a, "store": b, "with_feature_history": rng.random() < 0.7, "with_sample_history": rng.random() < 0.3,
                     "filters": [predicate(rng, self.filterable(key))] if rng.random() < 0.3 else []}, version
-        if op == "rebase" and len(self.versions) > 1:
+        if op == "rebase":
             return {"op": "rebase", "feature": key, "store": "main", "from": rng.randrange(len(self.versions)), "to": rng.choice((None, None, rng.randrange(len(self.versions))))}, version
         if op == "push":
             if len(self.versions) > 1 and rng.random() < 0.2:
@@ -368,7 +372,7 @@ class Maker:
             steps.append(s)
         algorithm = rng.choice(ALGORITHMS)
         return {"seed": self.seed, "hash_algorithm": algorithm, "hash_truncation_length": rng.choice((8, 8, 8, 10, 16, 64)), "layout": rng.choice(("nested", "nested", "flat")),
-                "project": rng.choice(self.projects), "stores": self.stores, "columns": self.columns, "versions": self.versions, "steps": steps}
+                "project": rng.choice(self.projects), "stores": self.stores, "memory_limit": rng.choice((None, None, None, "1KB")), "columns": self.columns, "versions": self.versions, "steps": steps}
 
 
 def make(seed):
