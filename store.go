@@ -170,6 +170,9 @@ func (s *DeltaStore) Name() string { return s.name }
 // URL is the store's root, without credentials.
 func (s *DeltaStore) URL() string { return s.objects.URL() }
 
+// Storage is the objects below the store's root.
+func (s *DeltaStore) Storage() *objstore.Store { return s.objects }
+
 // String is Metaxy's display text.
 func (s *DeltaStore) String() string { return "DeltaMetadataStore(path=" + s.url + ")" }
 
