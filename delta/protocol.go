@@ -21,6 +21,16 @@ func ReaderFeatures() []string { return slices.Clone(readable) }
 // WriterFeatures lists the writer features that this build supports.
 func WriterFeatures() []string { return slices.Clone(writable) }
 
+// dataOnly are reader features, not served here, that say what data files hold and leave the log its meaning.
+var dataOnly = []string{"variantType", "variantType-preview", "variantShredding", "variantShredding-preview"}
+
+// Describable reports whether the log of a table means what this build takes it to mean, although its data files may not be readable.
+func Describable(p *txlog.Protocol) bool {
+	known := *p
+	known.ReaderFeatures = slices.DeleteFunc(slices.Clone(p.ReaderFeatures), func(f string) bool { return slices.Contains(dataOnly, f) })
+	return gateRead(&known) == nil
+}
+
 // gateRead refuses a table that a reader of this build would misread.
 func gateRead(p *txlog.Protocol) error {
 	have := strings.Join(readable, ", ")

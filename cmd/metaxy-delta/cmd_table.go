@@ -90,12 +90,10 @@ func (a *app) tableInfoCommand() *cobra.Command {
 	var f tableFlags
 	cmd := &cobra.Command{Use: "info URL", Short: "Protocol, schema, properties and size of a table", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, done, err := a.openSnapshot(cmd.Context(), args[0], &f)
+			info, err := a.describeTable(cmd.Context(), args[0], &f)
 			if err != nil {
 				return err
 			}
-			defer done()
-			info := newTableInfo(s)
 			if a.flags.json || a.flags.format == "json" {
 				return a.printJSON(info)
 			}
@@ -131,49 +129,6 @@ type columnInfo struct {
 	Name     string `json:"name"`
 	Type     any    `json:"type"`
 	Nullable bool   `json:"nullable"`
-}
-
-func newTableInfo(s *delta.Snapshot) *tableInfo {
-	st := s.State()
-	info := &tableInfo{
-		Version:          s.Version(),
-		Protocol:         protocolInfo{st.Protocol.MinReaderVersion, st.Protocol.MinWriterVersion, st.Protocol.ReaderFeatures, st.Protocol.WriterFeatures},
-		Schema:           columnsOf(s.Schema().Fields),
-		PartitionColumns: append([]string{}, s.PartitionColumns()...),
-		Properties:       map[string]string{},
-		Txn:              map[string]int64{},
-		Domains:          map[string]any{},
-	}
-	for k, v := range st.Metadata.Configuration {
-		info.Properties[k] = v
-	}
-	rows, known := int64(0), true
-	files := s.Files()
-	for i := range files {
-		info.NumFiles++
-		info.SizeBytes += files[i].Size
-		if files[i].DeletionVector != nil {
-			info.DeletionVectors++
-		}
-		n := files[i].Rows()
-		known = known && n >= 0
-		rows += n
-	}
-	if known {
-		info.NumRows = &rows
-	}
-	for app, t := range st.Txns {
-		info.Txn[app] = t.Version
-	}
-	for name, d := range st.Domains {
-		var v any = d.Configuration
-		var parsed any
-		if json.Unmarshal([]byte(d.Configuration), &parsed) == nil {
-			v = parsed
-		}
-		info.Domains[name] = v
-	}
-	return info
 }
 
 func columnsOf(fields []delta.Field) []columnInfo {
