@@ -27,6 +27,9 @@ func TestD8DownstreamLeavesOutTheSources(t *testing.T) {
 
 // TestD12WeakHash needs more than a million samples, in one write of a column that says little.
 func TestD12WeakHash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes two million rows, which the race detector has seen elsewhere")
+	}
 	b := newBench(t, metaxy.Options{}, rootSpec, leafSpec)
 	var rows strings.Builder
 	for i := range 1000 {

@@ -280,8 +280,11 @@ func TestCallFails(t *testing.T) {
 		}})
 	}
 	stride := 16
-	if *every {
+	switch {
+	case *every:
 		stride = 1
+	case testing.Short():
+		stride = 80
 	}
 	objstoretest.Sweep(t, &objstoretest.SweepOptions{Steps: steps, State: l.state, Stride: stride})
 }
