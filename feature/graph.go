@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // GraphError is a graph that cannot answer: a missing dep, a cycle, an unknown key. Path is the way through the graph.
@@ -29,7 +30,7 @@ type Graph struct {
 	truncation int
 	order      []Key
 	defs       map[Key]*Definition
-	versions   map[string]string // field versions by fully qualified text
+	versions   sync.Map // field versions, texts, by fully qualified text: many goroutines may ask one graph
 }
 
 // NewGraph returns an empty graph whose versions have truncation characters (0 = 8).
@@ -37,7 +38,7 @@ func NewGraph(truncation int) *Graph {
 	if truncation == 0 {
 		truncation = 8
 	}
-	return &Graph{truncation: truncation, defs: map[Key]*Definition{}, versions: map[string]string{}}
+	return &Graph{truncation: truncation, defs: map[Key]*Definition{}}
 }
 
 // Add registers a definition: an external one never displaces a real one, a real one displaces an external one, equal class paths replace; anything else is an error.
@@ -54,7 +55,7 @@ func (g *Graph) Add(d *Definition) error {
 		return &GraphError{Key: key, Msg: fmt.Sprintf("is already registered by %s, and again by %s; each feature key must be unique", old.DisplaySource(), d.DisplaySource())}
 	}
 	g.defs[key] = d
-	clear(g.versions)
+	g.versions.Clear()
 	return nil
 }
 
@@ -67,7 +68,7 @@ func (g *Graph) AddMissing(d *Definition) {
 		g.order = append(g.order, d.Spec.Key)
 	}
 	g.defs[d.Spec.Key] = d
-	clear(g.versions)
+	g.versions.Clear()
 }
 
 func samePath(a, b *string) bool {

@@ -24,8 +24,8 @@ func (g *Graph) FieldVersion(k Key, f FieldKey) (string, error) { return g.field
 
 func (g *Graph) fieldVersion(k Key, f FieldKey, way []string) (string, error) {
 	name := fq(k, f)
-	if v, ok := g.versions[name]; ok {
-		return v, nil
+	if v, ok := g.versions.Load(name); ok {
+		return v.(string), nil
 	}
 	d, ok := g.defs[k]
 	if !ok {
@@ -54,7 +54,7 @@ func (g *Graph) fieldVersion(k Key, f FieldKey, way []string) (string, error) {
 		parts = append(parts, v)
 	}
 	v := g.sha(parts...)
-	g.versions[name] = v
+	g.versions.Store(name, v)
 	return v, nil
 }
 
