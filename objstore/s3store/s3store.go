@@ -14,8 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/logging"
-	gcaws "gocloud.dev/aws"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
@@ -138,13 +136,13 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	} else if anonymous {
 		set("anonymous", "true")
 	}
-	set("response_checksum_validation", "when_required")
-	if endpoint != "" {
-		set("request_checksum_calculation", "when_required")
-	}
-	cfg, err := gcaws.V2ConfigFromURLParams(ctx, q)
+	cfg, err := load(ctx, q)
 	if err != nil {
 		return aws.Config{}, err
+	}
+	cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+	if endpoint != "" {
+		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	}
 	id, secret := s.Get("aws_access_key_id", "access_key_id"), s.Get("aws_secret_access_key", "secret_access_key")
 	switch {
@@ -157,6 +155,5 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}
-	cfg.Logger = logging.Nop{}
 	return cfg, nil
 }
