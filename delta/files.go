@@ -3,18 +3,12 @@ package delta
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
-	"github.com/google/uuid"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -108,70 +102,6 @@ func (t *Table) newWriter(ctx context.Context, to *target) *writer {
 	}
 	w.file = arrow.NewSchema(fields, nil)
 	return w
-}
-
-// columns are some of the target's columns.
-func (to *target) columns(which []int) *Schema {
-	out := make([]Field, len(which))
-	for i, c := range which {
-		out[i] = to.schema.Fields[c]
-	}
-	return &Schema{out}
-}
-
-// withoutVoid is a field without members of type void, which data files do not hold.
-func withoutVoid(f *Field) Field {
-	out := *f
-	out.Type = typeWithoutVoid(&f.Type)
-	return out
-}
-
-func typeWithoutVoid(t *Type) Type {
-	out := *t
-	if t.Elem != nil {
-		elem := typeWithoutVoid(t.Elem)
-		out.Elem = &elem
-	}
-	if t.Key != nil {
-		key := typeWithoutVoid(t.Key)
-		out.Key = &key
-	}
-	if kindOf(t) == structKind {
-		out.Fields = nil
-		for i := range t.Fields {
-			if t.Fields[i].Type.Name != "void" {
-				out.Fields = append(out.Fields, withoutVoid(&t.Fields[i]))
-			}
-		}
-	}
-	return out
-}
-
-// physicalField is a column as data files have it.
-func physicalField(f *Field, mapping MappingMode) arrow.Field {
-	out := arrow.Field{Name: f.Physical, Type: physicalType(&f.Type, mapping), Nullable: true}
-	if mapping != MappingNone && f.ID > 0 {
-		out.Metadata = arrow.NewMetadata([]string{"PARQUET:field_id"}, []string{strconv.Itoa(f.ID)})
-	}
-	return out
-}
-
-func physicalType(t *Type, mapping MappingMode) arrow.DataType {
-	switch {
-	case t.Key != nil:
-		m := arrow.MapOf(physicalType(t.Key, mapping), physicalType(t.Elem, mapping))
-		m.SetItemNullable(true)
-		return m
-	case t.Elem != nil:
-		return arrow.ListOfField(arrow.Field{Name: "element", Type: physicalType(t.Elem, mapping), Nullable: true})
-	case t.Name == "":
-		fields := make([]arrow.Field, len(t.Fields))
-		for i := range t.Fields {
-			fields[i] = physicalField(&t.Fields[i], mapping)
-		}
-		return arrow.StructOf(fields...)
-	}
-	return t.Arrow()
 }
 
 // all writes every batch. On a failure what was written is removed again as far as that is possible.
@@ -370,30 +300,6 @@ func (w *writer) append(key string, values map[string]*string, b arrow.RecordBat
 	return nil
 }
 
-// physical is a batch as the file has it.
-func (w *writer) physical(b arrow.RecordBatch) (arrow.RecordBatch, error) {
-	cols := make([]arrow.Array, len(w.data))
-	for i, c := range w.data {
-		cols[i] = b.Column(c)
-	}
-	if w.slim != nil {
-		whole := array.NewRecordBatch(w.slim.from, cols, b.NumRows())
-		defer whole.Release()
-		thin, err := w.slim.Batch(w.ctx, whole)
-		if err != nil {
-			return nil, err
-		}
-		defer thin.Release()
-		cols = thin.Columns()
-	}
-	out := make([]arrow.Array, len(cols))
-	for i, c := range cols {
-		out[i] = Retyped(c, w.file.Field(i).Type)
-		defer out[i].Release()
-	}
-	return array.NewRecordBatch(w.file, out, b.NumRows()), nil
-}
-
 // idle is the open file that was written to longest ago.
 func (w *writer) idle() string {
 	oldest := ""
@@ -403,165 +309,4 @@ func (w *writer) idle() string {
 		}
 	}
 	return oldest
-}
-
-// Retyped gives an array another type of the same layout, such as other names of its members; the caller releases it.
-func Retyped(a arrow.Array, t arrow.DataType) arrow.Array {
-	if arrow.TypeEqual(a.DataType(), t) {
-		a.Retain()
-		return a
-	}
-	d := retypedData(a.Data(), t)
-	defer d.Release()
-	return array.MakeFromData(d)
-}
-
-func retypedData(d arrow.ArrayData, t arrow.DataType) arrow.ArrayData {
-	var children []arrow.ArrayData
-	nested, ok := t.(arrow.NestedType)
-	for i, c := range d.Children() {
-		ct := c.DataType()
-		if ok && i < nested.NumFields() {
-			ct = nested.Fields()[i].Type
-		}
-		child := retypedData(c, ct)
-		defer child.Release()
-		children = append(children, child)
-	}
-	return array.NewData(t, d.Len(), d.Buffers(), children, d.NullN(), d.Offset())
-}
-
-// dataFile is a file being written; its bytes stream to the store.
-type dataFile struct {
-	key     string
-	values  map[string]*string
-	parquet *pqarrow.FileWriter
-	pipe    *io.PipeWriter
-	size    *counter
-	done    chan error
-	stats   *collector // nil: none
-	turn    int
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// begin opens a file. Columns that are constant in the first batch get a dictionary; for others it costs more than it saves.
-func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFile, error) {
-	if len(w.data) == 0 {
-		return nil, &SchemaError{Column: "*", Want: "a column to store in data files", Got: "partition and void columns only"}
-	}
-	key := "part-00000-" + uuid.NewString() + "-c000.snappy.parquet"
-	if w.to.dir != "" {
-		key = "cdc-" + key[len("part-"):]
-	}
-	if len(w.parts) > 0 {
-		var names []string
-		for _, p := range w.parts {
-			names = append(names, w.to.schema.Fields[p].Physical)
-		}
-		key = partitionDir(names, values) + "/" + key
-	}
-	key = w.to.dir + key
-	opts := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(rowGroupRows), parquet.WithDictionaryDefault(false),
-		parquet.WithAllocator(w.table.opts.Allocator), parquet.WithCreatedBy(w.table.opts.EngineInfo), parquet.WithPageIndexEnabled(true), parquet.WithStats(true), parquet.WithStoreDecimalAsInteger(true)}
-	for i := range w.data {
-		if constantColumn(b.Column(i)) {
-			opts = append(opts, parquet.WithDictionaryPath(parquet.ColumnPath{w.file.Field(i).Name}, true))
-		}
-	}
-	opts = append(opts, unbounded(w.file.Fields(), nil)...)
-	pr, pw := io.Pipe()
-	f := &dataFile{key: key, values: values, pipe: pw, size: &counter{w: pw}, done: make(chan error, 1)}
-	if w.to.stats != nil {
-		f.stats = newCollector(w.files, w.to.stats)
-	}
-	go func() {
-		err := w.table.store.Put(w.ctx, key, pr)
-		pr.CloseWithError(err) // a failed upload must not block the encoder
-		f.done <- err
-	}()
-	fw, err := pqarrow.NewFileWriter(w.file, f.size, parquet.NewWriterProperties(opts...), pqarrow.NewArrowWriterProperties(pqarrow.WithAllocator(w.table.opts.Allocator)))
-	if err != nil {
-		f.abort()
-		return nil, fmt.Errorf("write %s: %w", key, err)
-	}
-	f.parquet = fw
-	return f, nil
-}
-
-// unbounded turns footer statistics of floating-point leaves off: they leave NaN out, so that readers which sort it above all numbers would skip it.
-func unbounded(fields []arrow.Field, path parquet.ColumnPath) (out []parquet.WriterProperty) {
-	for _, f := range fields {
-		p := append(slices.Clone(path), f.Name)
-		switch t := f.Type.(type) {
-		case *arrow.StructType:
-			out = append(out, unbounded(t.Fields(), p)...)
-		case *arrow.Float64Type, *arrow.Float32Type:
-			out = append(out, parquet.WithStatsPath(p, false), parquet.WithPageIndexEnabledPath(p, false))
-		}
-	}
-	return out
-}
-
-// constantColumn reports whether a flat column repeats one value or is all null.
-func constantColumn(a arrow.Array) bool {
-	if a.NullN() == a.Len() {
-		return true
-	}
-	switch a := a.(type) {
-	case *array.String:
-		return a.NullN() == 0 && sameStrings(a)
-	case *array.Timestamp:
-		v := a.Value(0)
-		return a.NullN() == 0 && !slices.ContainsFunc(a.TimestampValues(), func(x arrow.Timestamp) bool { return x != v })
-	}
-	return false
-}
-
-func sameStrings(a *array.String) bool {
-	first := a.Value(0)
-	for i := range a.Len() {
-		if a.Value(i) != first {
-			return false
-		}
-	}
-	return true
-}
-
-func (f *dataFile) abort() {
-	f.pipe.CloseWithError(fmt.Errorf("the write of %s was given up", f.key))
-	<-f.done
-}
-
-// finish completes a file and records its add.
-func (w *writer) finish(key string) error {
-	f := w.open[key]
-	delete(w.open, key)
-	err := f.parquet.Close()
-	if err != nil {
-		f.abort()
-		return fmt.Errorf("write %s: %w", f.key, err)
-	}
-	f.pipe.Close()
-	if err := <-f.done; err != nil {
-		return fmt.Errorf("write %s: %w", f.key, err)
-	}
-	if f.values == nil {
-		f.values = map[string]*string{}
-	}
-	add := &txlog.Add{Path: txlog.EncodePath(f.key), PartitionValues: f.values, Size: f.size.n, ModificationTime: w.table.opts.Now().UnixMilli(), DataChange: w.to.dataChange}
-	if f.stats != nil {
-		add.Stats = f.stats.json()
-	}
-	w.adds = append(w.adds, add)
-	return nil
 }
