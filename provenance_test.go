@@ -84,7 +84,7 @@ func TestProvenanceVectorsSpilled(t *testing.T) {
 
 func runVectors(t *testing.T, options metaxy.Options) {
 	dir := deltatest.Data(t, "vectors")
-	listed := readListed(t, "testdata/gaps.txt", "testdata/decisions.txt")
+	listed := listed(t)
 	for _, name := range []string{"provenance.json", "provenance_map.json", "differential.json"} {
 		path := filepath.Join(dir, name)
 		if name == "differential.json" { // what random sequences found, recorded from Metaxy by internal/interop/differential.py --record
@@ -325,7 +325,7 @@ func storedFault(ctx context.Context, t *testing.T, s *metaxy.DeltaStore, key fe
 	if err != nil {
 		return "", err
 	}
-	return multisetFault(texts, got), nil
+	return rowsFault(texts, got), nil
 }
 
 // incrementFault compares the parts. The files do not keep the order of the columns of frames that are given, so what comes from those is compared without order.
@@ -362,7 +362,7 @@ func incrementFault(ctx context.Context, t *testing.T, inc *metaxy.Increment, ex
 		for _, w := range want.Rows {
 			texts = append(texts, canonicalJSON(t, w))
 		}
-		if fault := multisetFault(texts, got); fault != "" {
+		if fault := rowsFault(texts, got); fault != "" {
 			return name + ": " + fault, nil
 		}
 	}

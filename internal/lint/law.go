@@ -46,6 +46,7 @@ var law = map[string]string{
 	"objstore/objstoretest": "objstore",
 	"objstore/servertest":   "objstore objstore/s3store objstore/gcsstore objstore/azurestore",
 	"internal/deltatest":    "delta txlog objstore",
+	"internal/scenariotest": ". feature filter scan internal/deltatest",
 }
 
 // outside says which packages may import the libraries that shape what a room is.
@@ -62,12 +63,12 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest bench cmd/metaxy-delta",
+		"delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",
 		[]string{"github.com/parquet-go/parquet-go", "github.com/apache/arrow-go/v18/parquet"},
-		"txlog delta scan internal/pqcheck internal/rewrite internal/deltatest bench cmd/metaxy-delta",
+		"txlog delta scan internal/pqcheck internal/rewrite internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
 	},
 	{
 		"the command line", "a library has no flags",

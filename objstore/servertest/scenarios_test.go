@@ -1,0 +1,70 @@
+package servertest_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/deltatest"
+	"github.com/metaxy-delta/metaxy-delta/internal/scenariotest"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/servertest"
+)
+
+// few are the scenarios that run without -long: between them they push, read, write, resolve, delete and drop, also with keys that a URL must escape.
+var few = []string{"drop_table", "unicode_everywhere", "write_many_features"}
+
+// TestScenarios runs the recorded scenarios with their stores copied to every server: the answers are Metaxy's own, as on local disk.
+func TestScenarios(t *testing.T) {
+	root := deltatest.ModuleRoot()
+	listed := scenariotest.ReadListed(t, filepath.Join(root, "testdata", "gaps.txt"), filepath.Join(root, "testdata", "decisions.txt"))
+	only := few
+	if *long {
+		only = nil
+	}
+	servertest.All(t, func(t *testing.T, s *servertest.Server) {
+		var copies atomic.Int64
+		upload := func(t *testing.T, dir string) string {
+			prefix := fmt.Sprintf("copy-%d", copies.Add(1))
+			copyDir(t, objstore.New(s.Open(t, prefix)), dir)
+			return s.Store + "/" + prefix
+		}
+		scenariotest.Run(t, &scenariotest.Options{Only: only, Listed: listed, Upload: upload, Store: metaxy.Options{Openers: []objstore.Opener{s.Opener}, StorageOptions: s.Options}})
+	})
+}
+
+// copyDir puts every file of a directory into a store.
+func copyDir(t *testing.T, to *objstore.Store, dir string) {
+	t.Helper()
+	var g errgroup.Group
+	g.SetLimit(8)
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error {
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return to.Put(t.Context(), filepath.ToSlash(rel), f)
+		})
+		return nil
+	})
+	if werr := g.Wait(); err == nil {
+		err = werr
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
