@@ -60,7 +60,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	}
 	defer store.Close()
 	if f.samples != "" {
-		in, done, err := a.readFrame(ctx, f.samples, f.inputFormat)
+		in, done, err := a.readFrame(ctx, f.samples, f.inputFormat, func() (columnTypes, error) { return featureTypes(ctx, store, key) })
 		if err != nil {
 			return err
 		}

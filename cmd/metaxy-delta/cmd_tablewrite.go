@@ -140,7 +140,7 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 	default:
 		return usagef("--mode %q: want append, overwrite or error", f.mode)
 	}
-	in, closeInput, err := a.readFrame(ctx, path, f.inputFormat)
+	in, closeInput, err := a.readFrame(ctx, path, f.inputFormat, func() (columnTypes, error) { return tableTypes(ctx, t) })
 	if err != nil {
 		return err
 	}

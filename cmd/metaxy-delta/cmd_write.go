@@ -73,7 +73,7 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 		return err
 	}
 	defer store.Close()
-	in, done, err := a.readFrame(ctx, path, f.inputFormat)
+	in, done, err := a.readFrame(ctx, path, f.inputFormat, func() (columnTypes, error) { return featureTypes(ctx, store, key) })
 	if err != nil {
 		return err
 	}

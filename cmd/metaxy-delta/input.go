@@ -15,7 +15,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/csv"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet/file"
@@ -25,8 +24,9 @@ import (
 // inputBatchRows is the batch size of files that are read row by row.
 const inputBatchRows = 1 << 16
 
-// readFrame opens a file of rows; "-" is stdin. The format is taken from the suffix unless named. The returned close releases the file.
-func (a *app) readFrame(ctx context.Context, path, format string) (f frame, done func(), err error) {
+// readFrame opens a file of rows; "-" is stdin, which is held in memory. The format is taken from the suffix unless named. known gives the
+// types of columns for formats that have none; nil = none is known. The returned close releases the file.
+func (a *app) readFrame(ctx context.Context, path, format string, known func() (columnTypes, error)) (f frame, done func(), err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%s: damaged file: %v", path, r)
@@ -52,7 +52,7 @@ func (a *app) readFrame(ctx context.Context, path, format string) (f frame, done
 		}
 		src = file
 	}
-	f, err = decodeFrame(ctx, src, format)
+	f, err = decodeFrame(ctx, src, format, known)
 	if err != nil {
 		src.Close()
 		return f, nil, err
@@ -86,14 +86,21 @@ func formatOf(path string) string {
 	return "parquet"
 }
 
-func decodeFrame(ctx context.Context, src source, format string) (frame, error) {
+func decodeFrame(ctx context.Context, src source, format string, known func() (columnTypes, error)) (frame, error) {
 	switch format {
 	case "parquet":
 		return decodeParquet(ctx, src)
 	case "arrow":
 		return decodeArrow(src)
 	case "csv":
-		return decodeCSV(src)
+		if known == nil {
+			return decodeCSV(src, nil)
+		}
+		types, err := known()
+		if err != nil {
+			return frame{}, err
+		}
+		return decodeCSV(src, types)
 	case "jsonl", "json":
 		return decodeJSONLines(src)
 	}
@@ -189,46 +196,6 @@ func decodeArrow(src source) (frame, error) {
 	return frame{schema: r.Schema(), batches: func(yield func(arrow.RecordBatch, error) bool) { eachRecord(r, yield) }}, nil
 }
 
-// decodeCSV infers types; columns `name.member` are text and become one struct column.
-func decodeCSV(src source) (frame, error) {
-	header, err := io.ReadAll(io.LimitReader(src, 1<<20))
-	if err != nil {
-		return frame{}, err
-	}
-	if _, err := src.Seek(0, io.SeekStart); err != nil {
-		return frame{}, err
-	}
-	types := map[string]arrow.DataType{}
-	line, _, _ := bytes.Cut(header, []byte("\n"))
-	for _, name := range strings.Split(strings.TrimRight(string(line), "\r"), ",") {
-		if name = strings.Trim(name, `"`); strings.Contains(name, ".") {
-			types[name] = arrow.BinaryTypes.String
-		}
-	}
-	r := csv.NewInferringReader(src, csv.WithHeader(true), csv.WithChunk(inputBatchRows), csv.WithNullReader(true, ""), csv.WithColumnTypes(types))
-	first := r.Next()
-	if err := r.Err(); err != nil {
-		return frame{}, err
-	}
-	if !first {
-		return frame{}, errors.New("the CSV file has no rows, so that its types are unknown")
-	}
-	n := newNesting(r.Schema())
-	return frame{schema: n.schema, batches: func(yield func(arrow.RecordBatch, error) bool) {
-		for ok := first; ok; ok = r.Next() {
-			out := n.apply(r.RecordBatch())
-			ok := yield(out, nil)
-			out.Release()
-			if !ok {
-				return
-			}
-		}
-		if err := r.Err(); err != nil {
-			yield(nil, err)
-		}
-	}}, nil
-}
-
 // nesting gathers columns `name.member` into structs.
 type nesting struct {
 	schema *arrow.Schema
@@ -311,10 +278,12 @@ func decodeJSONLines(src source) (frame, error) {
 	return frame{schema: schema, batches: func(yield func(arrow.RecordBatch, error) bool) {
 		b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 		defer b.Release()
+		row := 0
 		for chunk := range slices.Chunk(rows, inputBatchRows) {
-			for i, raw := range chunk {
+			for _, raw := range chunk {
+				row++
 				if err := b.UnmarshalJSON(raw); err != nil {
-					yield(nil, fmt.Errorf("row %d: %w", i+1, err))
+					yield(nil, fmt.Errorf("row %d: %w", row, err))
 					return
 				}
 			}
