@@ -101,6 +101,9 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if err != nil {
 		return WriteResult{}, err
 	}
+	if len(plan.Deps) > 0 && !rows.Schema.HasField(colProvenance) {
+		found = append(found, Warning{Code: "PROVENANCE_MISSING", Message: fmt.Sprintf("%s: the rows lack %s, which a resolve gives: it is computed from %s; was it dropped on the way?", key, colProvenance, colProvenanceByField)})
+	}
 	in := rows
 	if !st.AllowNullIDs {
 		in = rejectNullIDs(key, in, plan.Feature.Spec.IDColumns)

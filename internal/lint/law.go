@@ -46,7 +46,7 @@ var law = map[string]string{
 	"objstore/objstoretest": "objstore",
 	"objstore/servertest":   "objstore objstore/s3store objstore/gcsstore objstore/azurestore",
 	"internal/deltatest":    "delta txlog objstore",
-	"internal/scenariotest": ". feature filter scan internal/deltatest",
+	"internal/scenariotest": ". feature filter objstore resolve scan internal/deltatest",
 }
 
 // outside says which packages may import the libraries that shape what a room is.

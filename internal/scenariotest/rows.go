@@ -3,6 +3,7 @@ package scenariotest
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
@@ -37,13 +38,80 @@ func RowsFault(want, got []string) string {
 	return ""
 }
 
+// leaked is a column of the reference that is not part of the answer (D36).
+const leaked = "__stale_by_predicate"
+
+func (c *run) expected(f *frameFile, leaveOut []string) ([]string, []string) {
+	c.t.Helper()
+	schema, batches := readParquet(c.t, filepath.Join(c.dir, f.File))
+	names, rows, err := CollectRows(&metaxy.Rows{Schema: schema, Batches: Each(batches)}, append([]string{leaked}, leaveOut...))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return names, rows
+}
+
+// compare compares columns, in order and with types, and rows, in any order.
+func (c *run) compare(want *frameFile, schema *arrow.Schema, rows []string) string {
+	c.t.Helper()
+	if fault := c.compareColumns(want, schema); fault != "" {
+		return fault
+	}
+	_, wantRows := c.expected(want, nil)
+	return RowsFault(wantRows, rows)
+}
+
+func (c *run) compareColumns(want *frameFile, schema *arrow.Schema) string {
+	c.t.Helper()
+	recorded, _ := readParquet(c.t, filepath.Join(c.dir, want.File))
+	if a, b := columnTexts(recorded), columnTexts(schema); !slices.Equal(a, b) {
+		return fmt.Sprintf("columns %q, want %q", b, a)
+	}
+	return ""
+}
+
+// columnTexts are names with types.
+func columnTexts(schema *arrow.Schema) []string {
+	var out []string
+	for _, f := range schema.Fields() {
+		if f.Name != leaked {
+			out = append(out, f.Name+" "+typeText(f.Type))
+		}
+	}
+	return out
+}
+
+// typeText is a type as it matters to a user: large and dictionary forms are the plain type, members of a struct have no order.
+func typeText(t arrow.DataType) string {
+	switch t := t.(type) {
+	case *arrow.LargeStringType:
+		return "utf8"
+	case *arrow.LargeBinaryType, *arrow.FixedSizeBinaryType:
+		return "binary"
+	case *arrow.DictionaryType:
+		return typeText(t.ValueType)
+	case *arrow.MapType:
+		return "map<" + typeText(t.KeyType()) + "," + typeText(t.ItemType()) + ">"
+	case arrow.ListLikeType:
+		return "list<" + typeText(t.Elem()) + ">"
+	case *arrow.StructType:
+		var members []string
+		for _, f := range t.Fields() {
+			members = append(members, f.Name+" "+typeText(f.Type))
+		}
+		sort.Strings(members)
+		return "struct<" + strings.Join(members, ",") + ">"
+	}
+	return t.String()
+}
+
 // ClockColumns have values that a clock or a program version makes.
 var ClockColumns = []string{"metaxy_created_at", "metaxy_updated_at", "recorded_at", "metaxy_deleted_at", "tags"}
 
-// compareTable compares every stored row of a table, but for times.
+// compareTable compares the columns and every stored row of a table; of what a clock makes, only whether it is there.
 func (c *run) compareTable(st *step, root, key string, want *frameFile) string {
 	store := c.open(st, root, st.Target)
-	got, err := TableRows(c.t.Context(), store, mustKey(c.t, key))
+	schema, got, err := tableRows(c.t.Context(), store, mustKey(c.t, key))
 	if want == nil {
 		if err == nil {
 			return "table " + key + " should not exist"
@@ -53,6 +121,9 @@ func (c *run) compareTable(st *step, root, key string, want *frameFile) string {
 	if err != nil {
 		return fmt.Sprintf("table %s: %v", key, err)
 	}
+	if fault := c.compareColumns(want, schema); fault != "" {
+		return "table " + key + ": " + fault
+	}
 	_, wantRows := c.expected(want, ClockColumns)
 	if fault := RowsFault(wantRows, got); fault != "" {
 		return "table " + key + ": " + fault
@@ -60,25 +131,25 @@ func (c *run) compareTable(st *step, root, key string, want *frameFile) string {
 	return ""
 }
 
-// TableRows renders every stored row of a feature's table, but for the columns that a clock makes.
-func TableRows(ctx context.Context, s *metaxy.DeltaStore, key feature.Key) ([]string, error) {
+// tableRows renders every stored row of a feature's table, without what a clock makes.
+func tableRows(ctx context.Context, s *metaxy.DeltaStore, key feature.Key) (*arrow.Schema, []string, error) {
 	snap, err := s.Table(key).Snapshot(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sc, err := scan.New(snap, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	_, rows, err := CollectRows(&metaxy.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, ClockColumns)
-	return rows, err
+	return sc.Schema(), rows, err
 }
 
-// CollectRows gives the names of the columns and renders every row, in no order; columns in leaveOut are not looked at.
+// CollectRows gives the names of the columns and renders every row, in no order; of ClockColumns in leaveOut only whether they are null, of other columns there nothing.
 func CollectRows(r *metaxy.Rows, leaveOut []string) ([]string, []string, error) {
 	var names, rows []string
 	for _, f := range r.Schema.Fields() {
-		if !slices.Contains(leaveOut, f.Name) {
+		if !slices.Contains(leaveOut, f.Name) || slices.Contains(ClockColumns, f.Name) {
 			names = append(names, f.Name)
 		}
 	}
@@ -90,7 +161,11 @@ func CollectRows(r *metaxy.Rows, leaveOut []string) ([]string, []string, error) 
 		for i := range int(b.NumRows()) {
 			var s strings.Builder
 			for _, n := range sorted {
-				fmt.Fprintf(&s, "%s=%s;", n, cellText(b.Column(b.Schema().FieldIndices(n)[0]), i))
+				text := cellText(b.Column(b.Schema().FieldIndices(n)[0]), i)
+				if text != "null" && slices.Contains(leaveOut, n) {
+					text = "set"
+				}
+				fmt.Fprintf(&s, "%s=%s;", n, text)
 			}
 			rows = append(rows, s.String())
 		}
