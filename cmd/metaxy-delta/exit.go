@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
@@ -74,6 +75,15 @@ func describe(err error) *cliError {
 			}
 			break
 		}
+	}
+	var partial *metaxy.PartialError
+	if errors.As(err, &partial) {
+		failed := []string{}
+		for key := range partial.Failed {
+			failed = append(failed, key.String())
+		}
+		slices.Sort(failed)
+		e.details = map[string]any{"features": failed}
 	}
 	return e
 }
