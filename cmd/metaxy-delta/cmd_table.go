@@ -30,14 +30,18 @@ func (t *tableFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&t.allowOutsideRoot, "allow-outside-root", false, "read files that lie outside the table's root")
 }
 
-// openTable opens any Delta table by path or URL; close releases its storage.
+// openTable opens any Delta table by path or URL; close releases its storage. With --dry-run what is written to it is not kept.
 func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.Table, func(), error) {
 	objects, err := metaxy.OpenStorage(ctx, a.expand(url), &metaxy.Options{Openers: openers(a.env)})
 	if err != nil {
 		return nil, nil, err
 	}
+	kept := objects
+	if a.flags.dryRun {
+		objects = objects.Rehearse()
+	}
 	t := delta.New(objects, &delta.Options{Now: a.now, AllowOutsideRoot: outside, EngineInfo: engineInfo(), Check: rewrite.Checker})
-	return t, func() { objects.Close() }, nil
+	return t, func() { kept.Close() }, nil
 }
 
 func (a *app) openSnapshot(ctx context.Context, url string, f *tableFlags) (*delta.Snapshot, func(), error) {
