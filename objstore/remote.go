@@ -113,10 +113,14 @@ func (e *statusError) Unwrap() []error { return []error{e.name, e.err} }
 
 // StatusError names the answer of an HTTP service: 404 is fs.ErrNotExist, 401 and 403 are fs.ErrPermission, 408, 429 and 5xx are
 // temporary, and so is a connection that broke before an answer (status 0). Whether 409 and 412 mean ErrExists depends on the call, so they stay nameless.
+// An AccessError stays what it is.
 func StatusError(status int, err error) error {
+	if err != nil && status == 0 {
+		err = unanswered(err)
+	}
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.As(err, new(*AccessError)):
+		return err
 	case status == http.StatusNotFound:
 		return &statusError{fs.ErrNotExist, err}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:

@@ -78,7 +78,7 @@ func run(ctx context.Context, sys *system) int {
 	root.SetErr(sys.stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			err = interrupted(err)
 		}
 		if !a.started {
 			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: "`metaxy-delta --help` lists the verbs and flags"}

@@ -66,7 +66,7 @@ func describe(err error) *cliError {
 	if errors.As(err, &own) && own.exit != 0 {
 		return own
 	}
-	e := &cliError{code: "GENERIC_ERROR", exit: exitFailure, err: err}
+	e := &cliError{code: "GENERIC_ERROR", exit: exitFailure, err: err, details: commitDetails(err)}
 	for _, c := range classes {
 		if c.match(err) {
 			e.code, e.exit = c.code, c.exit
@@ -105,9 +105,11 @@ func as[T error](err error) bool {
 
 func say(text string) func(error) string { return func(error) string { return text } }
 
-var classes = []class{
+var classes = slices.Concat([]class{
 	{"INTERRUPTED", exitInterrupted, is(context.Canceled), nil},
+	{"COMMIT_UNKNOWN", exitFailure, unknownCommit, say(unknownHint)},
 	{"PARTIAL", exitPartial, as[*metaxy.PartialError], say("the features that succeeded are complete; run the command again for the others")},
+}, accessClasses, []class{
 	{"CORRUPT", exitCorrupt, is(txlog.ErrCorrupt), say("`metaxy-delta table check URL --read-data` lists every problem of the table")},
 	{"OUTSIDE_ROOT", exitPermission, is(delta.ErrOutsideRoot), say("--allow-outside-root reads such files if you trust the table")},
 	{"UNSUPPORTED_FEATURE", exitUnsupported, as[*delta.UnsupportedError], nil},
@@ -122,9 +124,9 @@ var classes = []class{
 	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), nil},
 	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), nil},
 	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), nil},
-	{"PERMISSION", exitPermission, is(fs.ErrPermission), nil},
+	{"PERMISSION", exitPermission, is(fs.ErrPermission), say("`metaxy-delta doctor` tells what may be done in the store")},
 	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), nil},
-}
+})
 
 func notFoundHint(err error) string {
 	var e *metaxy.NotFoundError
@@ -157,7 +159,7 @@ func report(w io.Writer, err error, asJSON bool) int {
 		enc := json.NewEncoder(&line)
 		enc.SetEscapeHTML(false)
 		if enc.Encode(map[string]any{"error": e.code, "message": e.Error(), "hint": e.hint, "details": details,
-			"retryable": e.exit == exitConflict, "exit_code": e.exit}) == nil {
+			"retryable": retryable(err, e.exit), "exit_code": e.exit}) == nil {
 			io.WriteString(w, line.String())
 			return e.exit
 		}

@@ -169,7 +169,7 @@ func (s settings) client(p place) (*container.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return container.NewClient(where, cred, opts)
+		return container.NewClient(where, lookedUp{cred}, opts)
 	}
 	var cred azcore.TokenCredential
 	if cli, err := s.Bool("azure_use_azure_cli", "use_azure_cli"); err != nil {
@@ -182,5 +182,5 @@ func (s settings) client(p place) (*container.Client, error) {
 	} else if cred, err = azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{TenantID: tenant}); err != nil {
 		return nil, err
 	}
-	return container.NewClient(where, cred, opts)
+	return container.NewClient(where, lookedUp{cred}, opts)
 }

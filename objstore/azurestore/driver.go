@@ -50,6 +50,9 @@ func status(err error) int {
 
 // fail names an error of the SDK and hides credentials in it.
 func (d *driver) fail(err error) error {
+	if fault := accessFault(err); fault != nil {
+		err = fault
+	}
 	return objstore.Redact(objstore.StatusError(status(err), err), d.secrets...)
 }
 

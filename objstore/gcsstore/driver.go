@@ -45,6 +45,9 @@ func status(err error) int {
 
 // fail names an error of the SDK and hides credentials in it.
 func (d *driver) fail(err error) error {
+	if fault := accessFault(err, false); fault != nil {
+		err = fault
+	}
 	return objstore.Redact(objstore.StatusError(status(err), err), d.secrets...)
 }
 
@@ -113,9 +116,17 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 		if own := body.(*errorReader).err; own != nil {
 			return own
 		}
-		return d.fail(err)
+		return d.failCreate(err)
 	}
-	return d.fail(w.Close())
+	return d.failCreate(w.Close())
+}
+
+// failCreate is fail for calls that make an object.
+func (d *driver) failCreate(err error) error {
+	if fault := accessFault(err, true); fault != nil {
+		err = fault
+	}
+	return d.fail(err)
 }
 
 // always repeats a request that does no harm twice, also where the connection was closed before an answer, which the client does not count as
@@ -151,7 +162,7 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	if status(err) == http.StatusPreconditionFailed {
 		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
 	}
-	return d.fail(err)
+	return d.failCreate(err)
 }
 
 func (d *driver) Delete(ctx context.Context, keys []string) error {

@@ -135,7 +135,11 @@ func (a account) client(ctx context.Context) (*storage.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), gcp.CredentialsTokenSource(creds)); err != nil {
+		tokens := lookedUp{ctx, creds.TokenSource}
+		if _, err := tokens.Token(); err != nil { // here, because the client would ask again and again
+			return nil, err
+		}
+		if client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), tokens); err != nil {
 			return nil, err
 		}
 	}
@@ -144,7 +148,7 @@ func (a account) client(ctx context.Context) (*storage.Client, error) {
 
 func (a account) credentials(ctx context.Context) (*google.Credentials, error) {
 	if a.key == nil {
-		return gcp.DefaultCredentials(ctx)
+		return objstore.LookUp(ctx, gcp.DefaultCredentials)
 	}
 	var kind struct {
 		Type google.CredentialsType `json:"type"`

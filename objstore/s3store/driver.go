@@ -10,7 +10,6 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -51,6 +50,9 @@ func (d *driver) fail(err error) error {
 	status := 0
 	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) {
 		status = re.HTTPStatusCode()
+	}
+	if fault := accessFault(err); fault != nil {
+		err = fault
 	}
 	return objstore.Redact(objstore.StatusError(status, err), d.secrets...)
 }
@@ -165,7 +167,7 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 func (d *driver) Delete(ctx context.Context, keys []string) error {
 	if len(keys) == 1 {
 		_, err := d.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &d.bucket, Key: &keys[0]})
-		if err = d.fail(err); errors.Is(err, fs.ErrNotExist) && !strings.Contains(err.Error(), "NoSuchBucket") {
+		if err = d.fail(err); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err

@@ -151,6 +151,8 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	case id != "" && q.Get("role") == "" && q.Get("anonymous") != "true":
 		token := s.Get("aws_session_token", "aws_token", "session_token", "token")
 		cfg.Credentials = aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(id, secret, token))
+	case q.Get("anonymous") != "true":
+		cfg.Credentials = lookedUp{cfg.Credentials}
 	}
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
