@@ -28,6 +28,7 @@ type groupReader struct {
 	group   int
 	wants   []want
 	reader  pqarrow.RecordReader // nil when no leaf is needed
+	from    *fileReader
 	left    int64
 	rows    int64
 	matcher matcher
@@ -68,6 +69,11 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	if err != nil {
 		return nil, err
 	}
+	if err := r.expect(f.meta, group, leaves...); err != nil {
+		r.Close()
+		return nil, damaged("read", f.Key, group, err)
+	}
+	g.from = r
 	fr, err := pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: int64(s.batchRows)}, s.mem)
 	if err != nil {
 		r.Close()
@@ -76,7 +82,7 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	g.reader, err = fr.GetRecordReader(ctx, leaves, []int{group})
 	if err != nil {
 		r.Close()
-		return nil, damaged("read", f.Key, group, err)
+		return nil, r.failure(f, group, err)
 	}
 	g.closer = func() {
 		g.reader.Release()
@@ -114,7 +120,7 @@ func (g *groupReader) next(ctx context.Context) (b arrow.RecordBatch, err error)
 	}
 	if !g.reader.Next() {
 		if err := g.reader.Err(); err != nil {
-			return nil, damaged("read", g.file.Key, g.group, err)
+			return nil, g.from.failure(g.file, g.group, err)
 		}
 		return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows are missing", g.left))
 	}

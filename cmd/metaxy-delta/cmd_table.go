@@ -194,6 +194,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 	var columns, column []string
 	var where string
 	var limit int64
+	var unverified bool
 	cmd := &cobra.Command{Use: "read URL", Short: "Rows of a table", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			expr, err := parseWhere(where)
@@ -205,7 +206,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			sc, err := scan.New(s, &scan.Options{Columns: columnList(columns, column), Filter: expr})
+			sc, err := scan.New(s, &scan.Options{Columns: columnList(columns, column), Filter: expr, Unverified: unverified})
 			if err != nil {
 				return err
 			}
@@ -220,6 +221,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&column, "column", nil, "one column to give, whose name may hold commas")
 	cmd.Flags().StringVar(&where, "where", "", "SQL predicate")
 	cmd.Flags().Int64Var(&limit, "limit", 0, "at most that many rows")
+	cmd.Flags().BoolVar(&unverified, "unverified", false, "give rows also where they contradict the log's statistics")
 	return cmd
 }
 
