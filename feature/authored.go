@@ -31,7 +31,11 @@ func (g *Graph) checkOne(d *Definition) []error {
 	var faults []error
 	key := d.Spec.Key
 	fault := func(format string, a ...any) {
-		faults = append(faults, &GraphError{Key: key, Msg: fmt.Sprintf(format, a...)})
+		msg := fmt.Sprintf(format, a...)
+		if d.Source != "" {
+			msg += " (" + d.Source + ")"
+		}
+		faults = append(faults, &GraphError{Key: key, Msg: msg})
 	}
 	if strings.HasSuffix(key.String(), "\n") {
 		fault("its key ends in a newline")

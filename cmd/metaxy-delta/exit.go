@@ -64,7 +64,11 @@ func usagef(format string, args ...any) error {
 func describe(err error) *cliError {
 	var own *cliError
 	if errors.As(err, &own) && own.exit != 0 {
-		return own
+		whole := *own
+		if err != error(own) { // what stands around it says where
+			whole.msg, whole.err = "", err
+		}
+		return &whole
 	}
 	e := &cliError{code: "GENERIC_ERROR", exit: exitFailure, err: err, details: commitDetails(err)}
 	for _, c := range classes {
