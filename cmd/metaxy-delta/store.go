@@ -242,9 +242,10 @@ func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
 		}
 	}
 	g := feature.NewGraph(truncation)
-	project := a.flags.project
-	if project == "" {
-		project = c.Project
+	// What names no project is of the configuration that names the file; --project chooses what to work on, and is the project of files that it comes with.
+	project := c.Project
+	if project == "" || len(a.flags.definitions) > 0 && a.flags.project != "" {
+		project = a.flags.project
 	}
 	for _, p := range paths {
 		data, err := os.ReadFile(p)
