@@ -27,8 +27,6 @@ type ReadOptions struct {
 	FeatureHistory, SampleHistory, SoftDeleted bool
 	// Limit on rows; 0 = none.
 	Limit int64
-	// unverified gives rows that were not compared with the log's statistics, as a resolve takes them.
-	unverified bool
 }
 
 // Read gives rows of a feature. A feature without a table here is read from the fallback stores in order, with the warning
@@ -103,7 +101,7 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 		if err != nil {
 			return nil, err
 		}
-		t, err := s.scanTable(snap, versionFilter(o, version, snap), o.unverified)
+		t, err := s.scanTable(ctx, snap, versionFilter(o, version, snap))
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +183,7 @@ func (s *DeltaStore) readSystem(ctx context.Context, key feature.Key, o *ReadOpt
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.scanTable(snap, nil, false)
+	t, err := s.scanTable(ctx, snap, nil)
 	if err != nil {
 		return nil, err
 	}

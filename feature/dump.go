@@ -1,7 +1,5 @@
 package feature
 
-import "slices"
-
 // Value is the spec as JSON, members in declaration order, nulls kept.
 func (s *Spec) Value() Value {
 	deps, fields := Value{kind: valueList}, Value{kind: valueList}
@@ -65,7 +63,7 @@ func (m *FieldsMapping) value() Value {
 		inner := Value{kind: valueObject}
 		for _, e := range m.Specific {
 			list := Value{kind: valueList}
-			for _, k := range slices.Compact(slices.SortedFunc(slices.Values(e.Upstream), FieldKey.Compare)) {
+			for _, k := range e.Upstream {
 				list.list = append(list.list, stringsValue(k.Parts()))
 			}
 			inner.members = append(inner.members, Member{e.Field.path, list})
