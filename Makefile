@@ -72,11 +72,11 @@ golden: ## pack the recorded data of METAXY_SHARED into testdata/ again (say in 
 .PHONY: interop
 interop: build ## a store written here, read and resolved by Metaxy and deltalake (needs their Python packages); with SPARK_PYTHON=... tables shared with delta-spark
 	$(PYTHON) internal/interop/interop.py $(BIN)
-	$(if $(SPARK_PYTHON),$(SPARK_PYTHON) internal/interop/spark.py $(BIN),@echo "interop with Spark left out: SPARK_PYTHON names no Python with pyspark and delta-spark")
+	$(if $(SPARK_PYTHON),$(SPARK_PYTHON) internal/interop/upkeep.py $(BIN) && $(SPARK_PYTHON) internal/interop/spark.py $(BIN),@echo "interop with Spark left out: SPARK_PYTHON names no Python with pyspark and delta-spark")
 
 .PHONY: differential
-differential: build ## random operations by Metaxy and by this program on copies of one store, equal after every step; SEQUENCES=500 SEED=1 (needs Python with metaxy[delta])
-	$(PYTHON) -W ignore internal/interop/differential.py $(BIN) --sequences $(or $(SEQUENCES),100) --seed $(or $(SEED),1)
+differential: build ## random operations by Metaxy and by this program on copies of one store, equal after every step; SEQUENCES=500 SEED=1, MAPS=1 for versions in maps (needs Python with metaxy[delta])
+	$(PYTHON) -W ignore internal/interop/differential.py $(BIN) --sequences $(or $(SEQUENCES),100) --seed $(or $(SEED),1) $(if $(MAPS),--maps)
 
 .PHONY: compare
 compare: build ## time Metaxy, DuckDB and this program on stores that Metaxy makes (needs their Python packages; COMPARE="--rows ... --dir ...")

@@ -243,3 +243,27 @@ func TestD43HasFeatureAsksFallbacks(t *testing.T) {
 		}
 	}
 }
+
+// The versions are those that Metaxy gives when the table has the field (testdata/differential.json, "the same aggregation over a table that has the field").
+func TestD77FieldsThatNobodyUses(t *testing.T) {
+	parent := `{"key": "parent", "id_columns": ["id", "grp"], "fields": [{"key": "audio", "code_version": "1"}, {"key": "frames", "code_version": "1"}]}`
+	child := func(key, fields string) string {
+		return `{"key": "` + key + `", "id_columns": ["grp"], "deps": [{"feature": "parent", "lineage": {"relationship": {"type": "N:1", "on": ["grp"]}}}],
+			"fields": [{"key": "default", "code_version": "1", "deps": [{"feature": "parent", "fields": [` + fields + `]}]}]}`
+	}
+	b := newBench(t, metaxy.Options{}, parent, child("sum", `"audio"`), child("all", `"audio", "frames"`))
+	b.put("parent", []string{"id int", "grp", byField + "{audio}", "metaxy_provenance"}, `[{"id": 1, "grp": "g", "metaxy_provenance_by_field": {"audio": "a"}, "metaxy_provenance": "1"},
+		{"id": 2, "grp": "g", "metaxy_provenance_by_field": {"audio": "b"}, "metaxy_provenance": "2"}, {"id": 3, "grp": "h", "metaxy_provenance_by_field": {"audio": "c"}, "metaxy_provenance": "3"}]`)
+	inc, err := b.store.ResolveUpdate(t.Context(), mustKey(t, "sum"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := jsonRows(t, inc.New(t.Context()), func(c string) bool { return c == "id" || c == "metaxy_provenance" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, got, []string{`{"id":1,"metaxy_provenance":"11009623"}`, `{"id":2,"metaxy_provenance":"11009623"}`, `{"id":3,"metaxy_provenance":"27867735"}`})
+	if _, err := b.store.ResolveUpdate(t.Context(), mustKey(t, "all"), nil); err == nil || !strings.Contains(err.Error(), "frames") {
+		t.Errorf("a field that is used and that the table lacks: %v", err)
+	}
+}

@@ -187,28 +187,28 @@ func (l *life) race(driver objstore.Driver, m mode, workers int, together bool) 
 	return errors.Join(errs...)
 }
 
-// A process of the test binary with this variable resolves and writes when told: "mode|directory".
+// A process of the test binary with this variable, a mode, resolves and writes in the directory that each line of its input names.
 const workerEnv = "METAXY_TEST_WORKER"
 
 // TestWorkerProcess is the body of the processes below; as a test of its own it has nothing to say.
 func TestWorkerProcess(t *testing.T) {
-	m, dir, ok := strings.Cut(os.Getenv(workerEnv), "|")
-	if !ok {
+	m := mode(os.Getenv(workerEnv))
+	if m == "" {
 		return
 	}
 	l := newLife(t)
 	l.ticks = rand.Int64N(1000)
 	fmt.Println("ready")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		s, err := metaxy.Open(t.Context(), dir, &metaxy.Options{Project: "p"})
+		s, err := metaxy.Open(t.Context(), lines.Text(), &metaxy.Options{Project: "p"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := work(t.Context(), s, l.leaf, mode(m), func() {}); err != nil {
+		if err := work(t.Context(), s, l.leaf, m, func() {}); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
-		fmt.Println("done", lines.Text())
+		fmt.Println("done")
 	}
 }
 
@@ -219,10 +219,10 @@ type worker struct {
 	lines *bufio.Scanner
 }
 
-func startWorker(t *testing.T, m mode, dir string) *worker {
+func startWorker(t *testing.T, m mode) *worker {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestWorkerProcess$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%s", workerEnv, m, dir))
+	cmd.Env = append(os.Environ(), workerEnv+"="+string(m))
 	cmd.Stderr = os.Stderr
 	w := &worker{cmd: cmd}
 	out, err := cmd.StdoutPipe()
@@ -253,45 +253,67 @@ func (w *worker) until(t *testing.T, line string) {
 	t.Fatalf("a worker ended without saying %q:\n%s", line, strings.Join(said, "\n"))
 }
 
-// TestWorkerProcessesRace is TestWorkersRace with processes on a local directory.
+// crew are processes that work at once.
+type crew []*worker
+
+func startCrew(t *testing.T, m mode, workers int) (c crew) {
+	for range workers {
+		c = append(c, startWorker(t, m))
+	}
+	return c
+}
+
+// race lets all of them resolve and write in a directory, and waits.
+func (c crew) race(t *testing.T, dir string) {
+	t.Helper()
+	for _, w := range c {
+		fmt.Fprintln(w.stdin, dir)
+	}
+	for _, w := range c {
+		w.until(t, "done")
+	}
+}
+
+func (c crew) end(t *testing.T) {
+	t.Helper()
+	for _, w := range c {
+		w.stdin.Close()
+		for w.lines.Scan() {
+		}
+		if err := w.cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWorkerProcessesRace is TestWorkersRace with processes on local directories.
 func TestWorkerProcessesRace(t *testing.T) {
-	races, _ := raceCount()
+	races, fresh := raceCount()
 	const workers = 4
 	for _, m := range []mode{unguarded, failing, dropping} {
 		t.Run(string(m), func(t *testing.T) {
 			l := newLife(t)
-			dir := t.TempDir()
-			s, err := metaxy.Open(t.Context(), dir, &metaxy.Options{Project: "p"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			if _, err := s.Push(t.Context(), &metaxy.PushOptions{Graph: l.graph}); err != nil {
-				t.Fatal(err)
-			}
-			var crew []*worker
-			for range workers {
-				crew = append(crew, startWorker(t, m, dir))
-			}
-			for race := range races {
-				l.upstream(s, race)
-				for _, w := range crew {
-					fmt.Fprintln(w.stdin, race)
-				}
-				for _, w := range crew {
-					w.until(t, fmt.Sprint("done ", race))
-				}
-			}
-			for _, w := range crew {
-				w.stdin.Close()
-				for w.lines.Scan() {
-				}
-				if err := w.cmd.Wait(); err != nil {
+			c := startCrew(t, m, workers)
+			all, twice := 0, 0
+			for first := 0; first < races; first += fresh {
+				dir := t.TempDir()
+				s, err := metaxy.Open(t.Context(), dir, &metaxy.Options{Project: "p"})
+				if err != nil {
 					t.Fatal(err)
 				}
+				if _, err := s.Push(t.Context(), &metaxy.PushOptions{Graph: l.graph}); err != nil {
+					t.Fatal(err)
+				}
+				for race := first; race < first+fresh; race++ {
+					l.upstream(s, race)
+					c.race(t, dir)
+				}
+				l.nothingToDo(s)
+				a, b := l.twice(s)
+				all, twice = all+a, twice+b
+				s.Close()
 			}
-			l.nothingToDo(s)
-			all, twice := l.twice(s)
+			c.end(t)
 			t.Logf("%d races of %d processes, %s: %d sample versions, %d of them written twice or more", races, workers, m, all, twice)
 			if twice > 0 && m != unguarded {
 				t.Errorf("%d of %d sample versions are stored more than once", twice, all)

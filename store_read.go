@@ -27,6 +27,8 @@ type ReadOptions struct {
 	FeatureHistory, SampleHistory, SoftDeleted bool
 	// Limit on rows; 0 = none.
 	Limit int64
+	// unverified gives rows that were not compared with the log's statistics, as a resolve takes them.
+	unverified bool
 }
 
 // Read gives rows of a feature. A feature without a table here is read from the fallback stores in order, with the warning
@@ -101,7 +103,7 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 		if err != nil {
 			return nil, err
 		}
-		t, err := s.scanTable(ctx, snap, versionFilter(o, version, snap))
+		t, err := s.scanTable(snap, versionFilter(o, version, snap), o.unverified)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +185,7 @@ func (s *DeltaStore) readSystem(ctx context.Context, key feature.Key, o *ReadOpt
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.scanTable(ctx, snap, nil)
+	t, err := s.scanTable(snap, nil, false)
 	if err != nil {
 		return nil, err
 	}

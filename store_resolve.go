@@ -178,7 +178,7 @@ func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan 
 	def := plan.Feature
 	key := def.Spec.Key
 	req.Current = resolve.Source{IDs: def.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters, o.TargetFilters)}
-	l, err := s.locate(ctx, g, key, def, &ReadOptions{NoFallback: true})
+	l, err := s.locate(ctx, g, key, def, &ReadOptions{NoFallback: true, unverified: true})
 	if isNotFound(err) {
 		return nil
 	}
@@ -197,7 +197,7 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 	for _, dep := range plan.Deps {
 		key := dep.Feature
 		src := resolve.Source{IDs: dep.Definition.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters)}
-		l, err := s.locate(ctx, g, key, dep.Definition, &ReadOptions{})
+		l, err := s.locate(ctx, g, key, dep.Definition, &ReadOptions{unverified: true})
 		switch {
 		case isNotFound(err) && dep.Optional && !s.opts.Switches.OptionalMissingIsError:
 			inc.warnings = append(inc.warnings, Warning{Code: "OPTIONAL_MISSING", Message: fmt.Sprintf("optional upstream feature %s has no table: its fields count as absent", key)})

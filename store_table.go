@@ -18,8 +18,9 @@ type scanTable struct {
 	schema *arrow.Schema
 }
 
-func (s *DeltaStore) scanTable(_ context.Context, snap *delta.Snapshot, where filter.Expr) (resolve.Table, error) {
-	sc, err := scan.New(snap, &scan.Options{Filter: where, Parallel: s.opts.Parallel, Allocator: s.opts.Allocator})
+// scanTable gives rows that were compared with the statistics of the log, unless it is unverified.
+func (s *DeltaStore) scanTable(snap *delta.Snapshot, where filter.Expr, unverified bool) (resolve.Table, error) {
+	sc, err := scan.New(snap, &scan.Options{Filter: where, Parallel: s.opts.Parallel, Allocator: s.opts.Allocator, Unverified: unverified})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
@@ -12,7 +13,7 @@ import (
 // Definitions reads a file of definitions; the extension of path says whether it is TOML (.toml, .lock), YAML (.yaml, .yml) or JSON.
 //
 // The file is a list, or a table with a list `features` and perhaps a `project`. Each element is a spec, perhaps with feature_schema, feature_class_path and project, or a stored definition: an object with feature_spec,
-// which like feature_schema is an object or JSON text. A metaxy.lock gives external definitions. What names no project gets defaultProject. Faults are *Error values, all at once.
+// which like feature_schema is an object or JSON text. A metaxy.lock gives external definitions. What names no project gets defaultProject; what names no class path has the file as its source. Faults are *Error values, all at once.
 func Definitions(path string, data []byte, defaultProject string) ([]*feature.Definition, error) {
 	v, err := parseFile(path, data)
 	if err != nil {
@@ -134,7 +135,12 @@ func (r *definitionReader) add(v feature.Value, key string) *feature.Definition 
 		}
 		return nil
 	}
-	d.Loaded = !authored
+	if d.Loaded = !authored; authored && d.ClassPath == nil {
+		d.Source = r.path
+		if slices.ContainsFunc(r.out, func(o *feature.Definition) bool { return o.Source == r.path && o.Spec.Key == d.Spec.Key }) {
+			r.fault(key+".key", "%s is defined twice in this file", d.Spec.Key)
+		}
+	}
 	r.out = append(r.out, d)
 	return d
 }

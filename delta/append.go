@@ -16,83 +16,15 @@ import (
 // Append writes rows as new files and commits them, creating the table when it is missing; zero rows still commit.
 // Concurrent appends are rebased; an incompatible schema is a *SchemaError and leaves nothing visible.
 func (t *Table) Append(ctx context.Context, rows *Rows, opts *AppendOptions) (Result, error) {
-	o := AppendOptions{}
-	if opts != nil {
-		o = *opts
-	}
-	if t.opts.Now == nil {
-		return Result{}, errors.New("append: Options.Now is not set")
-	}
 	snap, err := t.Snapshot(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Result{}, err
 	}
-	if snap != nil {
-		if err := gateWrite(snap.state.Protocol); err != nil {
-			return Result{}, err
-		}
-		if o.written(snap) {
-			return Result{Version: -1}, nil
-		}
-		if o.Since != nil {
-			if err := snap.unchangedSince(ctx, *o.Since); err != nil {
-				return Result{}, err
-			}
-		}
-	}
-	if snap == nil && o.Since != nil && *o.Since >= 0 {
-		return Result{}, &txlog.ConflictError{Version: *o.Since, Err: errors.New("the table is gone")}
-	}
-	a := &appending{table: t, opts: &o, frame: rows.Schema}
-	merged, ch, err := a.prepare(snap)
+	s, err := t.Stage(ctx, snap, rows, opts)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := a.precheck(snap, ch); err != nil {
-		return Result{}, err
-	}
-	to, err := a.target(snap, ch, merged)
-	if err != nil {
-		return Result{}, err
-	}
-	c := NewCaster(rows.Schema, to.schema.Arrow(), t.opts.Allocator)
-	w := t.newWriter(ctx, to)
-	if ch.Adds, err = w.all(rows, c); err != nil {
-		return Result{}, err
-	}
-	ch.Metrics = metricsOf(ch, w.rows)
-	version, err := t.Commit(ctx, ch)
-	if err != nil {
-		return a.failed(ctx, w, err)
-	}
-	r := Result{Version: version, Files: len(ch.Adds), Rows: w.rows, Warnings: c.warnings()}
-	for _, add := range ch.Adds {
-		r.Bytes += add.Size
-	}
-	return r, nil
-}
-
-// written reports whether the table knows this write of the application already.
-func (o *AppendOptions) written(snap *Snapshot) bool {
-	done := snap.state.Txns[o.AppID]
-	return o.AppID != "" && done != nil && done.Version >= o.AppVersion
-}
-
-// failed takes the files of a write away if it certainly was not committed. Losing to the same write of the same application is no failure.
-func (a *appending) failed(ctx context.Context, w *writer, err error) (Result, error) {
-	var lost *txlog.ConflictError
-	var schema *SchemaError
-	var unsupported *UnsupportedError
-	if !errors.As(err, &lost) && !errors.As(err, &schema) && !errors.As(err, &unsupported) {
-		return Result{}, err // it may be in force
-	}
-	w.discard()
-	if lost != nil && a.opts.AppID != "" {
-		if snap, other := a.table.Snapshot(ctx); other == nil && a.opts.written(snap) {
-			return Result{Version: -1}, nil
-		}
-	}
-	return Result{}, err
+	return s.Commit(ctx)
 }
 
 // appending is one append on its way.

@@ -44,8 +44,9 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 		return nil, &SchemaError{Column: "*", Want: "a column to store in data files", Got: "partition and void columns only"}
 	}
 	key := "part-00000-" + uuid.NewString() + "-c000.snappy.parquet"
-	if w.to.dir != "" {
-		key = "cdc-" + key[len("part-"):]
+	dir := ""
+	if w.to.change != "" {
+		dir, key = changeDir, "cdc-"+key[len("part-"):]
 	}
 	if len(w.parts) > 0 {
 		var names []string
@@ -54,7 +55,7 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 		}
 		key = partitionDir(names, values) + "/" + key
 	}
-	key = w.to.dir + key
+	key = dir + key
 	opts := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(rowGroupRows), parquet.WithDictionaryDefault(false),
 		parquet.WithAllocator(w.table.opts.Allocator), parquet.WithCreatedBy(w.table.opts.EngineInfo), parquet.WithPageIndexEnabled(true), parquet.WithStats(true), parquet.WithStoreDecimalAsInteger(true)}
 	for i := range w.data {

@@ -23,9 +23,6 @@ const (
 // maxOpenFiles bounds the files, one a partition, that are written at once: each buffers a row group.
 const maxOpenFiles = 100
 
-// changeDir holds change data files.
-const changeDir = "_change_data/"
-
 // target is the shape of the data files of one write.
 type target struct {
 	schema     *Schema
@@ -34,7 +31,7 @@ type target struct {
 	stats      *statsChoice // nil: none
 	checks     []checker
 	dataChange bool
-	dir        string
+	change     string // of change data files: what became of the rows
 }
 
 // WriteFiles writes rows of the snapshot, changed or moved, as data files of its schema (physical names, partition directories, statistics) and returns
@@ -44,25 +41,6 @@ func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows, data
 	choice := newStatsChoice(snap.state.Metadata.Configuration, snap.state.Domains[clusteringDomain])
 	w := t.newWriter(ctx, &target{schema: snap.schema, partitions: snap.partitions, mapping: snap.mapping, stats: choice, dataChange: dataChange})
 	return w.all(rows, c)
-}
-
-// ChangeColumn is the column of change data files that tells what became of a row: insert, update_preimage, update_postimage or delete.
-const ChangeColumn = "_change_type"
-
-// WriteChanges writes change data files, uncommitted: rows have the table's logical columns and ChangeColumn.
-func (t *Table) WriteChanges(ctx context.Context, snap *Snapshot, rows *Rows) ([]*txlog.CDC, error) {
-	fields := append(slices.Clone(snap.schema.Fields), Field{Name: ChangeColumn, Physical: ChangeColumn, Type: Type{Name: "string"}})
-	schema := &Schema{fields}
-	w := t.newWriter(ctx, &target{schema: schema, partitions: snap.partitions, mapping: snap.mapping, dir: changeDir})
-	adds, err := w.all(rows, NewCaster(rows.Schema, schema.Arrow(), t.opts.Allocator))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*txlog.CDC, len(adds))
-	for i, a := range adds {
-		out[i] = &txlog.CDC{Path: a.Path, PartitionValues: a.PartitionValues, Size: a.Size}
-	}
-	return out, nil
 }
 
 // writer turns batches into files, one open file a partition.
@@ -79,6 +57,7 @@ type writer struct {
 	turn  int // of the batch, to find the file that was idle longest
 	adds  []*txlog.Add
 	rows  int64
+	also  *writer // of change data files of the same rows; nil: none
 }
 
 func (t *Table) newWriter(ctx context.Context, to *target) *writer {
@@ -128,15 +107,28 @@ func (w *writer) all(rows *Rows, c *Caster) (adds []*txlog.Add, err error) {
 			return nil, err
 		}
 	}
-	for _, key := range sortedKeys(w.open) {
-		if err := w.finish(key); err != nil {
-			return nil, err
-		}
+	if err := w.finishAll(); err != nil {
+		return nil, err
+	}
+	if w.also != nil {
+		return w.adds, w.also.finishAll()
 	}
 	return w.adds, nil
 }
 
+func (w *writer) finishAll() error {
+	for _, key := range sortedKeys(w.open) {
+		if err := w.finish(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (w *writer) discard() {
+	if w.also != nil {
+		w.also.discard()
+	}
 	for _, f := range w.open {
 		f.abort()
 	}
@@ -153,6 +145,15 @@ func (w *writer) discard() {
 func (w *writer) batch(b arrow.RecordBatch) error {
 	if b.NumRows() == 0 {
 		return nil
+	}
+	if w.also != nil {
+		if err := w.also.batch(b); err != nil {
+			return err
+		}
+	}
+	if w.to.change != "" {
+		b = withKind(b, w.to.change)
+		defer b.Release()
 	}
 	if err := w.check(b); err != nil {
 		return err

@@ -91,11 +91,37 @@ func (f *File) spark() bool {
 	if !ok {
 		return f.orderly()
 	}
-	switch o.Operation {
-	case "RESTORE", "CLONE", "CONVERT", "COMPUTE STATS", "ROW TRACKING BACKFILL":
+	return isSpark(o.Engine) && !takesOver(o.Operation)
+}
+
+// Vouched reports whether rows that contradict the statistics prove damage: this engine or Spark wrote the data file, as createdBy and spark tell from its
+// footer, and the log does not say that its statistics came in another way. Of other writers false statistics are known, and readers live with them.
+func (f *File) Vouched(createdBy string, spark bool) bool {
+	o, known := f.snap.state.Origins[f.Version]
+	switch {
+	case strings.HasPrefix(createdBy, ownEngine):
+		return !known || isSpark(o.Engine)
+	case !spark:
 		return false
+	case !known:
+		return f.snap.unmixed()
 	}
-	return isSpark(o.Engine)
+	return isSpark(o.Engine) && !takesOver(o.Operation)
+}
+
+// unmixed reports whether every commit whose writer is known is by Spark or this engine.
+func (s *Snapshot) unmixed() bool {
+	for _, o := range s.state.Origins {
+		if !isSpark(o.Engine) {
+			return false
+		}
+	}
+	return true
+}
+
+// takesOver reports whether an operation puts statistics into the log that others made.
+func takesOver(operation string) bool {
+	return slices.Contains([]string{"RESTORE", "CLONE", "CONVERT", "COMPUTE STATS", "ROW TRACKING BACKFILL"}, operation)
 }
 
 func isSpark(engine string) bool {
@@ -110,10 +136,8 @@ func isSpark(engine string) bool {
 // orderly tells whether the columns of the statistics stand in the order of the schema, where the commit that wrote them is not known. Spark keeps
 // that order; delta-rs shuffles each of the three objects, so with enough columns it gives itself away. Few columns prove nothing.
 func (f *File) orderly() bool {
-	for _, o := range f.snap.state.Origins {
-		if !isSpark(o.Engine) {
-			return false
-		}
+	if !f.snap.unmixed() {
+		return false
 	}
 	st := f.parsed()
 	chance := 1.0

@@ -142,6 +142,8 @@ type AppendOptions struct {
 	// Replace narrows Overwrite to the files for which it is true (partitions, by their values); the rows written take their place. Its name for the log is
 	// the parameter predicate.
 	Replace func(*File) bool
+	// Inserts writes change data files of the rows too: for a change that also moves rows, in a table with a change feed.
+	Inserts bool
 }
 
 // Result is what a change did. Version is the commit, -1 if nothing was written.

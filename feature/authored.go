@@ -9,7 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
-// Check applies the rules for definitions that people write, and reports every fault at once: cycles, missing, repeated and colliding names, filters
+// Check applies the rules for definitions that people write, and reports every fault at once: specs that no file could hold, cycles, missing, repeated and colliding names, filters
 // that cannot be read. Definitions that were Loaded are taken as they are.
 func (g *Graph) Check() error {
 	var faults []error
@@ -31,7 +31,18 @@ func (g *Graph) checkOne(d *Definition) []error {
 	var faults []error
 	key := d.Spec.Key
 	fault := func(format string, a ...any) {
-		faults = append(faults, &GraphError{Key: key, Msg: fmt.Sprintf(format, a...)})
+		msg := fmt.Sprintf(format, a...)
+		if d.Source != "" {
+			msg += " (" + d.Source + ")"
+		}
+		faults = append(faults, &GraphError{Key: key, Msg: msg})
+	}
+	// A spec that was not read but written in Go has been through no decoder yet.
+	if _, err := DecodeSpec(d.Spec.Value()); err != nil {
+		fault("%v", err)
+	}
+	if d.Project == "" {
+		fault("it has no project")
 	}
 	if strings.HasSuffix(key.String(), "\n") {
 		fault("its key ends in a newline")

@@ -19,8 +19,8 @@ func (e *SpecError) Error() string {
 	return "feature spec: " + e.Path + ": " + e.Msg
 }
 
-// defaultCodeVersion is the code version of a field that names none.
-const defaultCodeVersion = "__metaxy_initial__"
+// InitialCodeVersion is the code version of a field that names none in a definition file; "" in Go is an empty text.
+const InitialCodeVersion = "__metaxy_initial__"
 
 // allFields is the marker for every field.
 const allFields = "__METAXY_ALL_DEP__"
@@ -349,7 +349,7 @@ func (d *decoder) lineage(path string, v Value) Lineage {
 func (d *decoder) fields(v Value) []Field {
 	list, ok := v.Get("fields")
 	if !ok {
-		return []Field{{Key: FieldKey{"default"}, CodeVersion: defaultCodeVersion}}
+		return []Field{{Key: FieldKey{"default"}, CodeVersion: InitialCodeVersion}}
 	}
 	if list.kind != valueList {
 		d.fail("fields", "a list is wanted, not %s", list.kindName())
@@ -369,7 +369,7 @@ func (d *decoder) fields(v Value) []Field {
 }
 
 func (d *decoder) field(path string, v Value) Field {
-	f := Field{Key: FieldKey{"default"}, CodeVersion: defaultCodeVersion}
+	f := Field{Key: FieldKey{"default"}, CodeVersion: InitialCodeVersion}
 	if v.kind == valueString {
 		k, err := DecodeFieldKey(v)
 		d.check(path, err)

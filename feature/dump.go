@@ -1,5 +1,7 @@
 package feature
 
+import "slices"
+
 // Value is the spec as JSON, members in declaration order, nulls kept.
 func (s *Spec) Value() Value {
 	deps, fields := Value{kind: valueList}, Value{kind: valueList}
@@ -63,7 +65,7 @@ func (m *FieldsMapping) value() Value {
 		inner := Value{kind: valueObject}
 		for _, e := range m.Specific {
 			list := Value{kind: valueList}
-			for _, k := range e.Upstream {
+			for _, k := range slices.Compact(slices.SortedFunc(slices.Values(e.Upstream), FieldKey.Compare)) {
 				list.list = append(list.list, stringsValue(k.Parts()))
 			}
 			inner.members = append(inner.members, Member{e.Field.path, list})

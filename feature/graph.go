@@ -41,7 +41,8 @@ func NewGraph(truncation int) *Graph {
 	return &Graph{truncation: truncation, defs: map[Key]*Definition{}}
 }
 
-// Add registers a definition: an external one never displaces a real one, a real one displaces an external one, equal class paths replace; anything else is an error.
+// Add registers a definition: an external one never displaces a real one, a real one displaces an external one, one of the same origin (class path, or
+// source where neither has one) replaces; anything else is an error.
 func (g *Graph) Add(d *Definition) error {
 	key := d.Spec.Key
 	old, ok := g.defs[key]
@@ -50,7 +51,7 @@ func (g *Graph) Add(d *Definition) error {
 		g.order = append(g.order, key)
 	case d.External && !old.External:
 		return nil
-	case old.External, samePath(old.ClassPath, d.ClassPath):
+	case old.External, sameOrigin(old, d):
 	default:
 		return &GraphError{Key: key, Msg: fmt.Sprintf("is already registered by %s, and again by %s; each feature key must be unique", old.DisplaySource(), d.DisplaySource())}
 	}
@@ -71,8 +72,11 @@ func (g *Graph) AddMissing(d *Definition) {
 	g.versions.Clear()
 }
 
-func samePath(a, b *string) bool {
-	return a == nil && b == nil || a != nil && b != nil && *a == *b
+func sameOrigin(a, b *Definition) bool {
+	if a.ClassPath == nil || b.ClassPath == nil {
+		return a.ClassPath == b.ClassPath && a.Source == b.Source
+	}
+	return *a.ClassPath == *b.ClassPath
 }
 
 // Get returns a definition.

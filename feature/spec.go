@@ -1,12 +1,14 @@
 package feature
 
-// Spec is a checked feature specification (metaxy.md 2.1).
+// Spec is a feature specification. One that was read from a file is checked; one that is written in Go is checked by Graph.Check, which opening a store with the graph calls. Go has
+// no defaults: no Fields are none, where a file that names none has one field "default", and the CodeVersion of a field is to be given (InitialCodeVersion, if there is none).
 type Spec struct {
-	Key         Key
-	IDColumns   []string
-	Deps        []Dep
-	Fields      []Field
-	Metadata    Value // a JSON object, order kept
+	Key       Key
+	IDColumns []string
+	Deps      []Dep
+	Fields    []Field
+	// Metadata is a JSON object, its order kept; null = empty.
+	Metadata    Value
 	Description *string
 }
 
@@ -56,9 +58,10 @@ type Lineage struct {
 	IDGenerationPattern *string
 }
 
-// FieldsMapping says which upstream fields a field depends on when it names none (metaxy.md 2.6).
+// FieldsMapping says which upstream fields a field depends on when it names none. The zero value is the default mapping: those of the same key, else all.
 type FieldsMapping struct {
-	Type          string // default, specific, all, none
+	// Type is default ("" is the same), specific, all or none.
+	Type          string
 	MatchSuffix   bool
 	ExcludeFields []FieldKey
 	Specific      []FieldMap // in insertion order

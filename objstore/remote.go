@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Location is what a store URL names: a bucket or container, and a prefix in it without slashes at its ends. User is what stands before an
@@ -78,9 +79,6 @@ func (s Settings) Get(names ...string) string {
 	return ""
 }
 
-// Only is Get of the options alone, for settings that an SDK finds in the environment by itself.
-func (s Settings) Only(names ...string) string { return Settings{values: s.values}.Get(names...) }
-
 // Bool is Get for a truth value: 1, true, on, yes, y and their opposites. Nothing set is false.
 func (s Settings) Bool(names ...string) (bool, error) {
 	switch v := strings.ToLower(s.Get(names...)); v {
@@ -115,10 +113,14 @@ func (e *statusError) Unwrap() []error { return []error{e.name, e.err} }
 
 // StatusError names the answer of an HTTP service: 404 is fs.ErrNotExist, 401 and 403 are fs.ErrPermission, 408, 429 and 5xx are
 // temporary, and so is a connection that broke before an answer (status 0). Whether 409 and 412 mean ErrExists depends on the call, so they stay nameless.
+// An AccessError stays what it is.
 func StatusError(status int, err error) error {
+	if err != nil && status == 0 {
+		err = unanswered(err)
+	}
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.As(err, new(*AccessError)):
+		return err
 	case status == http.StatusNotFound:
 		return &statusError{fs.ErrNotExist, err}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
@@ -131,21 +133,59 @@ func StatusError(status int, err error) error {
 
 func brokenConnection(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) || errors.Is(err, ErrIdle) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // ExistsError is err under the name ErrExists.
 func ExistsError(err error) error { return &statusError{ErrExists, err} }
 
-// TemporaryBody marks errors in the middle of a body as temporary, but for those of its context.
-func TemporaryBody(body io.ReadCloser) io.ReadCloser { return &temporaryBody{body} }
+// ErrIdle is a body of which nothing arrived for a long time.
+var ErrIdle = errors.New("the store stopped sending")
 
-type temporaryBody struct{ io.ReadCloser }
-
-func (b *temporaryBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = Temporary(err)
+// OpenBody calls open with a context that ends when nothing arrives for the idle time, from the call until the body is closed. Errors in the
+// middle of the body are temporary.
+func OpenBody(ctx context.Context, idle time.Duration, open func(ctx context.Context) (io.ReadCloser, error)) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(idle, func() { cancel(ErrIdle) })
+	b := &watchedBody{ctx: ctx, cancel: cancel, timer: timer, idle: idle}
+	body, err := open(ctx)
+	if err != nil {
+		err = b.explain(err)
+		timer.Stop()
+		cancel(nil)
+		return nil, err
 	}
+	b.body = body
+	return b, nil
+}
+
+type watchedBody struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	idle   time.Duration
+	body   io.ReadCloser
+}
+
+func (b *watchedBody) explain(err error) error {
+	if errors.Is(context.Cause(b.ctx), ErrIdle) {
+		return &temporaryError{fmt.Errorf("%w for %v", ErrIdle, b.idle)}
+	}
+	return err
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF {
+		return n, Temporary(b.explain(err))
+	}
+	b.timer.Reset(b.idle)
 	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	b.timer.Stop()
+	err := b.body.Close()
+	b.cancel(nil)
+	return err
 }

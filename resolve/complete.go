@@ -71,7 +71,7 @@ func (c *completer) planSchema() error {
 	}
 	given := c.in.Field(i[0]).Type
 	if st, ok := given.(*arrow.StructType); ok {
-		if !c.in.HasField(colProvenance) || c.rehash || c.mapMode {
+		if !c.in.HasField(colProvenance) || c.rehash {
 			for _, m := range members(c.plan) {
 				if _, ok := st.FieldIdx(m); !ok {
 					return c.fail(colProvenanceByField+"."+m, "the struct lacks the field's member")
@@ -89,16 +89,18 @@ func (c *completer) planSchema() error {
 		if f.Type.ID() == arrow.DICTIONARY && plainType(f.Type).ID() != arrow.STRING {
 			return c.fail(f.Name, "dictionaries of %s are not supported", plainType(f.Type))
 		}
-		f.Type = c.stored(f)
+		if f.Name != colProvenanceByField && f.Name != colDataVersionByField {
+			f.Type = plainType(f.Type)
+		}
 		f.Nullable = true
 		if f.Type.ID() == arrow.NULL && slices.Contains([]string{colProvenance, colDataVersion}, f.Name) {
 			f.Type = arrow.BinaryTypes.String
 		}
 		if f.Type.ID() == arrow.NULL && f.Name == colDataVersionByField && !c.rehash {
-			f.Type = c.storedType(given)
+			f.Type = given
 		}
 		if f.Name == colDataVersionByField && !c.rehash {
-			f.Type = withMembers(f.Type, c.storedType(given))
+			f.Type = withMembers(f.Type, given)
 		}
 		if f.Name == colDataVersion && !c.in.HasField(colDataVersionByField) {
 			f.Type = arrow.BinaryTypes.String // overwritten where it stands
@@ -112,28 +114,23 @@ func (c *completer) planSchema() error {
 		text(colProvenance)
 	}
 	if !c.in.HasField(colDataVersionByField) {
-		fields = append(fields, arrow.Field{Name: colDataVersionByField, Type: c.storedType(given), Nullable: true})
+		fields = append(fields, arrow.Field{Name: colDataVersionByField, Type: given, Nullable: true})
 	}
 	if !c.in.HasField(colDataVersion) && !(c.rehash && c.in.HasField(colDataVersionByField)) {
 		text(colDataVersion)
+	}
+	for i, f := range fields {
+		if c.toMap(f.Name, f.Type) {
+			fields[i].Type = byFieldType(c.plan, true)
+		}
 	}
 	c.out = arrow.NewSchema(fields, nil)
 	return nil
 }
 
-// stored is the type under which a column leaves.
-func (c *completer) stored(f arrow.Field) arrow.DataType {
-	if f.Name == colProvenanceByField || f.Name == colDataVersionByField {
-		return c.storedType(f.Type)
-	}
-	return plainType(f.Type)
-}
-
-func (c *completer) storedType(t arrow.DataType) arrow.DataType {
-	if c.mapMode && t.ID() == arrow.STRUCT {
-		return byFieldType(c.plan, true)
-	}
-	return t
+// toMap reports whether a column leaves as a map although it is a struct until then.
+func (c *completer) toMap(name string, t arrow.DataType) bool {
+	return c.mapMode && t.ID() == arrow.STRUCT && (name == colProvenanceByField || name == colDataVersionByField)
 }
 
 func (c *completer) batch(in arrow.RecordBatch) (arrow.RecordBatch, error) {
@@ -159,14 +156,6 @@ func (c *completer) batch(in arrow.RecordBatch) (arrow.RecordBatch, error) {
 		return nil, false
 	}
 	byField, _ := get(colProvenanceByField)
-	if c.mapMode && byField.DataType().ID() == arrow.STRUCT {
-		a, err := c.asMap(byField)
-		if err != nil {
-			return nil, err
-		}
-		made[colProvenanceByField] = a
-		byField = a
-	}
 	if p, ok := get(colProvenance); !ok || c.rehash {
 		a, err := c.sample(byField, n)
 		if err != nil {
@@ -185,6 +174,14 @@ func (c *completer) batch(in arrow.RecordBatch) (arrow.RecordBatch, error) {
 	cols := make([]arrow.Array, c.out.NumFields())
 	for i, f := range c.out.Fields() {
 		cols[i], _ = get(f.Name)
+		if c.toMap(f.Name, cols[i].DataType()) {
+			a, err := c.asMap(f.Name, cols[i])
+			if err != nil {
+				return nil, err
+			}
+			defer a.Release()
+			cols[i] = a
+		}
 	}
 	return array.NewRecordBatch(c.out, cols, b.NumRows()), nil
 }
@@ -216,14 +213,6 @@ func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.
 		provenance.Retain()
 		made[colDataVersionByField], made[colDataVersion] = byField, provenance
 		return nil
-	}
-	if c.mapMode && given.DataType().ID() == arrow.STRUCT {
-		a, err := c.asMapKeepingNulls(given)
-		if err != nil {
-			return err
-		}
-		made[colDataVersionByField] = a
-		given = a
 	}
 	want := withMembers(given.DataType(), byField.DataType())
 	grows := !arrow.TypeEqual(given.DataType(), want)
@@ -394,37 +383,21 @@ func (c *completer) sample(byField arrow.Array, n int) (arrow.Array, error) {
 	return textArray(out, rows), nil
 }
 
-// asMap converts a struct: every field has its key, a null struct has null values.
-func (c *completer) asMap(a arrow.Array) (arrow.Array, error) {
-	names := members(c.plan)
-	columns := make([]arrow.Array, len(names))
-	for i, m := range names {
-		col, err := memberOf(a, m)
+// asMap converts a struct: every member has its key, a null struct has null values.
+func (c *completer) asMap(column string, a arrow.Array) (arrow.Array, error) {
+	fields := a.DataType().(*arrow.StructType).Fields()
+	names, columns := make([]string, len(fields)), make([]arrow.Array, len(fields))
+	for i, f := range fields {
+		col, err := memberOf(a, f.Name)
 		if err != nil {
-			return nil, c.fail(colProvenanceByField+"."+m, "the struct lacks the field's member")
+			return nil, c.fail(column+"."+f.Name, "%v", err)
 		}
 		defer col.Release()
 		if columns[i], err = plainText(col); err != nil {
-			return nil, c.fail(colProvenanceByField+"."+m, "%v", err)
+			return nil, c.fail(column+"."+f.Name, "%v", err)
 		}
 		defer columns[i].Release()
+		names[i] = f.Name
 	}
 	return byFieldArray(byFieldType(c.plan, true), names, columns, a.Len()), nil
-}
-
-// asMapKeepingNulls converts a struct whose null rows are to be filled later.
-func (c *completer) asMapKeepingNulls(a arrow.Array) (arrow.Array, error) {
-	m, err := c.asMap(a)
-	if err != nil || a.NullN() == 0 {
-		return m, err
-	}
-	defer m.Release()
-	idx := make([]int64, a.Len())
-	for i := range idx {
-		idx[i] = int64(i)
-		if a.IsNull(i) {
-			idx[i] = -1
-		}
-	}
-	return takeArray(c.ctx, m, idx)
 }

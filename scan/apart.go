@@ -63,9 +63,12 @@ func (g *groupReader) stampColumn(ctx context.Context, leaf int, t *arrow.Timest
 		return nil, err
 	}
 	defer r.Close()
+	if err := r.expect(g.file.meta, g.group, leaf); err != nil {
+		return nil, damaged("read", g.file.Key, g.group, err)
+	}
 	chunk, err := r.RowGroup(g.group).Column(leaf)
 	if err != nil {
-		return nil, damaged("read", g.file.Key, g.group, err)
+		return nil, r.failure(g.file, g.group, err)
 	}
 	col, ok := chunk.(*file.Int96ColumnChunkReader)
 	if !ok {

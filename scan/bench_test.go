@@ -80,17 +80,20 @@ func BenchmarkBatches(b *testing.B) {
 		name, filter string
 		columns      []string
 		want         int64
+		unverified   bool
 	}{
-		{"all", "", nil, rows},
-		{"ids", "", []string{"id"}, rows},
-		{"struct", "", []string{"versions"}, rows},
-		{"filter half", "id >= 500000", []string{"id"}, rows / 2},
-		{"filter struct member", "versions.audio = 'a7919'", []string{"id"}, 1},
+		{"all", "", nil, rows, false},
+		{"all unverified", "", nil, rows, true},
+		{"ids", "", []string{"id"}, rows, false},
+		{"ids unverified", "", []string{"id"}, rows, true},
+		{"struct", "", []string{"versions"}, rows, false},
+		{"filter half", "id >= 500000", []string{"id"}, rows / 2, false},
+		{"filter struct member", "versions.audio = 'a7919'", []string{"id"}, 1, false},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if got := stream(b, snap, &scan.Options{Columns: c.columns, Filter: benchFilter(b, c.filter)}); got != c.want {
+				if got := stream(b, snap, &scan.Options{Columns: c.columns, Filter: benchFilter(b, c.filter), Unverified: c.unverified}); got != c.want {
 					b.Fatalf("%d rows, want %d", got, c.want)
 				}
 			}

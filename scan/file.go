@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
@@ -16,12 +17,10 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
+	"github.com/metaxy-delta/metaxy-delta/internal/pqcheck"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
-
-// footerBytes is the end of a file that is fetched and kept as one: most footers fit.
-const footerBytes = 64 << 10
 
 // maxFooterBytes is the largest footer that is read.
 const maxFooterBytes = 256 << 20
@@ -33,7 +32,6 @@ type dataFile struct {
 	columns []fileColumn // for each column of the table
 	starts  []int64      // first row of each row group
 	deleted *dv.Bitmap   // nil without a deletion vector
-	tag     string       // objstore.Object.Tag of the file that was opened
 }
 
 // guard turns a panic of a decoder into an error.
@@ -93,7 +91,6 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 	if obj.Size != f.Size {
 		return damaged("open", f.Key, -1, fmt.Errorf("the file has %d bytes, the log says %d", obj.Size, f.Size))
 	}
-	f.tag = obj.Tag
 	r, err := f.reader(ctx, s, nil)
 	if err != nil {
 		return err
@@ -129,7 +126,51 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 // fileReader is a Parquet reader with the handle below it.
 type fileReader struct {
 	*file.Reader
-	handle objstore.ReaderAtCloser
+	handle  io.Closer
+	section *section
+}
+
+// section is a file whose column chunks are judged by the checksums of their pages when they come from the store.
+type section struct {
+	*io.SectionReader
+	chunks map[int64]int64       // lengths by offset
+	failed atomic.Pointer[error] // what the store answered instead of bytes
+}
+
+func (s *section) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.SectionReader.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.failed.Store(&err)
+	}
+	if err == nil && s.chunks[off] == int64(len(p)) {
+		err = pqcheck.Checksums(p)
+	}
+	return n, err
+}
+
+// expect tells the section which leaves of a row group are going to be read, each whole.
+func (r *fileReader) expect(meta *metadata.FileMetaData, group int, leaves ...int) error {
+	r.section.chunks = map[int64]int64{}
+	for _, leaf := range leaves {
+		md, err := meta.RowGroup(group).ColumnChunk(leaf)
+		if err != nil {
+			return err
+		}
+		from := md.DataPageOffset()
+		if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < from {
+			from = md.DictionaryPageOffset()
+		}
+		r.section.chunks[from] = md.TotalCompressedSize()
+	}
+	return nil
+}
+
+// failure is what became of reading a row group: what the store answered where it did not give bytes, else damage.
+func (r *fileReader) failure(f *dataFile, group int, err error) error {
+	if why := r.section.failed.Load(); why != nil {
+		return &FileError{Op: "read", Path: f.Key, RowGroup: group, Err: *why}
+	}
+	return damaged("read", f.Key, group, err)
 }
 
 func (r *fileReader) Close() error {
@@ -142,7 +183,7 @@ func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaD
 	if err != nil {
 		return nil, err
 	}
-	at, err := store.OpenObject(ctx, objstore.Object{Key: key, Size: f.Size, Tag: f.tag}, footerBytes)
+	at, err := store.ReaderAt(ctx, key, f.Size)
 	if err != nil {
 		return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}
 	}
@@ -152,7 +193,7 @@ func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaD
 			return nil, damaged("open", f.Key, -1, err)
 		}
 	}
-	section := io.NewSectionReader(at, 0, f.Size)
+	section := &section{SectionReader: io.NewSectionReader(at, 0, f.Size)}
 	props := parquet.NewReaderProperties(s.mem)
 	opts := []file.ReadOption{file.WithReadProps(props)}
 	if meta != nil {
@@ -161,9 +202,12 @@ func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaD
 	r, err := file.NewParquetReader(section, opts...)
 	if err != nil {
 		at.Close()
+		if why := section.failed.Load(); why != nil {
+			return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: *why}
+		}
 		return nil, damaged("open", f.Key, -1, err)
 	}
-	return &fileReader{r, at}, nil
+	return &fileReader{r, at, section}, nil
 }
 
 // checkFooter compares what the end of the file claims with its size, before anything is allocated.

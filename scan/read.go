@@ -13,7 +13,6 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
-	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // want is a column to read: the table's column and the members of it that are needed (nil = all).
@@ -29,6 +28,7 @@ type groupReader struct {
 	group   int
 	wants   []want
 	reader  pqarrow.RecordReader // nil when no leaf is needed
+	from    *fileReader
 	left    int64
 	rows    int64
 	matcher matcher
@@ -69,7 +69,11 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	if err != nil {
 		return nil, err
 	}
-	objstore.Prefetch(r.handle, f.chunks(group, leaves))
+	if err := r.expect(f.meta, group, leaves...); err != nil {
+		r.Close()
+		return nil, damaged("read", f.Key, group, err)
+	}
+	g.from = r
 	fr, err := pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: int64(s.batchRows)}, s.mem)
 	if err != nil {
 		r.Close()
@@ -78,7 +82,7 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	g.reader, err = fr.GetRecordReader(ctx, leaves, []int{group})
 	if err != nil {
 		r.Close()
-		return nil, damaged("read", f.Key, group, err)
+		return nil, r.failure(f, group, err)
 	}
 	g.closer = func() {
 		g.reader.Release()
@@ -86,22 +90,6 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 		g.releaseApart()
 	}
 	return g, nil
-}
-
-// chunks are where the file says that leaves of a row group lie.
-func (f *dataFile) chunks(group int, leaves []int) (out []objstore.Range) {
-	for _, leaf := range leaves {
-		c, err := f.meta.RowGroup(group).ColumnChunk(leaf)
-		if err != nil {
-			continue // reading it says why
-		}
-		from := c.DataPageOffset()
-		if c.HasDictionaryPage() && c.DictionaryPageOffset() > 0 {
-			from = min(from, c.DictionaryPageOffset())
-		}
-		out = append(out, objstore.Range{Offset: from, Length: c.TotalCompressedSize()})
-	}
-	return out
 }
 
 // leafIndices are the file's leaves that hold a wanted column. A member that the file lacks still needs one leaf of its struct, which tells where it is null; none is needed to say null.
@@ -132,7 +120,7 @@ func (g *groupReader) next(ctx context.Context) (b arrow.RecordBatch, err error)
 	}
 	if !g.reader.Next() {
 		if err := g.reader.Err(); err != nil {
-			return nil, damaged("read", g.file.Key, g.group, err)
+			return nil, g.from.failure(g.file, g.group, err)
 		}
 		return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows are missing", g.left))
 	}

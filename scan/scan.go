@@ -57,8 +57,11 @@ type Options struct {
 	// BatchRows is the greatest number of rows of a batch; 0 = 65,536.
 	BatchRows int
 	// Parallel is the number of row groups decoded at once; 0 = GOMAXPROCS.
-	Parallel  int
-	Allocator memory.Allocator
+	Parallel int
+	// Unverified gives rows also where they contradict the statistics of the log. Otherwise rows that lie outside the bounds of a column that is read are
+	// damage (*FileError), in files whose writer is known to tell the truth; Batches counts nulls, too.
+	Unverified bool
+	Allocator  memory.Allocator
 }
 
 // Scan is a plan over a snapshot. It is safe for concurrent use.
@@ -73,6 +76,7 @@ type Scan struct {
 	parallel  int
 	plan      *Plan
 	only      *dv.Bitmap // the rows of a file that count; nil: all that are not deleted
+	verify    bool
 
 	once  sync.Once
 	files []*dataFile
@@ -86,7 +90,7 @@ func New(snap *delta.Snapshot, opts *Options) (*Scan, error) {
 	if opts != nil {
 		o = *opts
 	}
-	s := &Scan{snap: snap, table: snap.Table(), mem: allocatorOr(o.Allocator), filter: o.Filter, batchRows: o.BatchRows, parallel: o.Parallel}
+	s := &Scan{snap: snap, table: snap.Table(), mem: allocatorOr(o.Allocator), filter: o.Filter, batchRows: o.BatchRows, parallel: o.Parallel, verify: !o.Unverified}
 	if s.batchRows <= 0 {
 		s.batchRows = 1 << 16
 	}
@@ -200,6 +204,7 @@ func (s *Scan) Batches(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] 
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
+		pass := s.newPass(true)
 		out := make(chan result, s.parallel)
 		var wg sync.WaitGroup
 		defer func() {
@@ -233,7 +238,7 @@ func (s *Scan) Batches(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] 
 				defer wg.Done()
 				defer workers.Done()
 				for i := range next {
-					s.produce(ctx, &units[i], out)
+					s.produce(ctx, &units[i], pass, out)
 				}
 			}()
 		}
@@ -276,7 +281,7 @@ func drain(ctx context.Context, out chan result, done chan struct{}, yield func(
 }
 
 // produce sends the kept rows of a row group.
-func (s *Scan) produce(ctx context.Context, u *unit, out chan<- result) {
+func (s *Scan) produce(ctx context.Context, u *unit, pass *pass, out chan<- result) {
 	send := func(r result) bool {
 		select {
 		case out <- r:
@@ -292,7 +297,7 @@ func (s *Scan) produce(ctx context.Context, u *unit, out chan<- result) {
 	for i, c := range s.columns {
 		wants[i] = want{column: c, name: s.snap.Schema().Fields[c].Name}
 	}
-	for b, err := range s.rows(ctx, u, wants) {
+	for b, err := range s.rows(ctx, u, wants, pass) {
 		if err != nil {
 			send(result{err: err})
 			return

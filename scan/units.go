@@ -133,8 +133,9 @@ type keptRows struct {
 	rows  []uint32
 }
 
-// rows streams the rows of a row group that are neither deleted nor filtered. Each batch has the wanted columns, then those of the filter; the producer releases it.
-func (s *Scan) rows(ctx context.Context, u *unit, wants []want) iter.Seq2[keptRows, error] {
+// rows streams the rows of a row group that are neither deleted nor filtered, verified where there is a pass. Each batch has the wanted columns, then those
+// of the filter; the producer releases it.
+func (s *Scan) rows(ctx context.Context, u *unit, wants []want, pass *pass) iter.Seq2[keptRows, error] {
 	return func(yield func(keptRows, error) bool) {
 		all, program, err := s.withFilter(u, wants)
 		if err != nil {
@@ -160,6 +161,11 @@ func (s *Scan) rows(ctx context.Context, u *unit, wants []want) iter.Seq2[keptRo
 				return
 			}
 			n := b.NumRows()
+			if err := pass.verify(u, all, b, at); err != nil {
+				b.Release()
+				yield(keptRows{}, err)
+				return
+			}
 			k, err := s.keep(ctx, u, b, at, program)
 			at += n
 			if err != nil {
@@ -304,7 +310,7 @@ func (s *Scan) Read(ctx context.Context, unit int, rows Span, cols []string) ite
 		}
 		plain := s.wantSchema(wants)
 		at := int64(0)
-		for k, err := range s.rows(ctx, &units[unit], wants) {
+		for k, err := range s.rows(ctx, &units[unit], wants, s.newPass(false)) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -384,9 +390,15 @@ func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []RowRef, wants []wan
 		return false
 	}
 	defer g.closer()
+	pass := s.newPass(false)
 	var rows []uint32
 	for at := uint64(0); len(refs) > 0; {
 		b, err := g.next(ctx)
+		if err == nil && b != nil {
+			if err = pass.verify(u, wants, b, int64(at)); err != nil {
+				b.Release()
+			}
+		}
 		if err != nil || b == nil {
 			if err == nil {
 				err = damaged("read", u.file.Key, u.group, errMissingRow)

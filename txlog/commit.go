@@ -17,9 +17,12 @@ const commitAttempts = 3
 // readBackTime bounds the read that settles a doubt; it runs even when the caller's context has ended.
 const readBackTime = 30 * time.Second
 
-// Commit writes actions as version. nil: this call owns it. *ConflictError: another commit does. Doubt is settled by reading the version back
-// and comparing CommitInfo.TxnID, which actions must carry (one CommitInfo, first if it has an in-commit timestamp). Any other error: no commit
-// of this call was found there, but if it says that the outcome is unknown a request still under way may yet land.
+// graceTime is how long a commit that is under way when the caller's context ends may go on, so that there is an answer to tell.
+const graceTime = 10 * time.Second
+
+// Commit writes actions as version. nil: this call owns it. *ConflictError: another commit does. *CommitError: the store failed, and whether the version
+// was written is in it. Doubt is settled by reading the version back and comparing CommitInfo.TxnID, which actions must carry (one CommitInfo, first if it has
+// an in-commit timestamp). A context that has ended writes nothing; one that ends while the write is under way lets it come to its end for ten seconds.
 // One request, two when the name was taken.
 func (l *Log) Commit(ctx context.Context, version int64, actions []Action) error {
 	if version < 0 {
@@ -33,39 +36,53 @@ func (l *Log) Commit(ctx context.Context, version int64, actions []Action) error
 	if err != nil {
 		return fmt.Errorf("commit of version %d: %w", version, err)
 	}
+	if err := ctx.Err(); err != nil {
+		return &CommitError{Version: version, ID: id, Err: err}
+	}
 	wait := 50 * time.Millisecond
+	doubt := false // that an earlier put is still under way
 	for attempt := 1; ; attempt++ {
-		putErr := l.store.PutIfAbsent(ctx, commitKey(version), body)
+		putErr := l.put(ctx, version, body)
 		if putErr == nil {
 			return nil
 		}
+		doubt = doubt || objstore.Unanswered(putErr)
 		owner, err := l.settle(ctx, version, id, body)
 		switch {
 		case err == nil && owner:
 			return nil
-		case errors.Is(err, fs.ErrNotExist):
-			if attempt == commitAttempts || !worthRetry(ctx, putErr) {
-				return fmt.Errorf("commit of version %d not written: %w", version, putErr)
-			}
-		case err != nil && errors.As(err, new(*ConflictError)):
+		case errors.As(err, new(*ConflictError)):
 			return err
-		default:
-			return fmt.Errorf("commit of version %d: outcome unknown: %w (reading it back: %v)", version, putErr, err)
+		case !errors.Is(err, fs.ErrNotExist):
+			return &CommitError{Version: version, ID: id, Unknown: true, Err: putErr, ReadErr: err}
+		case attempt == commitAttempts || !worthRetry(ctx, putErr):
+			return &CommitError{Version: version, ID: id, Unknown: doubt, Err: putErr}
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("commit of version %d not written: %w", version, putErr)
+			return &CommitError{Version: version, ID: id, Unknown: doubt, Err: putErr}
 		case <-timer.C:
 		}
 		wait *= 4
 	}
 }
 
+// put creates a version's file; once begun it goes on for a while after the context has ended.
+func (l *Log) put(ctx context.Context, version int64, body []byte) error {
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(graceTime, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(inner, func() { timer.Stop() })
+	})()
+	return l.store.PutIfAbsent(inner, commitKey(version), body)
+}
+
 // worthRetry reports whether a put that left nothing may succeed when repeated.
 func worthRetry(ctx context.Context, err error) bool {
-	return ctx.Err() == nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, objstore.ErrInvalidKey)
+	return ctx.Err() == nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, objstore.ErrInvalidKey) && !errors.Is(err, objstore.ErrNotAtomic) && !errors.As(err, new(*objstore.AccessError))
 }
 
 // settle reads a version back. true: its body is ours. *ConflictError: somebody else's. fs.ErrNotExist: nobody's yet.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -147,6 +149,66 @@ func TestCommitCancelled(t *testing.T) {
 	}
 	if err := log.Commit(ctx, 1, first("y")); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
+	}
+}
+
+// hanging starts to store an object and does not answer; landed says that it will be there.
+type hanging struct {
+	objstore.Driver
+	landed bool
+	cancel context.CancelFunc
+}
+
+func (d hanging) PutIfAbsent(ctx context.Context, key string, body []byte) error {
+	if d.landed {
+		if err := d.Driver.PutIfAbsent(ctx, key, body); err != nil {
+			return err
+		}
+	}
+	d.cancel()
+	<-ctx.Done()
+	return objstore.StatusError(0, ctx.Err())
+}
+
+// TestCommitSays which of the three happened: written, not written, or nobody knows. A caller that goes away while the write is under way waits for it for a
+// while and no longer.
+func TestCommitSays(t *testing.T) {
+	lost := objstore.StatusError(0, io.ErrUnexpectedEOF)
+	for _, c := range []struct {
+		name    string
+		rule    objstoretest.Rule
+		unknown bool
+	}{
+		{"refused", objstoretest.Rule{Fault: objstoretest.FailBefore, Err: fs.ErrPermission}, false},
+		{"answered by a failure", objstoretest.Rule{Fault: objstoretest.FailBefore, Err: objstore.StatusError(500, errors.New("boom"))}, false},
+		{"never answered", objstoretest.Rule{Fault: objstoretest.FailBefore, Err: lost}, true},
+	} {
+		f := objstoretest.NewFaulty(objstore.NewMem(), 1)
+		c.rule.Op = objstoretest.OpCreate
+		f.Add(c.rule)
+		err := txlog.Open(objstore.New(f)).Commit(t.Context(), 0, first("x"))
+		var ce *txlog.CommitError
+		if !errors.As(err, &ce) || ce.Unknown != c.unknown || ce.Version != 0 || ce.ID != "x" || strings.Contains(err.Error(), "outcome unknown") != c.unknown {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for _, landed := range []bool{true, false} {
+			ctx, cancel := context.WithCancel(t.Context())
+			begin := time.Now()
+			err := txlog.Open(objstore.New(hanging{objstore.NewMem(), landed, cancel})).Commit(ctx, 0, first("x"))
+			var ce *txlog.CommitError
+			if landed != (err == nil) || !landed && (!errors.As(err, &ce) || !ce.Unknown || !errors.Is(err, context.Canceled)) || time.Since(begin) != 10*time.Second {
+				t.Errorf("landed %v: %v after %v", landed, err, time.Since(begin))
+			}
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	f := objstoretest.NewFaulty(objstore.NewMem(), 1)
+	var ce *txlog.CommitError
+	if err := txlog.Open(objstore.New(f)).Commit(ctx, 0, first("x")); !errors.As(err, &ce) || ce.Unknown || len(f.Requests()) != 0 {
+		t.Errorf("a context that has ended: %v after %d requests", err, len(f.Requests()))
 	}
 }
 

@@ -65,3 +65,27 @@ func (e *ConflictError) Error() string {
 
 // Unwrap returns the reason why the loser could not be rebased, nil when that was not tried.
 func (e *ConflictError) Unwrap() error { return e.Err }
+
+// CommitError is a commit that the store did not acknowledge. Unless Unknown, nothing of it is there or will be. Unknown: the version could not be read
+// back, or was not there yet and a request is still under way: the commit happened if Version of the log has the commit id ID.
+type CommitError struct {
+	Version int64
+	ID      string
+	Unknown bool
+	// Err is what the store said, ReadErr why the version could not be read back, nil when it could.
+	Err, ReadErr error
+}
+
+func (e *CommitError) Error() string {
+	if !e.Unknown {
+		return fmt.Sprintf("commit of version %d not written: %v", e.Version, e.Err)
+	}
+	doubt := "it is not there, but a request may still be under way"
+	if e.ReadErr != nil {
+		doubt = "reading it back: " + e.ReadErr.Error()
+	}
+	return fmt.Sprintf("commit of version %d: outcome unknown: %v (%s); it happened if that version of the log has the commit id %s", e.Version, e.Err, doubt, e.ID)
+}
+
+// Unwrap returns what the store said.
+func (e *CommitError) Unwrap() error { return e.Err }

@@ -35,7 +35,6 @@ type app struct {
 	now   func() time.Time
 	flags globalFlags
 	cfg   *configuration
-	cache *objstore.Cache
 	// started is set when the arguments were understood; what fails before is their fault.
 	started bool
 	// autoSync verbs bring external features up to date unless the configuration says sync = false.
@@ -79,7 +78,7 @@ func run(ctx context.Context, sys *system) int {
 	root.SetErr(sys.stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			err = interrupted(err)
 		}
 		if !a.started {
 			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: "`metaxy-delta --help` lists the verbs and flags"}

@@ -102,9 +102,7 @@ func (a *app) printCopied(to *metaxy.DeltaStore, r *metaxy.CopyResult, partial *
 			out.Features = append(out.Features, writtenOf(&r.Written[i]))
 		}
 		if partial != nil {
-			for key, err := range partial.Failed {
-				out.Features = append(out.Features, writtenJSON{Feature: key.String(), TableVersion: -1, Error: err.Error()})
-			}
+			out.Features = append(out.Features, failedOf(partial)...)
 			slices.SortStableFunc(out.Features, func(x, y writtenJSON) int { return strings.Compare(x.Feature, y.Feature) })
 		}
 		return a.printJSON(out)

@@ -114,17 +114,15 @@ func (d *deletion) preview(list []deletedJSON) string {
 // each runs a deletion for every feature, reports per feature, and fails with 8 when some failed, with the failure itself when there was one feature only.
 func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (metaxy.DeleteResult, error)) error {
 	var out []deletedJSON
-	var first error
-	failed := 0
+	partial := &metaxy.PartialError{Failed: map[feature.Key]error{}}
 	for _, key := range keys {
 		r, err := run(key)
 		d := deletedJSON{Feature: key.String(), Rows: r.Rows, Files: r.Files, FilesRemoved: r.FilesRemoved, Bytes: r.Bytes, TableVersion: r.TableVersion, Warnings: warningsJSON(r.Warnings)}
 		if err != nil {
-			d.Error = err.Error()
-			failed++
-			if first == nil {
-				first = err
-			}
+			d.Error, d.TableVersion = err.Error(), -1
+			partial.Failed[key] = err
+		} else {
+			partial.Done = append(partial.Done, key)
 		}
 		a.warn(r.Warnings)
 		out = append(out, d)
@@ -132,23 +130,17 @@ func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (me
 			a.undoHint(said.store, key, r.TableVersion)
 		}
 	}
-	if failed == len(keys) && len(keys) == 1 {
-		return first
+	if len(partial.Failed) > 0 && len(keys) == 1 {
+		return partial.Failed[keys[0]]
 	}
 	if err := a.printDeleted(out, said); err != nil {
 		return err
 	}
-	if failed == 0 && !a.flags.dryRun {
-		a.note("✓ " + said.what + " complete (" + said.mode + ")")
+	if len(partial.Failed) > 0 {
+		return partial
 	}
-	if failed > 0 {
-		var names []string
-		for _, d := range out {
-			if d.Error != "" {
-				names = append(names, d.Feature)
-			}
-		}
-		return &cliError{code: "PARTIAL", exit: exitPartial, msg: fmt.Sprintf("%d of %d features failed: %s; first: %v", failed, len(keys), strings.Join(names, ", "), first), details: map[string]any{"features": names}}
+	if !a.flags.dryRun {
+		a.note("✓ " + said.what + " complete (" + said.mode + ")")
 	}
 	return nil
 }

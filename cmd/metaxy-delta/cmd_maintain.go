@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 )
 
@@ -25,17 +26,16 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 			if !a.flags.yes && !a.flags.dryRun {
 				return &cliError{code: "MISSING_CONFIRMATION", exit: exitUsage, msg: "Deleting rows of a table requires --yes", hint: "--dry-run counts them"}
 			}
-			t, done, err := a.openTable(cmd.Context(), args[0], false)
-			if err != nil {
-				return err
-			}
-			defer done()
-			r, err := rewrite.Delete(cmd.Context(), t, expr, &rewrite.DeleteOptions{DryRun: a.flags.dryRun, Now: a.now().UnixMilli()})
-			if err != nil {
-				return fmt.Errorf("table %s: %w", args[0], err)
-			}
-			a.undo(args[0], r.Version)
-			return a.printJSON(map[string]any{"version": r.Version, "rows": r.Rows, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded, "deletion_vectors": r.Vectors})
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+				r, err := rewrite.Delete(cmd.Context(), t, expr, &rewrite.DeleteOptions{Now: a.now().UnixMilli()})
+				if err != nil {
+					return nil, err
+				}
+				a.undo(args[0], r.Version)
+				a.wouldCommit(args[0], r.Version, fmt.Sprintf("delete %s rows, taking out %d files, writing %d with %s bytes and %d deletion vectors", thousands(r.Rows), r.FilesRemoved, r.FilesAdded, thousands(r.BytesAdded), r.Vectors))
+				return members{{"version", r.Version}, {"rows", r.Rows}, {"files_removed", r.FilesRemoved}, {"files_added", r.FilesAdded}, {"bytes_added", r.BytesAdded},
+					{"deletion_vectors", r.Vectors}, {"dry_run", a.flags.dryRun}}, nil
+			})
 		}}
 	cmd.Flags().StringVar(&where, "where", "", "SQL predicate; none = every row")
 	return cmd
@@ -44,18 +44,12 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 func (a *app) tableCheckpointCommand() *cobra.Command {
 	return &cobra.Command{Use: "checkpoint URL", Short: "Write a checkpoint of the newest version", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, done, err := a.openTable(cmd.Context(), args[0], false)
-			if err != nil {
-				return err
-			}
-			defer done()
-			s, err := t.Snapshot(cmd.Context())
-			if err != nil {
-				return fmt.Errorf("table %s: %w", args[0], err)
-			}
-			if err := t.Checkpoint(cmd.Context(), s.Version()); err != nil {
-				return err
-			}
-			return a.printJSON(map[string]any{"version": s.Version()})
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+				s, err := t.Snapshot(cmd.Context())
+				if err != nil {
+					return nil, err
+				}
+				return members{{"version", s.Version()}, {"dry_run", a.flags.dryRun}}, t.Checkpoint(cmd.Context(), s.Version())
+			})
 		}}
 }

@@ -82,19 +82,21 @@ func (a *app) rebase(ctx context.Context, text string, f *rebaseFlags) error {
 		w.Warnings = []metaxy.Warning{{Code: "NO_TABLE", Message: "feature " + key.String() + " has no table in store " + store.Name()}}
 	case err != nil:
 		return err
-	case n == 0:
-		if w.Warnings, err = noneToRebase(ctx, store, key, f.from); err != nil {
-			return err
-		}
 	default:
 		if rows, err = read(); err != nil {
 			return err
 		}
-		r, err := store.Rebase(ctx, key, rows, &metaxy.RebaseOptions{ToVersion: f.to, OnePerRow: f.onePerRow})
+		r, err := store.Rebase(ctx, key, rows, &metaxy.RebaseOptions{ToVersion: f.to, OnePerRow: f.onePerRow}) // also without rows: a wrong target is an error
 		if err != nil {
 			return err
 		}
 		to = r.FeatureVersion
+		if n == 0 {
+			if w.Warnings, err = noneToRebase(ctx, store, key, f.from); err != nil {
+				return err
+			}
+			break
+		}
 		if w, err = store.Write(ctx, key, r.Rows, &metaxy.WriteOptions{PreserveVersions: true, DryRun: a.flags.dryRun}); err != nil {
 			return err
 		}

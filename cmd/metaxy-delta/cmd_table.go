@@ -30,14 +30,18 @@ func (t *tableFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&t.allowOutsideRoot, "allow-outside-root", false, "read files that lie outside the table's root")
 }
 
-// openTable opens any Delta table by path or URL; close releases its storage.
+// openTable opens any Delta table by path or URL; close releases its storage. With --dry-run what is written to it is not kept.
 func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.Table, func(), error) {
 	objects, err := metaxy.OpenStorage(ctx, a.expand(url), &metaxy.Options{Openers: openers(a.env)})
 	if err != nil {
 		return nil, nil, err
 	}
+	kept := objects
+	if a.flags.dryRun {
+		objects = objects.Rehearse()
+	}
 	t := delta.New(objects, &delta.Options{Now: a.now, AllowOutsideRoot: outside, EngineInfo: engineInfo(), Check: rewrite.Checker})
-	return t, func() { objects.Close() }, nil
+	return t, func() { kept.Close() }, nil
 }
 
 func (a *app) openSnapshot(ctx context.Context, url string, f *tableFlags) (*delta.Snapshot, func(), error) {
@@ -190,6 +194,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 	var columns, column []string
 	var where string
 	var limit int64
+	var unverified bool
 	cmd := &cobra.Command{Use: "read URL", Short: "Rows of a table", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			expr, err := parseWhere(where)
@@ -201,7 +206,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			sc, err := scan.New(s, &scan.Options{Columns: columnList(columns, column), Filter: expr})
+			sc, err := scan.New(s, &scan.Options{Columns: columnList(columns, column), Filter: expr, Unverified: unverified})
 			if err != nil {
 				return err
 			}
@@ -216,6 +221,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&column, "column", nil, "one column to give, whose name may hold commas")
 	cmd.Flags().StringVar(&where, "where", "", "SQL predicate")
 	cmd.Flags().Int64Var(&limit, "limit", 0, "at most that many rows")
+	cmd.Flags().BoolVar(&unverified, "unverified", false, "give rows also where they contradict the log's statistics")
 	return cmd
 }
 

@@ -30,8 +30,19 @@ func (a *app) onTable(ctx context.Context, url string, verb func(*delta.Table) (
 
 // undo tells how to take back a commit.
 func (a *app) undo(url string, version int64) {
-	if version > 0 {
+	if version > 0 && !a.flags.dryRun {
 		a.note(fmt.Sprintf("to undo: metaxy-delta table restore %s --to-version %d", url, version-1))
+	}
+}
+
+// wouldCommit says what a dry run found: what the commit would do, or that there is nothing to do.
+func (a *app) wouldCommit(url string, version int64, what string) {
+	switch {
+	case !a.flags.dryRun:
+	case version < 0:
+		a.note("Dry run: nothing to do; no commit of " + url)
+	default:
+		a.note(fmt.Sprintf("Dry run: would %s, as commit %d of %s", what, version, url))
 	}
 }
 
@@ -63,12 +74,13 @@ func (a *app) tableRestoreCommand() *cobra.Command {
 				return err
 			}
 			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
-				r, err := rewrite.Restore(cmd.Context(), t, version, &rewrite.RestoreOptions{DryRun: a.flags.dryRun, Now: a.now().UnixMilli()})
+				r, err := rewrite.Restore(cmd.Context(), t, version, &rewrite.RestoreOptions{Now: a.now().UnixMilli()})
 				if err == nil {
 					a.undo(args[0], r.Version)
+					a.wouldCommit(args[0], r.Version, fmt.Sprintf("bring back %d files, %s bytes, and take out %d, %s bytes", r.FilesAdded, thousands(r.BytesAdded), r.FilesRemoved, thousands(r.BytesRemoved)))
 				}
-				return map[string]any{"version": r.Version, "restored_version": version, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded,
-					"bytes_removed": r.BytesRemoved, "bytes_added": r.BytesAdded, "dry_run": a.flags.dryRun}, err
+				return members{{"version", r.Version}, {"restored_version", version}, {"files_removed", r.FilesRemoved}, {"files_added", r.FilesAdded},
+					{"bytes_removed", r.BytesRemoved}, {"bytes_added", r.BytesAdded}, {"dry_run", a.flags.dryRun}}, err
 			})
 		}}
 	cmd.Flags().Int64Var(&version, "to-version", -1, "version to go back to")
@@ -140,15 +152,17 @@ func (a *app) tableSetCommand() *cobra.Command {
 				return usagef("nothing to set: want K=V, --unset K or --feature NAME")
 			}
 			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
-				if a.flags.dryRun {
-					s, err := t.Snapshot(cmd.Context())
-					if err != nil {
-						return nil, err
-					}
-					return map[string]any{"version": -1, "properties": properties, "unset": append([]string{}, unset...), "features": append([]string{}, features...), "would_write": s.Version() + 1}, nil
-				}
 				v, err := t.SetProperties(cmd.Context(), properties, &delta.PropertyOptions{Unset: unset, Features: features})
-				return map[string]any{"version": v}, err
+				if err != nil {
+					return nil, err
+				}
+				s, err := t.Snapshot(cmd.Context())
+				if err != nil {
+					return nil, err
+				}
+				info := newTableInfo(s.State())
+				a.wouldCommit(args[0], v, "set properties")
+				return members{{"version", v}, {"properties", info.Properties}, {"protocol", info.Protocol}, {"dry_run", a.flags.dryRun}}, nil
 			})
 		}}
 	cmd.Flags().StringArrayVar(&unset, "unset", nil, "property to remove")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -90,10 +93,10 @@ func tableHistory(cmd *cobra.Command, t *delta.Table, limit int) ([]commitEntry,
 
 // tableWriteFlags are the flags of `table write`.
 type tableWriteFlags struct {
-	mode, inputFormat, appID string
-	partitionBy, properties  []string
-	mergeSchema              bool
-	appVersion               int64
+	mode, inputFormat, appID, where string
+	partitionBy, properties         []string
+	mergeSchema                     bool
+	appVersion                      int64
 }
 
 func (a *app) tableWriteCommand() *cobra.Command {
@@ -102,6 +105,7 @@ func (a *app) tableWriteCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return a.tableWrite(cmd, args[0], args[1], &f) }}
 	fl := cmd.Flags()
 	fl.StringVar(&f.mode, "mode", "append", "append, overwrite or error (when the table exists)")
+	fl.StringVar(&f.where, "where", "", "with --mode overwrite, SQL predicate: only rows for which it is true are replaced, and only such rows are written")
 	fl.StringVar(&f.inputFormat, "input-format", "", "parquet, arrow, csv or jsonl; default by suffix")
 	fl.StringSliceVar(&f.partitionBy, "partition-by", nil, "partition columns of a new table")
 	fl.BoolVar(&f.mergeSchema, "merge-schema", false, "add new columns to the table")
@@ -120,6 +124,13 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 			return usagef("--property %q: want K=V", p)
 		}
 		opts.Configuration[k] = v
+	}
+	if f.where != "" && f.mode != "overwrite" {
+		return usagef("--where needs --mode overwrite")
+	}
+	where, err := parseWhere(f.where)
+	if err != nil {
+		return err
 	}
 	t, done, err := a.openTable(ctx, url, false)
 	if err != nil {
@@ -145,20 +156,28 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 		return err
 	}
 	defer closeInput()
-	if a.flags.dryRun {
-		n, err := countFrame(in)
-		if err != nil {
-			return err
-		}
-		a.note(fmt.Sprintf("would write %d rows to %s (%s)", n, url, f.mode))
-		return nil
-	}
-	r, err := t.Append(ctx, &delta.Rows{Schema: in.schema, Batches: in.batches}, opts)
+	r, err := a.overwriteOrAppend(ctx, t, &delta.Rows{Schema: in.schema, Batches: in.batches}, where, opts)
 	if err != nil {
 		return fmt.Errorf("table %s: %w", url, err)
 	}
 	for _, w := range r.Warnings {
 		a.note("Warning: " + w.Code + ": " + w.Message)
 	}
-	return a.printJSON(map[string]any{"version": r.Version, "files": r.Files, "rows": r.Rows})
+	out := members{{"version", r.Version}, {"files", r.Files}, {"rows", r.Rows}, {"bytes", r.Bytes}, {"dry_run", a.flags.dryRun}}
+	text := fmt.Sprintf("%s rows in %d files, %s bytes", thousands(r.Rows), r.Files, thousands(r.Bytes))
+	if where != nil {
+		out = append(out, member{"rows_removed", r.RowsRemoved}, member{"files_removed", r.FilesRemoved}, member{"deletion_vectors", r.Vectors})
+		text += fmt.Sprintf(", in place of %s rows, with %d files taken out and %d deletion vectors", thousands(r.RowsRemoved), r.FilesRemoved, r.Vectors)
+	}
+	a.wouldCommit(url, r.Version, "write "+text)
+	return a.printJSON(out)
+}
+
+// overwriteOrAppend writes rows: in place of those of a predicate, or as the options say.
+func (a *app) overwriteOrAppend(ctx context.Context, t *delta.Table, rows *delta.Rows, where filter.Expr, opts *delta.AppendOptions) (rewrite.OverwriteResult, error) {
+	if where == nil {
+		r, err := t.Append(ctx, rows, opts)
+		return rewrite.OverwriteResult{Result: r}, err
+	}
+	return rewrite.Overwrite(ctx, t, rows, where, &rewrite.OverwriteOptions{Write: *opts, Delete: rewrite.DeleteOptions{Now: a.now().UnixMilli()}})
 }

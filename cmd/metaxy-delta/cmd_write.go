@@ -18,8 +18,11 @@ type writeFlags struct {
 
 func (a *app) writeCommand() *cobra.Command {
 	var f writeFlags
-	cmd := &cobra.Command{Use: "write KEY FILE", Short: "Append rows to a feature", Args: cobra.ExactArgs(2),
+	cmd := &cobra.Command{Use: "write KEY FILE [KEY FILE]...", Short: "Append rows to features", Args: pairs,
 		Long: `Append rows to a feature, creating its table when missing. All rows are stored in one commit or none.
+
+Several features are written dependents first, so that an interruption leaves work to redo and never a sample that looks done. Each is stored whole or
+not at all; when some fail the others are stored all the same, the report says which, and the exit code is 8. A file that cannot be opened stops all.
 
 Several workers that resolve and write the same feature store no sample version twice when each write says what its rows were resolved from:
 --resolved-version takes "table_version" of "resolve --json" (-1: the feature had no table). If the table's rows changed since, the write fails with
@@ -30,6 +33,9 @@ skipped, which is a success.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("resolved-version") {
 				f.Resolved = &metaxy.Resolved{TableVersion: f.resolved}
+			}
+			if len(args) > 2 {
+				return a.writeMulti(cmd.Context(), args, &f)
 			}
 			return a.write(cmd, args[0], args[1], &f)
 		}}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
@@ -123,10 +122,6 @@ func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
 		o.HashTruncation = n
 	}
 	o.MapDatatype = o.MapDatatype || a.flags.mapDatatype
-	var err error
-	if o.Cache, err = a.objectCache(c); err != nil {
-		return nil, err
-	}
 	return o, a.extOptions(c, o)
 }
 
@@ -134,43 +129,6 @@ func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
 func keepTo(limit int64) int64 {
 	debug.SetMemoryLimit(max(limit, 64<<20))
 	return limit
-}
-
-// extOptions reads our own settings, [ext.metaxy_delta].
-func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
-	for key, v := range c.Ext["metaxy_delta"] {
-		text := fmt.Sprint(v)
-		switch key {
-		case "memory_limit":
-			n, err := parseSize(text)
-			if err != nil {
-				return err
-			}
-			o.MemoryLimit = keepTo(n)
-		case "spill_dir":
-			o.SpillDir = text
-		case "checkpoint_interval":
-			n, err := strconv.Atoi(text)
-			if err != nil {
-				return usagef("ext.metaxy_delta.checkpoint_interval: %q is no number", text)
-			}
-			o.CheckpointInterval = n
-		case "prefer_native":
-			b, err := strconv.ParseBool(text)
-			if err != nil {
-				return usagef("ext.metaxy_delta.prefer_native: %q is no boolean", text)
-			}
-			o.PreferNative = &b
-		case "optional_missing_is_error":
-			o.Switches.OptionalMissingIsError = text == "true"
-		case "ignore_hash_record":
-			o.Switches.IgnoreHashRecord = text == "true"
-		case "definitions", "enable", "unset_is_empty", "cache_dir", "cache_limit":
-		default:
-			return usagef("ext.metaxy_delta.%s is not a setting", key)
-		}
-	}
-	return nil
 }
 
 func (a *app) openURL(ctx context.Context, c *configuration, url string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
@@ -284,9 +242,10 @@ func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
 		}
 	}
 	g := feature.NewGraph(truncation)
-	project := a.flags.project
-	if project == "" {
-		project = c.Project
+	// What names no project is of the configuration that names the file; --project chooses what to work on, and is the project of files that it comes with.
+	project := c.Project
+	if project == "" || len(a.flags.definitions) > 0 && a.flags.project != "" {
+		project = a.flags.project
 	}
 	for _, p := range paths {
 		data, err := os.ReadFile(p)

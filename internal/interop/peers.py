@@ -30,13 +30,42 @@ TYPES = {"str": pl.String, "i64": pl.Int64, "i32": pl.Int32, "f64": pl.Float64, 
 
 
 class Refused(Exception):
-    """The program ended with an exit code other than 0."""
+    """The program ended with an exit code other than 0: that code, and what it said."""
+
+
+ENTRIES = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 
 def dtype(kind):
     if isinstance(kind, dict):
-        return pl.Struct({m: pl.String for m in kind["struct"]})
+        return pl.Struct({m: pl.String for m in kind["struct"]}) if "struct" in kind else ENTRIES
     return TYPES["ts" if kind.startswith("stamp") else kind]
+
+
+def mapped(frame):
+    """A frame whose lists of entries are maps, in map mode alone; Polars before 2.0 has them in the package polars_map."""
+    if ENTRIES not in frame.dtypes:
+        return frame
+    import polars_map  # noqa: F401
+    return frame.with_columns(pl.col(c).map.from_entries() for c, t in frame.schema.items() if t == ENTRIES)
+
+
+def listed(frame):
+    """A frame whose maps are lists of entries."""
+    found = [c for c, t in frame.schema.items() if getattr(t, "_name", "") == "polars_map.map"]
+    return frame.with_columns(pl.col(c).map.entries() for c in found) if found else frame
+
+
+def load(path):
+    return mapped(pl.read_parquet(path))
+
+
+def save(frame, path):
+    if listed(frame) is frame:
+        return frame.write_parquet(path)
+    import polars_map
+    import pyarrow.parquet as pq
+    pq.write_table(polars_map.to_arrow(frame), path)
 
 
 def build(frame):
@@ -48,8 +77,10 @@ def build(frame):
             values = [v and dt.date.fromisoformat(v) for v in values]
         elif t == TYPES["ts"]:
             values = [v and dt.datetime.fromisoformat(v) for v in values]
+        elif t == ENTRIES:
+            values = [v if v is None else [{"key": k, "value": x} for k, x in v.items()] for v in values]
         out.append(pl.Series(name, values, dtype=t, strict=True))
-    return pl.DataFrame(out)
+    return mapped(pl.DataFrame(out))
 
 
 def kind(t):
@@ -64,7 +95,7 @@ def plain(v):
     if isinstance(v, dict):
         return tuple(sorted((k, repr(plain(x))) for k, x in v.items()))
     if isinstance(v, list):
-        return ("list", *map(plain, v))
+        return ("list", *(sorted(map(plain, v)) if v and isinstance(v[0], dict) else map(plain, v)))  # entries of a map
     return repr(v) if isinstance(v, float) else ("true" if v else "false") if isinstance(v, bool) else v
 
 
@@ -76,6 +107,7 @@ def rows(frame, names):
 def unlike(theirs, ours, only=None, loose=()):
     """None when two frames hold the same columns in order, types and rows, else what differs. Stamps are compared by being there; with only, values of other columns are not compared. Columns in loose may
     stand in any order among themselves."""
+    theirs, ours = listed(theirs), listed(ours)
     a, b = ([c for c in f.columns if c != "__stale_by_predicate"] for f in (theirs, ours))
     if a != b and (sorted(a) != sorted(b) or [x for x in a if x not in loose] != [x for x in b if x not in loose]):
         return f"columns {b}, Metaxy has {a}"
@@ -109,11 +141,16 @@ def enriched(frame, seq, step, spec, columns):
         if name not in frame.columns:
             frame = frame.with_columns(pl.lit(1, dtype=pl.Int64).alias(name))
     # one row per id: of equal stamps Metaxy keeps any
-    return frame.with_columns(pl.struct(pl.all().exclude(CLOCK)).map_elements(lambda v: repr(plain(v)), return_dtype=pl.String).alias("__order")).sort("__order").drop("__order").unique(spec["id_columns"], keep="first", maintain_order=True)
+    order = [repr(plain(r)) for r in listed(frame.drop(CLOCK, strict=False)).iter_rows(named=True)]
+    return frame.with_columns(pl.Series("__order", order, dtype=pl.String)).sort("__order").drop("__order").unique(spec["id_columns"], keep="first", maintain_order=True)
 
 
 def words(x):
     return [x] if isinstance(x, str) else x or []
+
+
+def configured(seq):
+    MetaxyConfig.set(MetaxyConfig(project=seq["project"], sync=False, hash_truncation_length=seq["hash_truncation_length"], enable_map_datatype=seq.get("map_datatype", False)))
 
 
 class Metaxy:
@@ -129,7 +166,7 @@ class Metaxy:
 
     def run(self, step, frame=None):
         """Perform a step; frames in and out."""
-        MetaxyConfig.set(MetaxyConfig(project=self.seq["project"], sync=False, hash_truncation_length=self.seq["hash_truncation_length"]))
+        configured(self.seq)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if step["op"] == "push":
@@ -148,6 +185,16 @@ class Metaxy:
     def write(self, step, frame):
         with self.store(step["store"]).open("w") as s:
             s.write(step["feature"], frame, materialization_id=step.get("materialization_id"))
+
+    def write_multi(self, step, frames):
+        with self.store(step["store"]).open("w") as s:
+            s.write_multi(frames, materialization_id=step.get("materialization_id"))
+
+    def history(self, step, frame):
+        """Project versions and feature counts, newest first."""
+        with self.store() as s:
+            got = SystemTableStorage(s).read_graph_snapshots(project=step["project"])
+            return list(zip(got["metaxy_project_version"], got["feature_count"]))
 
     def read(self, step, frame):
         with self.store(step["store"]) as s:
@@ -174,7 +221,7 @@ class Metaxy:
 
     def copy(self, step, frame):
         with self.store(step["from"]) as a, self.store(step["store"]).open("w") as b:
-            b.copy_metadata(a, features=[step["feature"]], global_filters=[parse_filter_string(f) for f in step["filters"]], with_feature_history=step["with_feature_history"],
+            b.copy_metadata(a, features=step["features"], global_filters=[parse_filter_string(f) for f in step["filters"]], with_feature_history=step["with_feature_history"],
                             with_sample_history=step["with_sample_history"])
 
     def rebase(self, step, frame):
@@ -190,7 +237,7 @@ class Metaxy:
 
 def rebased(seq, step):
     """The feature versions that a rebase goes from and to."""
-    MetaxyConfig.set(MetaxyConfig(project=seq["project"], sync=False, hash_truncation_length=seq["hash_truncation_length"]))
+    configured(seq)
     return [None if i is None else graph_of(seq["versions"][i]).get_feature_version(step["feature"]) for i in (step["from"], step["to"])]
 
 
@@ -202,7 +249,7 @@ class Program:
         self.said = []
 
     def configuration(self):
-        lines = [f'project = "{self.seq["project"]}"', f'hash_truncation_length = {self.seq["hash_truncation_length"]}', 'store = "main"']
+        lines = [f'project = "{self.seq["project"]}"', f'enable_map_datatype = {str(self.seq.get("map_datatype", False)).lower()}', f'hash_truncation_length = {self.seq["hash_truncation_length"]}', 'store = "main"']
         for name in self.seq["stores"]:
             lines += [f"[stores.{name}]", 'type = "metaxy.ext.polars.handlers.delta.DeltaMetadataStore"', f"[stores.{name}.config]", f'root_path = "{self.root / name}"',
                       f'hash_algorithm = "{self.seq["hash_algorithm"]}"', f'layout = "{self.seq["layout"]}"']
@@ -217,14 +264,18 @@ class Program:
         if "panic:" in p.stderr or p.returncode < 0 or "goroutine " in p.stderr:
             raise RuntimeError(f"crashed: {p.stderr[:2000]}")
         if p.returncode:
-            raise Refused(f"exit {p.returncode}: {p.stderr.strip()[:500]}")
+            raise Refused(p.returncode, p.stderr.strip()[:500])
         return p.stdout
 
     def run(self, step, frame=None):
         self.said, path = [], None
-        if frame is not None:
+        if isinstance(frame, dict):
+            path = {key: self.tmp / f"in{i}.parquet" for i, key in enumerate(frame)}
+            for key in frame:
+                save(frame[key], path[key])
+        elif frame is not None:
             path = self.tmp / "in.parquet"
-            frame.write_parquet(path)
+            save(frame, path)
         return getattr(self, step["op"])(step, path)
 
     def push(self, step, path):
@@ -239,6 +290,13 @@ class Program:
         more = ["--materialization-id", step["materialization_id"]] if step.get("materialization_id") else []
         self.call("write", step["feature"], path, "--store", step["store"], "--allow-cross-project-writes", "--allow-null-ids", *more)
 
+    def write_multi(self, step, paths):
+        more = ["--materialization-id", step["materialization_id"]] if step.get("materialization_id") else []
+        self.call("write", *(x for pair in paths.items() for x in pair), "--store", step["store"], "--allow-cross-project-writes", "--allow-null-ids", *more)
+
+    def history(self, step, path):
+        return [(x["project_version"], x["feature_count"]) for x in json.loads(self.call("history", "--store", "main", "--project", step["project"], "--json"))]
+
     def read(self, step, path):
         out, more = self.tmp / "out.parquet", []
         out.unlink(missing_ok=True)
@@ -250,7 +308,7 @@ class Program:
         if step.get("allow_fallback") is False:
             more.append("--no-fallback")
         self.call("read", step["feature"], "--store", step["store"], "--format", "parquet", "-o", out, *more)
-        return pl.read_parquet(out)
+        return load(out)
 
     def resolve(self, step, path):
         out, more = self.tmp / "increment", []
@@ -269,7 +327,7 @@ class Program:
             more += ["--memory-limit", self.seq["memory_limit"]]
         said = json.loads(self.call("resolve", step["feature"], "--store", step["store"], "--out", out, "--json", *more))
         self.said = [w["code"] for w in said["warnings"]]
-        return {p: pl.read_parquet(out / f"{p}.parquet") for p in PARTS}
+        return {p: load(out / f"{p}.parquet") for p in PARTS}
 
     def delete(self, step, path):
         more = [x for f in step["filters"] for x in ("--filter", f)] + ["--" + f.replace("_", "-") for f in ("with_feature_history", "with_sample_history") if step[f]]
@@ -280,8 +338,9 @@ class Program:
 
     def copy(self, step, path):
         more = [x for f in step["filters"] for x in ("--filter", f)] + ([] if step["with_feature_history"] else ["--no-with-feature-history"])
-        self.call("copy", step["feature"], "--from", step["from"], "--to", step["store"], "--allow-cross-project-writes", *more, *(["--with-sample-history"] if step["with_sample_history"] else []))
+        self.call("copy", *step["features"], "--from", step["from"], "--to", step["store"], "--allow-cross-project-writes", *more, *(["--with-sample-history"] if step["with_sample_history"] else []))
 
     def rebase(self, step, path):
         old, new = rebased(self.seq, step)
-        self.call("rebase", step["feature"], "--from", old, "--store", "main", "--allow-cross-project-writes", *(["--to", new] if new else []))
+        said = json.loads(self.call("rebase", step["feature"], "--from", old, "--store", "main", "--allow-cross-project-writes", "--json", *(["--to", new] if new else [])))
+        self.said = [w["code"] for w in said["warnings"]]

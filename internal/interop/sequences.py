@@ -75,9 +75,9 @@ def sound(definitions):
 class Maker:
     """One sequence in the making: the graph as specs, and for each feature what its rows look like."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, maps):
         self.rng = rng = random.Random(seed)
-        self.seed, self.kinds = seed, {}
+        self.seed, self.maps = seed, maps
         self.projects = ["proj"] if rng.random() < 0.7 else ["proj", "other"]
         self.ids = rng.sample(sorted(IDS), 3)
         self.null_ids = rng.random() < 0.15
@@ -241,11 +241,12 @@ class Maker:
         if rng.random() < 0.05:  # a cast of Delta's on append
             columns = [[c, "i32" if k == "i64" and c not in self.idkinds[key] else k] for c, k in columns]
         members = [f["key"].replace("/", "_") for f in spec["fields"]]
-        if rng.random() < 0.05:
-            members.append("extra_member")
-        columns.append(["metaxy_provenance_by_field", {"struct": members}])
+        if rng.random() < 0.08:
+            members = rng.choice((members + ["extra_member"], members[1:] or members))
+        by_field = {"map" if self.maps and rng.random() < 0.5 else "struct": members}  # one kind for both: Metaxy fails at a frame that has one of each
+        columns.append(["metaxy_provenance_by_field", by_field])
         if rng.random() < 0.2:
-            columns.append(["metaxy_data_version_by_field", {"struct": members}])
+            columns.append(["metaxy_data_version_by_field", by_field])
         if rng.random() < 0.08:
             columns.append(["metaxy_data_version", "str"])
         if rng.random() < 0.06:
@@ -268,7 +269,8 @@ class Maker:
     def cell(self, key, name, kind):
         rng = self.rng
         if isinstance(kind, dict):
-            return None if rng.random() < 0.05 else {m: value(rng, "str", 1) if rng.random() < 0.06 else rng.choice(VERSIONS) for m in kind["struct"]}
+            members = [m for m in kind.get("map", []) if rng.random() > 0.05] or kind.get("struct", [])
+            return None if rng.random() < 0.05 else {m: value(rng, "str", 1) if rng.random() < 0.06 else rng.choice(VERSIONS) for m in members}
         if kind.startswith("stamp"):
             return f"2020-01-01T00:00:{int(kind[5:]):02d}+00:00" if rng.random() < 0.4 else None
         if name in self.idkinds[key]:
@@ -317,9 +319,9 @@ class Maker:
         key = self.key(rng.choice(definitions))
         has_deps = bool(self.specs[key].get("deps"))
         store = rng.choice(self.stores) if rng.random() < 0.4 else "main"
-        weights = (4, 6, 3, 2, 3, 0.4, 1.2, 2, 2) if len(self.versions) == 1 else (4, 6, 3, 2, 3, 0.4, 1.2, 4 if has_deps else 0.3, 1.5)
-        op = rng.choices(("write", "increment", "resolve", "read", "delete", "drop", "copy", "rebase", "push"), weights)[0]
-        op = "push" if op == "rebase" and len(self.versions) == 1 else op
+        later = len(self.versions) > 1
+        weights = (4, 1.2, 6, 3, 2, 3, 0.4, 1.2, (6 if has_deps else 0.3) if later else 0, 1.5 if later else 4)
+        op = rng.choices(("write", "write_multi", "increment", "resolve", "read", "delete", "drop", "copy", "rebase", "push"), weights)[0]
         if op == "write" or (op == "increment" and not has_deps):
             if has_deps and any(c.startswith("chunk") for c in self.idkinds[key]) and rng.random() < 0.9:
                 op = "increment"  # children of one parent with unlike provenances are undefined in Metaxy
@@ -328,6 +330,10 @@ class Maker:
                 if rng.random() < 0.2:
                     s["materialization_id"] = rng.choice(("m1", "m2"))
                 return s, version
+        if op == "write_multi":
+            keys = [k for k in self.specs if not any(c.startswith("chunk") for c in self.idkinds[k])]
+            keys = rng.sample(keys, rng.randint(1, min(3, len(keys))))
+            return {"op": "write_multi", "store": store, "frames": {k: self.frame(k, definitions, step) for k in keys}, "materialization_id": rng.choice((None, None, "m1"))}, version
         if op == "increment":
             return {"op": "increment", "feature": key, "store": "main", "parts": rng.choice((["new", "stale"], ["new", "stale"], ["stale"], ["new"])), "keep": rng.random() < 0.3, "salt": rng.randint(0, 99)}, version
         if op == "resolve":
@@ -341,10 +347,12 @@ class Maker:
             return s, version
         if op == "copy" and len(self.stores) > 1:
             a, b = rng.sample(self.stores, 2)
-            return {"op": "copy", "feature": key, "from": a, "store": b, "with_feature_history": rng.random() < 0.7, "with_sample_history": rng.random() < 0.3,
+            keys = [key] if rng.random() < 0.6 else rng.sample(sorted(self.specs), rng.randint(1, len(self.specs)))
+            return {"op": "copy", "features": keys, "from": a, "store": b, "with_feature_history": rng.random() < 0.7, "with_sample_history": rng.random() < 0.3,
                     "filters": [predicate(rng, self.filterable(key))] if rng.random() < 0.3 else []}, version
         if op == "rebase":
-            return {"op": "rebase", "feature": key, "store": "main", "from": rng.randrange(len(self.versions)), "to": rng.choice((None, None, rng.randrange(len(self.versions))))}, version
+            last = rng.choice((len(self.versions) - 2, len(self.versions) - 2, rng.randrange(len(self.versions))))
+            return {"op": "rebase", "feature": key, "store": "main", "from": last, "to": rng.choice((None, None, rng.randrange(len(self.versions))))}, version
         if op == "push":
             if len(self.versions) > 1 and rng.random() < 0.2:
                 version = rng.randrange(len(self.versions))
@@ -368,13 +376,17 @@ class Maker:
                     steps.append({"op": "write", "feature": key, "store": rng.choice(self.stores), "frame": self.frame(key, self.versions[0], len(steps))})
         version, want = 0, len(steps) + rng.randint(4, 9)
         while len(steps) < want:
+            before = version
             s, version = self.operation(len(steps), version)
             steps.append(s)
+            children = [k for k, spec in self.specs.items() if spec.get("deps")]
+            if version != before and children and rng.random() < 0.6:
+                steps.append({"op": "rebase", "feature": rng.choice(children), "store": "main", "from": before, "to": rng.choice((None, None, before))})
         algorithm = rng.choice(ALGORITHMS)
         return {"seed": self.seed, "hash_algorithm": algorithm, "hash_truncation_length": rng.choice((8, 8, 8, 10, 16, 64)), "layout": rng.choice(("nested", "nested", "flat")),
-                "project": rng.choice(self.projects), "stores": self.stores, "memory_limit": rng.choice((None, None, None, "1KB")), "columns": self.columns, "versions": self.versions, "steps": steps}
+                "map_datatype": self.maps, "project": rng.choice(self.projects), "stores": self.stores, "memory_limit": rng.choice((None, None, None, "1KB")), "columns": self.columns, "versions": self.versions, "steps": steps}
 
 
-def make(seed):
-    """The sequence of a seed, as what JSON can hold."""
-    return json.loads(json.dumps(Maker(seed).sequence()))
+def make(seed, maps=False):
+    """The sequence of a seed, as what JSON can hold; with maps, versions by field are maps."""
+    return json.loads(json.dumps(Maker(seed, maps).sequence()))

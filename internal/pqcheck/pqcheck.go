@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -73,6 +74,31 @@ func Pages(chunk []byte, numValues int64) error {
 	}
 	if values != numValues {
 		return fmt.Errorf("pages hold %d values, the footer says %d", values, numValues)
+	}
+	return nil
+}
+
+// ErrChecksum is a page whose bytes are not those that its writer summed up.
+var ErrChecksum = errors.New("the checksum of the page does not match its bytes")
+
+// Checksums compares each page of a column chunk with the CRC-32 of its header, where the writer gave one. What cannot be walked is left to those who decode it.
+func Checksums(chunk []byte) error {
+	var proto thrift.CompactProtocol
+	for pos := 0; pos < len(chunk); {
+		w := &walker{b: chunk[pos:], structs: 64}
+		var h format.PageHeader
+		if w.structure() != nil || thrift.NewDecoder(proto.NewReaderFromBytes(chunk[pos:pos+w.pos])).Decode(&h) != nil {
+			return nil
+		}
+		pos += w.pos
+		n := int(h.CompressedPageSize)
+		if n < 0 || n > len(chunk)-pos {
+			return nil
+		}
+		if h.CRC != 0 && crc32.ChecksumIEEE(chunk[pos:pos+n]) != uint32(h.CRC) {
+			return fmt.Errorf("page at byte %d of the column chunk: %w", pos, ErrChecksum)
+		}
+		pos += n
 	}
 	return nil
 }

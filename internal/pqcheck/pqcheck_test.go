@@ -3,6 +3,7 @@ package pqcheck_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,11 +61,45 @@ func check(t testing.TB, data []byte) {
 			if err := pqcheck.Pages(data[from:from+c.MetaData.TotalCompressedSize], c.MetaData.NumValues); err != nil {
 				t.Fatalf("%v: %v", c.MetaData.PathInSchema, err)
 			}
+			if err := pqcheck.Checksums(data[from : from+c.MetaData.TotalCompressedSize]); err != nil {
+				t.Fatalf("%v: %v", c.MetaData.PathInSchema, err)
+			}
 		}
 	}
 }
 
 func TestSmall(t *testing.T) { check(t, small(t)) }
+
+// TestChecksums flips bits of a page whose writer summed it up.
+func TestChecksums(t *testing.T) {
+	data := small(t)
+	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range f.Metadata().RowGroups[0].Columns {
+		from := c.MetaData.DataPageOffset
+		if d := c.MetaData.DictionaryPageOffset; d > 0 && d < from {
+			from = d
+		}
+		chunk := data[from : from+c.MetaData.TotalCompressedSize]
+		for bit := range 8 {
+			chunk[len(chunk)-1] ^= 1 << bit // the end of the last page's body
+			if err := pqcheck.Checksums(chunk); !errors.Is(err, pqcheck.ErrChecksum) {
+				t.Errorf("%v: bit %d: %v", c.MetaData.PathInSchema, bit, err)
+			}
+			chunk[len(chunk)-1] ^= 1 << bit
+		}
+		if err := pqcheck.Checksums(chunk); err != nil {
+			t.Errorf("%v: undamaged: %v", c.MetaData.PathInSchema, err)
+		}
+	}
+	for _, b := range [][]byte{nil, {0}, {0x15, 0x02}, bytes.Repeat([]byte{0x1c}, 1000)} {
+		if err := pqcheck.Checksums(b); err != nil {
+			t.Errorf("% x is no chunk, but %v", b[:min(len(b), 4)], err)
+		}
+	}
+}
 
 // TestForeign passes every undamaged data file and checkpoint of the conformance tables, by many writers.
 func TestForeign(t *testing.T) {
@@ -146,6 +181,9 @@ func FuzzPages(f *testing.F) {
 		f.Add(data[4:], n)
 	}
 	f.Fuzz(func(t *testing.T, chunk []byte, values int64) {
+		if err := pqcheck.Checksums(chunk); err != nil && !errors.Is(err, pqcheck.ErrChecksum) {
+			t.Error(err)
+		}
 		if err := pqcheck.Pages(chunk, values); err == nil && len(chunk) == 0 && values > 0 {
 			t.Errorf("no bytes hold %d values", values)
 		}

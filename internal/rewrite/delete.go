@@ -1,4 +1,4 @@
-// Package rewrite removes rows of a Delta table and compacts its files: what needs both reading and writing of data files.
+// Package rewrite removes and replaces rows of a Delta table and compacts its files: what needs both reading and writing of data files.
 //
 // Every change is one commit of removes and adds, decided on one snapshot and checked against later commits; a lost race that cannot be
 // rebased is a *txlog.ConflictError and leaves nothing visible.
@@ -22,8 +22,6 @@ import (
 
 // DeleteOptions of a delete; nil = defaults.
 type DeleteOptions struct {
-	// DryRun counts rows and writes nothing.
-	DryRun bool
 	// CopyOnWrite rewrites files also where the table asks for deletion vectors, for readers that do not know them.
 	CopyOnWrite bool
 	// Parallel is the number of row groups decoded at once; 0 = GOMAXPROCS.
@@ -52,44 +50,49 @@ func Delete(ctx context.Context, t *delta.Table, where filter.Expr, opts *Delete
 	if err != nil {
 		return DeleteResult{Version: -1}, err
 	}
-	ch := &delta.Change{Read: snap, Operation: "DELETE", Parameters: map[string]any{}}
+	r := newRemoval(t, snap, where, &o)
+	r.ch.Operation, r.ch.Parameters = "DELETE", map[string]any{}
 	if where != nil {
-		ch.Parameters["predicate"] = where.String()
+		r.ch.Parameters["predicate"] = where.String()
 	}
-	r := &removal{table: t, snap: snap, where: where, opts: &o, ch: ch, res: DeleteResult{Version: -1}}
-	if err := r.decide(ctx); err != nil || o.DryRun || len(ch.Removes) == 0 {
+	if err := r.decide(ctx); err != nil || len(r.ch.Removes) == 0 {
 		return r.res, err
 	}
 	if err := r.write(ctx); err != nil {
 		return r.res, err
 	}
-	ch.Metrics = map[string]any{"numDeletedRows": strconv.FormatInt(r.res.Rows, 10), "numRemovedFiles": strconv.Itoa(r.res.FilesRemoved),
+	r.ch.Metrics = map[string]any{"numDeletedRows": strconv.FormatInt(r.res.Rows, 10), "numRemovedFiles": strconv.Itoa(r.res.FilesRemoved),
 		"numAddedFiles": strconv.Itoa(r.res.FilesAdded), "numDeletionVectorsAdded": strconv.Itoa(r.res.Vectors)}
-	r.res.Version, err = t.Commit(ctx, ch)
+	r.res.Version, err = t.Commit(ctx, r.ch)
 	return r.res, r.undone(ctx, err)
 }
 
-// removal takes rows out of a snapshot: decide looks for them, write makes the files of the change.
+// removal takes rows out of a snapshot: decide looks for them, write makes the files of what stays.
 type removal struct {
 	table *delta.Table
 	snap  *delta.Snapshot
 	where filter.Expr // nil: every row
+	// whole decides a predicate over partition columns, for files as wholes; nil: rows must be read.
+	whole func(*delta.File) (bool, error)
 	opts  *DeleteOptions
 	ch    *delta.Change
 	res   DeleteResult
 	// split are files that keep rows and must be written again.
 	split []delta.File
-	// whole are files that lose all their rows.
-	whole []delta.File
+	// gone are files that lose all their rows.
+	gone []delta.File
 	// vectors are the files that stay with another deletion vector.
 	vectors vectorWriter
 	// written are the keys of new files.
 	written []string
 }
 
+func newRemoval(t *delta.Table, snap *delta.Snapshot, where filter.Expr, opts *DeleteOptions) *removal {
+	return &removal{table: t, snap: snap, where: where, opts: opts, ch: &delta.Change{Read: snap, ReadAll: true}, res: DeleteResult{Version: -1}}
+}
+
 // decide finds the files that lose rows and fills in the change's removes, and its adds where files get deletion vectors.
 func (r *removal) decide(ctx context.Context) error {
-	r.ch.ReadAll = true
 	files := r.snap.Files()
 	if r.where != nil {
 		plan, err := scan.New(r.snap, &scan.Options{Filter: r.where})
@@ -101,6 +104,9 @@ func (r *removal) decide(ctx context.Context) error {
 			plan, err := scan.New(r.snap, &scan.Options{Filter: r.where, Files: []delta.File{*f}})
 			return err != nil || len(plan.Plan().Files) > 0
 		}
+		if r.whole, err = scan.ByPartition(r.snap, r.where); err != nil {
+			return err
+		}
 	}
 	if err := r.snap.Allows(r.ch); err != nil {
 		return err
@@ -110,11 +116,23 @@ func (r *removal) decide(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(r.split) > 0 {
+		if err := r.snap.Rewritable(); err != nil {
+			return err
+		}
+	}
 	return r.snap.Allows(&delta.Change{Removes: r.ch.Removes})
 }
 
 // cut takes the matching rows out of one file.
 func (r *removal) cut(ctx context.Context, f *delta.File) error {
+	everything := r.where == nil
+	if r.whole != nil {
+		var err error
+		if everything, err = r.whole(f); err != nil || !everything {
+			return err
+		}
+	}
 	live := f.Rows()
 	if live < 0 {
 		n, err := r.count(ctx, f, nil)
@@ -127,7 +145,7 @@ func (r *removal) cut(ctx context.Context, f *delta.File) error {
 	lost, rows := live, (*dv.Bitmap)(nil)
 	var err error
 	switch {
-	case r.where == nil:
+	case everything:
 	case vectors:
 		if rows, err = r.matching(ctx, f); err == nil {
 			lost = int64(rows.Count())
@@ -135,20 +153,17 @@ func (r *removal) cut(ctx context.Context, f *delta.File) error {
 	default:
 		lost, err = r.count(ctx, f, r.where)
 	}
-	if err != nil || lost == 0 && r.where != nil {
+	if err != nil || lost == 0 && !everything {
 		return err
 	}
 	r.res.Rows += lost
 	r.ch.Removes = append(r.ch.Removes, f.Remove(r.opts.Now, true))
 	switch {
 	case lost >= live:
-		r.whole = append(r.whole, *f)
+		r.gone = append(r.gone, *f)
 		r.res.FilesRemoved++
 	case vectors:
 		r.res.Vectors++
-		if r.opts.DryRun {
-			return nil
-		}
 		return r.vectors.add(ctx, f, rows)
 	default:
 		r.split = append(r.split, *f)
@@ -175,9 +190,6 @@ func (r *removal) write(ctx context.Context) (err error) {
 	if len(r.split) == 0 {
 		return nil
 	}
-	if err := r.snap.Rewritable(); err != nil {
-		return err
-	}
 	// Rows for which the predicate is null stay, as those for which it is false.
 	keep := filter.Or{Args: []filter.Expr{filter.Not{X: r.where}, filter.IsNull{X: r.where}}}
 	sc, err := scan.New(r.snap, &scan.Options{Files: r.split, Filter: keep, Parallel: 1})
@@ -196,7 +208,7 @@ func (r *removal) write(ctx context.Context) (err error) {
 	if err := r.wrote(pathsOf(adds)); err != nil || !r.snap.FeedsChanges() {
 		return err
 	}
-	sc, err = scan.New(r.snap, &scan.Options{Files: append(r.split, r.whole...), Filter: r.where, Parallel: 1})
+	sc, err = scan.New(r.snap, &scan.Options{Files: append(r.split, r.gone...), Filter: r.where, Parallel: 1})
 	if err != nil {
 		return err
 	}
@@ -205,7 +217,7 @@ func (r *removal) write(ctx context.Context) (err error) {
 
 // changes writes the rows of a scan as change data files of one kind.
 func (r *removal) changes(ctx context.Context, sc *scan.Scan, kind string) error {
-	list, err := r.table.WriteChanges(ctx, r.snap, withKind(sc.Schema(), sc.Batches(ctx), kind))
+	list, err := r.table.WriteChanges(ctx, r.snap, &delta.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, kind)
 	if err != nil {
 		return err
 	}
@@ -230,11 +242,18 @@ func (r *removal) wrote(paths []string) error {
 
 // undone removes the files of a change that certainly was not committed; after any other failure they may be in force and stay.
 func (r *removal) undone(ctx context.Context, err error) error {
-	var lost *txlog.ConflictError
-	if errors.As(err, &lost) {
+	if notCommitted(err) {
 		return errors.Join(err, discard(ctx, r.table, r.written))
 	}
 	return err
+}
+
+// notCommitted reports whether the error of a commit says that it has not happened.
+func notCommitted(err error) bool {
+	var lost *txlog.ConflictError
+	var schema *delta.SchemaError
+	var unsupported *delta.UnsupportedError
+	return errors.As(err, &lost) || errors.As(err, &schema) || errors.As(err, &unsupported)
 }
 
 // matching are the rows of a file that match and are not deleted yet, by their number in the file.

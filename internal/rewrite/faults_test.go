@@ -75,6 +75,15 @@ func (l *tableLife) steps() []objstoretest.Step {
 			return err
 		}
 	}
+	replace := func(where string, rows func() *delta.Rows) func(context.Context, *delta.Table) error {
+		return func(ctx context.Context, t *delta.Table) error {
+			e, err := filter.ParseSQL(where)
+			if err == nil {
+				_, err = rewrite.Overwrite(ctx, t, rows(), e, &rewrite.OverwriteOptions{Delete: rewrite.DeleteOptions{Now: l.now().UnixMilli()}})
+			}
+			return err
+		}
+	}
 	set := func(properties map[string]string, features ...string) func(context.Context, *delta.Table) error {
 		return func(ctx context.Context, t *delta.Table) error {
 			_, err := t.SetProperties(ctx, properties, &delta.PropertyOptions{Features: features})
@@ -102,6 +111,7 @@ func (l *tableLife) steps() []objstoretest.Step {
 		}),
 		step("overwrite a partition", write(func() *delta.Rows { return numbered(1, 20, 22) }, delta.AppendOptions{Overwrite: true, Replace: func(f *delta.File) bool { return *f.PartitionValues["p"] == "1" }})),
 		step("overwrite", write(func() *delta.Rows { return numbered(2, 30, 33) }, delta.AppendOptions{Overwrite: true})),
+		step("overwrite rows", replace("n < 32", func() *delta.Rows { return numbered(2, 28, 30) })),
 		step("restore", func(ctx context.Context, t *delta.Table) error {
 			_, err := rewrite.Restore(ctx, t, 5, &rewrite.RestoreOptions{Now: l.now().UnixMilli()})
 			return err
@@ -119,6 +129,9 @@ func (l *tableLife) steps() []objstoretest.Step {
 		}),
 		step("enable deletion vectors", set(map[string]string{"delta.enableDeletionVectors": "true"})),
 		step("delete more rows", remove("n >= 12 OR n = 0")),
+		step("overwrite rows by vectors", replace("n IN (2, 3)", func() *delta.Rows { return numbered(0, 2, 3) })),
+		step("enable the change feed", set(map[string]string{"delta.enableDeletionVectors": "false", "delta.enableChangeDataFeed": "true"})),
+		step("overwrite rows with a feed", replace("n IN (2, 4)", func() *delta.Rows { return numbered(0, 4, 5) })),
 		step("append last", write(func() *delta.Rows { return numbered(3, 40, 41) }, delta.AppendOptions{})),
 		step("delete everything", func(ctx context.Context, t *delta.Table) error {
 			_, err := rewrite.Delete(ctx, t, nil, &rewrite.DeleteOptions{Now: l.now().UnixMilli()})

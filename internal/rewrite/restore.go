@@ -15,13 +15,11 @@ import (
 
 // RestoreOptions of a restore; nil = defaults.
 type RestoreOptions struct {
-	// DryRun compares the versions and writes nothing.
-	DryRun bool
 	// Now is the time of tombstones in milliseconds.
 	Now int64
 }
 
-// RestoreResult is what a restore did, or would do. Version is the commit, -1 when nothing was written.
+// RestoreResult is what a restore did. Version is the commit, -1 when nothing was written.
 type RestoreResult struct {
 	Version                  int64
 	FilesRemoved, FilesAdded int
@@ -68,7 +66,7 @@ func Restore(ctx context.Context, t *delta.Table, version int64, opts *RestoreOp
 		res.BytesAdded += a.Size
 	}
 	res.FilesRemoved, res.FilesAdded = len(ch.Removes), len(ch.Adds)
-	if o.DryRun || res.FilesRemoved+res.FilesAdded == 0 && ch.Metadata == nil {
+	if res.FilesRemoved+res.FilesAdded == 0 && ch.Metadata == nil {
 		return res, now.Writable()
 	}
 	res.Version, err = t.Commit(ctx, ch)

@@ -3,12 +3,9 @@ package rewrite
 import (
 	"bytes"
 	"context"
-	"iter"
-	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/google/uuid"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
@@ -124,31 +121,4 @@ func mark(set *dv.Bitmap, b arrow.RecordBatch, first, at uint64) uint64 {
 		at++
 	}
 	return at
-}
-
-// withKind appends delta.ChangeColumn with one value to every batch.
-func withKind(schema *arrow.Schema, batches iter.Seq2[arrow.RecordBatch, error], kind string) *delta.Rows {
-	out := arrow.NewSchema(append(slices.Clone(schema.Fields()), arrow.Field{Name: delta.ChangeColumn, Type: arrow.BinaryTypes.String}), nil)
-	return &delta.Rows{Schema: out, Batches: func(yield func(arrow.RecordBatch, error) bool) {
-		for b, err := range batches {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			sb := array.NewStringBuilder(memory.DefaultAllocator)
-			sb.Reserve(int(b.NumRows()))
-			for range b.NumRows() {
-				sb.Append(kind)
-			}
-			kinds := sb.NewArray()
-			sb.Release()
-			rec := array.NewRecordBatch(out, append(slices.Clone(b.Columns()), kinds), b.NumRows())
-			kinds.Release()
-			more := yield(rec, nil)
-			rec.Release()
-			if !more {
-				return
-			}
-		}
-	}}
 }

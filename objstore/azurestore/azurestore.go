@@ -8,7 +8,6 @@ package azurestore
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -48,9 +47,6 @@ func (o Opener) Open(_ context.Context, raw string, options map[string]string) (
 		return nil, err
 	}
 	s := settings{objstore.NewSettings(options, o.Getenv, "azure_")}
-	if err := s.Check(names); err != nil {
-		return nil, err
-	}
 	p, err := s.place(loc)
 	if err != nil {
 		return nil, err
@@ -59,13 +55,7 @@ func (o Opener) Open(_ context.Context, raw string, options map[string]string) (
 	if err != nil {
 		return nil, fmt.Errorf("open az://%s: %w", p.container, objstore.Redact(err, s.secrets()...))
 	}
-	return objstore.Below(&driver{client: client, service: serviceOf(client.URL()), container: p.container, secrets: s.secrets()}, loc.Prefix), nil
-}
-
-// serviceOf is a container's URL up to its query, which may hold a signature.
-func serviceOf(where string) string {
-	where, _, _ = strings.Cut(where, "?")
-	return where
+	return objstore.Below(&driver{client: client, account: p.account, container: p.container, secrets: s.secrets()}, loc.Prefix), nil
 }
 
 type settings struct{ objstore.Settings }
@@ -150,12 +140,7 @@ func (s settings) client(p place) (*container.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	parallel, err := s.Parallel()
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Transport: objstore.Transport(http.DefaultTransport, parallel)}
-	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: client, Telemetry: policy.TelemetryOptions{ApplicationID: "metaxy-delta"}}}
+	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{Telemetry: policy.TelemetryOptions{ApplicationID: "metaxy-delta"}}}
 	where := p.service + "/" + url.PathEscape(p.container)
 	key := s.key()
 	if key == "" && p.account == emulatorAccount && strings.HasPrefix(p.service, "http://127.0.0.1") {
@@ -184,14 +169,7 @@ func (s settings) client(p place) (*container.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return container.NewClient(where, cred, opts)
-	}
-	if file := s.Only("azure_federated_token_file", "federated_token_file"); file != "" {
-		cred, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientID: id, TenantID: tenant, TokenFilePath: file})
-		if err != nil {
-			return nil, fmt.Errorf("storage option AZURE_FEDERATED_TOKEN_FILE: %w", err)
-		}
-		return container.NewClient(where, cred, opts)
+		return container.NewClient(where, lookedUp{cred}, opts)
 	}
 	var cred azcore.TokenCredential
 	if cli, err := s.Bool("azure_use_azure_cli", "use_azure_cli"); err != nil {
@@ -204,5 +182,5 @@ func (s settings) client(p place) (*container.Client, error) {
 	} else if cred, err = azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{TenantID: tenant}); err != nil {
 		return nil, err
 	}
-	return container.NewClient(where, cred, opts)
+	return container.NewClient(where, lookedUp{cred}, opts)
 }

@@ -66,7 +66,9 @@ func TestErrors(t *testing.T) {
 		create, read error // nil = anything that is no name
 	}{
 		{403, "AuthorizationFailure", fs.ErrPermission, fs.ErrPermission},
-		{404, "ContainerNotFound", fs.ErrNotExist, fs.ErrNotExist},
+		{404, "BlobNotFound", fs.ErrNotExist, fs.ErrNotExist},
+		{404, "ContainerNotFound", objstore.NoBucket, objstore.NoBucket},
+		{403, "AuthenticationFailed", objstore.BadCredentials, objstore.BadCredentials},
 		{409, "BlobAlreadyExists", objstore.ErrExists, nil},
 		{409, "LeaseIdMissing", nil, nil},
 		{412, "ConditionNotMet", objstore.ErrExists, nil},
@@ -77,7 +79,7 @@ func TestErrors(t *testing.T) {
 		f.set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { refuse(w, c.status, c.code) })
 		check := func(op string, err, want error) {
 			t.Helper()
-			if err == nil || want != nil && !errors.Is(err, want) || want == nil && (errors.Is(err, objstore.ErrExists) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+			if err == nil || want != nil && !errors.Is(err, want) || want == objstore.NoBucket && errors.Is(err, fs.ErrNotExist) || want == nil && (errors.Is(err, objstore.ErrExists) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 				t.Errorf("%s: %s: %v, want %v", c.code, op, err, want)
 			}
 			if err != nil && strings.Contains(err.Error(), key) {

@@ -72,15 +72,15 @@ func TestConformance(t *testing.T) {
 func TestErrors(t *testing.T) {
 	ctx := t.Context()
 	for _, c := range []struct {
-		status       int
-		create, read error // nil = anything that is no name
+		status             int
+		create, read, list error // nil = anything that is no name
 	}{
-		{403, fs.ErrPermission, fs.ErrPermission},
-		{401, fs.ErrPermission, fs.ErrPermission},
-		{404, fs.ErrNotExist, fs.ErrNotExist},
-		{409, nil, nil},
-		{412, objstore.ErrExists, nil},
-		{400, nil, nil},
+		{403, fs.ErrPermission, fs.ErrPermission, fs.ErrPermission},
+		{401, objstore.BadCredentials, objstore.BadCredentials, objstore.BadCredentials},
+		{404, objstore.NoBucket, fs.ErrNotExist, objstore.NoBucket}, // what is created or listed cannot be missing
+		{409, nil, nil, nil},
+		{412, objstore.ErrExists, nil, nil},
+		{400, nil, nil, nil},
 	} {
 		s := start(t)
 		store := objstore.New(s.open(t, "gs://bucket"))
@@ -91,7 +91,7 @@ func TestErrors(t *testing.T) {
 		})
 		check := func(op string, err, want error) {
 			t.Helper()
-			if err == nil || want != nil && !errors.Is(err, want) || want == nil && (errors.Is(err, objstore.ErrExists) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+			if err == nil || want != nil && !errors.Is(err, want) || want == objstore.NoBucket && errors.Is(err, fs.ErrNotExist) || want == nil && (errors.Is(err, objstore.ErrExists) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 				t.Errorf("%d: %s: %v, want %v", c.status, op, err, want)
 			}
 			if err != nil && strings.Contains(err.Error(), "CANARY") {
@@ -104,7 +104,7 @@ func TestErrors(t *testing.T) {
 		_, err = store.Stat(ctx, "k")
 		check("stat", err, c.read)
 		for _, err := range store.List(ctx, objstore.ListOptions{}) {
-			check("list", err, c.read)
+			check("list", err, c.list)
 		}
 	}
 }

@@ -1,0 +1,112 @@
+package objstore
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"time"
+)
+
+// AccessFault is why a service refuses requests whatever object they are about. It is an error, for errors.Is.
+type AccessFault string
+
+func (f AccessFault) Error() string { return string(f) }
+
+// The faults of access. The texts are what messages say.
+const (
+	// NoBucket is a bucket or container that does not exist. It is no fs.ErrNotExist, which a reader would take for an empty table.
+	NoBucket AccessFault = "the bucket does not exist"
+	// NoCredentials: none were found, or what should have given them did not answer.
+	NoCredentials AccessFault = "no credentials"
+	// BadCredentials are unknown to the service or do not belong together.
+	BadCredentials AccessFault = "the credentials are not accepted"
+	// ExpiredCredentials were valid once.
+	ExpiredCredentials AccessFault = "the credentials have expired"
+	// ClockSkew: requests are signed with a time, and this machine's is too far from the service's.
+	ClockSkew AccessFault = "this machine's clock differs too much from the service's"
+	// WrongRegion: the bucket lies in another region than the one that was asked. Detail names it where the service does.
+	WrongRegion AccessFault = "the bucket lies in another region"
+)
+
+// AccessError is a request that a service refused for the way it was asked. All but a missing bucket and a wrong region are fs.ErrPermission, and none
+// is worth a second try.
+type AccessError struct {
+	Fault AccessFault
+	// Detail is what helps to repair it, such as a region; "" when nothing is known.
+	Detail string
+	Err    error
+}
+
+func (e *AccessError) Error() string {
+	text := string(e.Fault)
+	if e.Detail != "" {
+		text += " (" + e.Detail + ")"
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the fault, and fs.ErrPermission where that is meant. The cause is not among them: it may carry names that would make a missing bucket
+// an empty one.
+func (e *AccessError) Unwrap() []error {
+	if e.Fault == NoBucket || e.Fault == WrongRegion {
+		return []error{e.Fault}
+	}
+	return []error{e.Fault, fs.ErrPermission}
+}
+
+// NonRetriable tells Azure's client not to ask again.
+func (e *AccessError) NonRetriable() {}
+
+// lookUpTime bounds a search for credentials: the machine's own service answers within a second, a program or a login within some.
+const lookUpTime = 20 * time.Second
+
+// LookUp runs a search for credentials, which may ask services that do not answer on this machine: it ends after 20 seconds also where the search does
+// not heed its context. A failure is NoCredentials, unless it is an AccessError or the caller's context ended.
+func LookUp[T any](ctx context.Context, find func(ctx context.Context) (T, error)) (T, error) {
+	type found struct {
+		value T
+		err   error
+	}
+	inner, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	done := make(chan found, 1) // a search that goes on does not wait for us
+	go func() {
+		v, err := find(inner)
+		done <- found{v, err}
+	}()
+	var f found
+	select {
+	case f = <-done:
+	case <-inner.Done():
+		f.err = errors.New("nothing was found within " + lookUpTime.String())
+	}
+	switch {
+	case f.err == nil, errors.As(f.err, new(*AccessError)):
+		return f.value, f.err
+	case ctx.Err() != nil:
+		return f.value, ctx.Err()
+	}
+	return f.value, &AccessError{Fault: NoCredentials, Err: f.err}
+}
+
+// unansweredError is a request of which nobody knows whether the service has seen it.
+type unansweredError struct{ err error }
+
+func (e *unansweredError) Error() string { return e.err.Error() }
+func (e *unansweredError) Unwrap() error { return e.err }
+
+// Unanswered reports whether an error is that of a request which was sent, or may have been, and to which no answer came: it may be carried out yet.
+func Unanswered(err error) bool { return errors.As(err, new(*unansweredError)) }
+
+// unanswered marks an error that no HTTP answer came with, unless nothing can have been sent.
+func unanswered(err error) error {
+	var op *net.OpError
+	if errors.As(err, new(*AccessError)) || errors.As(err, &op) && op.Op == "dial" {
+		return err
+	}
+	return &unansweredError{err}
+}
