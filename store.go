@@ -48,14 +48,21 @@ var ErrInvalid = errors.New("invalid argument")
 // NotFoundError says what was looked for; it satisfies errors.Is(err, ErrFeatureNotFound). NoTable: the definition is there, a table is not.
 type NotFoundError struct {
 	Feature string
-	NoTable bool
-	Nearest []string
+	// Version of the feature, or Snapshot (a project version), that was not pushed.
+	Version, Snapshot string
+	NoTable           bool
+	Nearest           []string
 	// Hint says what to do, when more is known than near names.
 	Hint string
 }
 
 func (e *NotFoundError) Error() string {
-	if e.NoTable {
+	switch {
+	case e.Snapshot != "":
+		return fmt.Sprintf("snapshot %s was not pushed to this store", e.Snapshot)
+	case e.Version != "":
+		return fmt.Sprintf("version %s of %s was not pushed to this store", e.Version, e.Feature)
+	case e.NoTable:
 		return fmt.Sprintf("feature %s has no table in this store or its fallback stores", e.Feature)
 	}
 	return fmt.Sprintf("feature %s is not defined", e.Feature)

@@ -2,6 +2,7 @@ package metaxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
@@ -97,7 +98,8 @@ func (s *DeltaStore) copyOne(ctx context.Context, g *feature.Graph, from Metadat
 		return WriteResult{Feature: key, Warnings: []Warning{{Code: "COPY_SKIPPED", Message: fmt.Sprintf("%s: %s", key, why)}}}
 	}
 	rows, err := read(o.SampleHistory)
-	if isNotFound(err) {
+	var none *NotFoundError
+	if errors.As(err, &none) && none.NoTable {
 		return skipped("the source has no table"), nil
 	}
 	if err != nil {

@@ -53,7 +53,7 @@ func (s *DeltaStore) loadGraph(ctx context.Context) (*graphState, error) {
 		if s.opts.Snapshot != "" {
 			chosen = system.Snapshot(records, s.opts.Snapshot, "")
 			if len(chosen) == 0 {
-				return nil, &NotFoundError{Feature: "snapshot " + s.opts.Snapshot, Hint: "`history` lists the pushed project versions"}
+				return nil, &NotFoundError{Snapshot: s.opts.Snapshot, Hint: "`history` lists the pushed project versions"}
 			}
 		}
 		g, warnings := system.Graph(chosen, s.opts.HashTruncation)
@@ -192,7 +192,7 @@ func (s *DeltaStore) SnapshotGraph(ctx context.Context, projectVersion, project 
 	}
 	chosen := system.Snapshot(records, projectVersion, project)
 	if len(chosen) == 0 {
-		return nil, &NotFoundError{Feature: "snapshot " + projectVersion, Hint: "`history` lists the pushed project versions"}
+		return nil, &NotFoundError{Snapshot: projectVersion, Hint: "`history` lists the pushed project versions"}
 	}
 	own := chosen[0].Project
 	for _, r := range system.Current(records) {

@@ -110,7 +110,7 @@ func (s *DeltaStore) rebaseTarget(ctx context.Context, key feature.Key, version 
 	}
 	i := slices.IndexFunc(records, func(r system.Record) bool { return r.FeatureKey == key.String() && r.FeatureVersion == version })
 	if i < 0 {
-		return nil, &NotFoundError{Feature: fmt.Sprintf("version %s of %s", version, key), Hint: "only versions that were pushed to this store can be rebased to: `history` lists the pushes"}
+		return nil, &NotFoundError{Feature: key.String(), Version: version, Hint: "only versions that were pushed to this store can be rebased to: `history` lists the pushes"}
 	}
 	project := records[i].Project
 	res.ProjectVersion = records[i].ProjectVersion

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
 // GraphError is a graph that cannot answer: a missing dep, a cycle, an unknown key. Path is the way through the graph.
@@ -116,45 +118,10 @@ func (g *Graph) Nearest(k string) []Key {
 		names = append(names, key.path)
 	}
 	var out []Key
-	for _, n := range NearestNames(k, names) {
+	for _, n := range filter.Nearest(k, names) {
 		out = append(out, Key{n})
 	}
 	return out
-}
-
-// NearestNames returns the known names that look like name, best first, at most three.
-func NearestNames(name string, known []string) []string {
-	cost := map[string]int{}
-	var found []string
-	for _, k := range known {
-		c := distance(name, k)
-		if c <= max(2, len(name)/3) || name != "" && strings.Contains(k, name) {
-			cost[k] = c
-			found = append(found, k)
-		}
-	}
-	slices.SortStableFunc(found, func(a, b string) int { return cost[a] - cost[b] })
-	return found[:min(3, len(found))]
-}
-
-// distance is the number of edits between two texts.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // Topological orders keys, upstream first: depth first, roots and deps in case-insensitive order, following only edges between the given keys. Keys that are not in the graph are left out.

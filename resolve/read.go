@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
@@ -43,7 +44,7 @@ func readColumns(req *ReadRequest, schema *arrow.Schema) ([]string, error) {
 	if len(req.Columns) > 0 {
 		for i, c := range req.Columns {
 			if slices.Contains(req.Columns[:i], c) {
-				return nil, &InputError{Column: c, Msg: "is asked for twice"}
+				return nil, &InputError{Feature: "read", Column: c, Msg: "is asked for twice"}
 			}
 			if !schema.HasField(c) && !slices.Contains(systemColumns, c) {
 				return nil, &filtereval.ColumnError{Column: c, Nearest: nearNames(c, schema)}
@@ -69,13 +70,11 @@ func readColumns(req *ReadRequest, schema *arrow.Schema) ([]string, error) {
 var systemColumns = []string{colProvenanceByField, colProvenance, colFeatureVersion, colProjectVersion, colDataVersionByField, colDataVersion, colCreatedAt, colUpdatedAt, colDeletedAt, colMaterializationID}
 
 func nearNames(name string, schema *arrow.Schema) []string {
-	var out []string
+	var names []string
 	for _, f := range schema.Fields() {
-		if len(f.Name) > 2 && len(name) > 2 && f.Name[:3] == name[:3] {
-			out = append(out, f.Name)
-		}
+		names = append(names, f.Name)
 	}
-	return out[:min(3, len(out))]
+	return filter.Nearest(name, names)
 }
 
 // readRows decides which rows are visible and streams their columns.

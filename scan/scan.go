@@ -135,16 +135,14 @@ func (s *Scan) columnIndex(name string) (int, error) {
 	if i := slices.IndexFunc(fields, func(f delta.Field) bool { return f.Name == name }); i >= 0 {
 		return i, nil
 	}
-	var near []string
+	names := make([]string, len(fields))
 	for i, f := range fields {
 		if strings.EqualFold(f.Name, name) {
 			return i, nil
 		}
-		if strings.Contains(strings.ToLower(f.Name), strings.ToLower(name)) && len(near) < 3 {
-			near = append(near, f.Name)
-		}
+		names[i] = f.Name
 	}
-	return -1, &ColumnError{Column: name, Nearest: near}
+	return -1, &ColumnError{Column: name, Nearest: filter.Nearest(name, names)}
 }
 
 // Schema of the batches of Batches.

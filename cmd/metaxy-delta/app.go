@@ -81,7 +81,7 @@ func run(ctx context.Context, sys *system) int {
 			err = interrupted(err)
 		}
 		if !a.started {
-			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: "`metaxy-delta --help` lists the verbs and flags"}
+			err = &cliError{code: "USAGE", exit: exitUsage, err: err}
 		}
 		return report(sys.stderr, err, a.wantsJSON())
 	}
@@ -169,6 +169,9 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 
 func (a *app) checkGlobals(cmd *cobra.Command) error {
 	g := &a.flags
+	if f := cmd.Flags().Lookup("limit"); f != nil && strings.HasPrefix(f.Value.String(), "-") {
+		return usagef("--limit %s: want a number from 0, which is no limit", f.Value)
+	}
 	for _, c := range []struct {
 		name, value string
 		allowed     []string

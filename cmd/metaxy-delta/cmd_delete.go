@@ -208,7 +208,7 @@ func (a *app) dropCommand() *cobra.Command {
 				return err
 			}
 			return a.each(keys, &deletion{store: store, what: "Drop", mode: "all rows", history: true}, func(key feature.Key) (metaxy.DeleteResult, error) {
-				return store.Drop(ctx, key, &metaxy.DeleteOptions{DryRun: a.flags.dryRun})
+				return store.Delete(ctx, key, &metaxy.DeleteOptions{Hard: true, FeatureHistory: true, DryRun: a.flags.dryRun}) // as Drop, but a feature that nothing defines is an error
 			})
 		}}
 	cmd.Flags().BoolVar(&cross, "allow-cross-project-writes", false, "drop a feature of another project")

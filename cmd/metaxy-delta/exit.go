@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -68,6 +70,7 @@ func describe(err error) *cliError {
 		if err != error(own) { // what stands around it says where
 			whole.msg, whole.err = "", err
 		}
+		whole.hint = cmp.Or(whole.hint, hintsByCode[whole.code])
 		return &whole
 	}
 	e := &cliError{code: "GENERIC_ERROR", exit: exitFailure, err: err, details: commitDetails(err)}
@@ -80,16 +83,31 @@ func describe(err error) *cliError {
 			break
 		}
 	}
+	e.hint = cmp.Or(e.hint, hintsByCode[e.code])
+	if names := featuresOf(err); names != nil {
+		if e.details == nil {
+			e.details = map[string]any{}
+		}
+		e.details["features"] = names
+	}
+	return e
+}
+
+// featuresOf are the features that failed, or that were not found.
+func featuresOf(err error) []string {
 	var partial *metaxy.PartialError
-	if errors.As(err, &partial) {
-		failed := []string{}
+	switch none := notFound(err); {
+	case errors.As(err, &partial):
+		var failed []string
 		for key := range partial.Failed {
 			failed = append(failed, key.String())
 		}
 		slices.Sort(failed)
-		e.details = map[string]any{"features": failed}
+		return failed
+	case none != nil && none.Feature != "":
+		return []string{none.Feature}
 	}
-	return e
+	return nil
 }
 
 // class is a kind of failure. The first that matches counts, so special ones stand before general ones.
@@ -116,25 +134,65 @@ var classes = slices.Concat([]class{
 }, accessClasses, []class{
 	{"CORRUPT", exitCorrupt, is(txlog.ErrCorrupt), say("`metaxy-delta table check URL --read-data` lists every problem of the table")},
 	{"OUTSIDE_ROOT", exitPermission, is(delta.ErrOutsideRoot), say("--allow-outside-root reads such files if you trust the table")},
-	{"UNSUPPORTED_FEATURE", exitUnsupported, as[*delta.UnsupportedError], nil},
+	{"UNSUPPORTED_FEATURE", exitUnsupported, as[*delta.UnsupportedError], say("`metaxy-delta version --json` lists the features that are known")},
 	{"CONFLICT", exitConflict, as[*txlog.ConflictError], say("another writer was faster; run the command again")},
+	{"SNAPSHOT_ERROR", exitNotFound, func(err error) bool { e := notFound(err); return e != nil && e.Snapshot != "" }, notFoundHint},
 	{"FEATURES_NOT_FOUND", exitNotFound, is(metaxy.ErrFeatureNotFound), notFoundHint},
+	{"SCHEMA_ERROR", exitFailure, as[*resolve.InputError], schemaHint},
+	{"SCHEMA_ERROR", exitFailure, as[*delta.SchemaError], say("nothing was stored; `metaxy-delta table info URL` shows the types that the table has")},
 	{"PROJECT_MISMATCH", exitFailure, is(metaxy.ErrProjectMismatch), say("--project NAME says which project you mean; --allow-cross-project-writes writes all the same")},
-	{"FILTER_ERROR", exitUsage, as[*filter.ParseError], nil},
-	{"UNKNOWN_COLUMN", exitUsage, as[*scan.ColumnError], nil},
-	{"FILTER_ERROR", exitUsage, as[*scan.FilterTypeError], nil},
-	{"CONFIG_ERROR", exitUsage, as[*config.Error], nil},
-	{"GRAPH_ERROR", exitUsage, as[*feature.GraphError], nil},
-	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), nil},
-	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), nil},
-	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), nil},
+	{"FILTER_ERROR", exitUsage, as[*filter.ParseError], say(filterHint)},
+	{"UNKNOWN_COLUMN", exitUsage, as[*scan.ColumnError], say("`metaxy-delta read KEY --limit 1` or `metaxy-delta table info URL` shows the columns")},
+	{"FILTER_ERROR", exitUsage, as[*scan.FilterTypeError], say(filterHint)},
+	{"CONFIG_ERROR", exitUsage, as[*config.Error], say("`metaxy-delta config print --origin` shows where each value comes from")},
+	{"GRAPH_ERROR", exitUsage, as[*feature.GraphError], say("`metaxy-delta describe features KEY` shows a definition")},
+	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), say(usageHint)},
+	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), say("`metaxy-delta doctor` says what is wrong; the storage option allow_unsafe_rename says that there is only one writer")},
+	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), say("--mode append adds to it, --mode overwrite replaces its rows")},
 	{"PERMISSION", exitPermission, is(fs.ErrPermission), say("`metaxy-delta doctor` tells what may be done in the store")},
-	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), nil},
+	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), say("check the path or URL")},
 })
 
-func notFoundHint(err error) string {
+// The hints that several kinds of failures share.
+const (
+	usageHint  = "`metaxy-delta --help` lists the verbs, `metaxy-delta VERB --help` the flags of one"
+	filterHint = "a filter is like: size > 10 AND (kind IN ('a', 'b') OR \"my column\" IS NOT NULL); no functions, no arithmetic"
+)
+
+// hintsByCode serve where nothing more is known of a failure.
+var hintsByCode = map[string]string{
+	"USAGE":                 usageHint,
+	"CONFLICTING_FLAGS":     usageHint,
+	"MISSING_REQUIRED_FLAG": usageHint,
+	"INVALID_FEATURE_KEY":   "a key is like video/raw: parts of a-z, 0-9, _ and -, with / between them",
+	"DEFINITIONS":           "a definition file has `project` and a list `features`; `metaxy-delta describe features KEY --json` shows how one looks",
+	"INPUT_ERROR":           "--input-format says parquet, arrow, csv or jsonl where the suffix does not",
+}
+
+func notFound(err error) *metaxy.NotFoundError {
 	var e *metaxy.NotFoundError
-	if !errors.As(err, &e) {
+	errors.As(err, &e)
+	return e
+}
+
+// schemaHint is for rows that cannot be written or compared.
+func schemaHint(err error) string {
+	var e *resolve.InputError
+	errors.As(err, &e)
+	switch {
+	case strings.HasPrefix(e.Column, "metaxy_provenance_by_field"):
+		return "it has a version (text) for each field: sources of root features give them, `metaxy-delta resolve` gives those of the others"
+	case strings.Contains(e.Msg, "rename or select"):
+		return "`rename` or `select` of a dep in the definition keeps their columns apart"
+	case strings.Contains(e.Msg, "id is null"):
+		return "--allow-null-ids stores such rows; no update ever matches them"
+	}
+	return "nothing was stored; `metaxy-delta describe features KEY` shows what the definition wants"
+}
+
+func notFoundHint(err error) string {
+	e := notFound(err)
+	if e == nil {
 		return ""
 	}
 	switch {

@@ -115,22 +115,11 @@ func indexOf(fields []arrow.Field, name string, fold bool) int {
 
 // nearest are up to three names that look like name.
 func nearest(name string, fields []arrow.Field) []string {
-	var out []string
-	for _, f := range fields {
-		a, b := strings.ToLower(f.Name), strings.ToLower(name)
-		if strings.Contains(a, b) || strings.Contains(b, a) || commonPrefix(a, b) >= 3 {
-			out = append(out, f.Name)
-		}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
 	}
-	return out[:min(3, len(out))]
-}
-
-func commonPrefix(a, b string) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
+	return filter.Nearest(name, names)
 }
 
 // vector is a column of one batch; parents are the structs it lies in, whose nulls are its nulls.

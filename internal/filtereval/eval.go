@@ -7,13 +7,14 @@ package filtereval
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
-// ColumnError is a column that a filter names and the table lacks. Nearest are existing names that look alike.
+// ColumnError is a column that is asked for or filtered by and that the table lacks. Nearest are existing names that look alike.
 type ColumnError struct {
 	Column  string
 	Nearest []string
@@ -21,9 +22,9 @@ type ColumnError struct {
 
 func (e *ColumnError) Error() string {
 	if len(e.Nearest) == 0 {
-		return fmt.Sprintf("filter: unknown column %q", e.Column)
+		return fmt.Sprintf("unknown column %q", e.Column)
 	}
-	return fmt.Sprintf("filter: unknown column %q; did you mean %q?", e.Column, e.Nearest)
+	return fmt.Sprintf("unknown column %q; did you mean %s?", e.Column, strings.Join(e.Nearest, ", "))
 }
 
 // TypeError is a comparison of types that have no common order, or a column that cannot stand as a predicate.

@@ -27,8 +27,12 @@ BETTER = (
     ("resolve|rebase", "^FeatureNotFoundError", "OPTIONAL_MISSING", "D32"),
     ("rebase", '^ColumnNotFoundError: unable to find column "chunk', None, "D45"),  # ids that an expansion makes
     ("rebase", "^MetaxyMissingFeatureDependency", None, "D45"),  # deps of other projects
-    ("resolve", "^PanicException: internal error: entered unreachable code", None, "left joins of maps"),  # Polars 1.39
     ("delete", "Cast error: Can't cast value", None, "D41"),  # a literal that the column's type does not hold
+)
+# In map mode alone: faults of the Polars extension that has the maps.
+MAPS_FAIL = (
+    ("resolve", "^PanicException: internal error: entered unreachable code", None, "left joins of maps"),
+    ("copy|delete|rebase|write|write_multi", "^ArrowInvalid: In column .*: Invalid: Struct child array", None, "filtered maps"),
 )
 # Answers that Metaxy leaves undefined; the program says so with a warning.
 UNDEFINED = {"AGGREGATION_ORDER": "D18", "MIXED_PROVENANCE": "D19"}
@@ -95,7 +99,7 @@ class Run:
 
     def decision(self, step, said):
         """The decision by which the program answers what Metaxy fails at."""
-        for op, pattern, warning, decision in BETTER:
+        for op, pattern, warning, decision in BETTER + (MAPS_FAIL if self.seq.get("map_datatype") else ()):
             if re.fullmatch(op, step["op"]) and re.search(pattern, said, re.S) and (warning is None or warning in self.ours.said):
                 return decision
         if step["op"] in ("resolve", "rebase") and self.unneeded(step["feature"], said):

@@ -29,7 +29,7 @@ var law = map[string]string{
 	"resolve": "feature filter hashjoin internal/rowhash internal/filtereval",
 
 	"scan":   "delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck",
-	"config": "feature",
+	"config": "feature filter",
 
 	"internal/rewrite": "delta scan txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
@@ -40,7 +40,7 @@ var law = map[string]string{
 
 	"bench/compare": "bench",
 
-	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan internal/rewrite",
+	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve internal/rewrite",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
