@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 
 // Source is where a configuration is read from.
 type Source struct {
-	// Dir is where the search starts; Environ the whole environment.
+	// Dir is where the search starts, and what relative roots of stores are relative to; Environ the whole environment.
 	Dir      string
 	Environ  map[string]string
 	ReadFile func(path string) ([]byte, error)
@@ -73,6 +73,7 @@ type Config struct {
 	lock             *string
 	variables        map[string]string
 	sources          []source
+	dir, home        string
 }
 
 // Selection names features by project, by key, or all.
@@ -82,7 +83,7 @@ type Selection struct {
 	All      bool
 }
 
-// Store is a configured store. Config holds its options as they are.
+// Store is a configured store. Config holds its options as they are; of a root that is no URL, RootPath is the absolute path.
 type Store struct {
 	Name, Type                      string
 	RootPath, Layout, HashAlgorithm string
@@ -113,7 +114,7 @@ func Load(src *Source) (*Config, error) {
 	raw, _ = l.expand(raw, "").(map[string]any)
 	env := l.environment()
 	merged := deepMerge(raw, env)
-	c := &Config{Path: path, variables: l.variables, sources: l.sources}
+	c := &Config{Path: path, variables: l.variables, sources: l.sources, dir: src.Dir, home: src.Environ["HOME"]}
 	l.read(c, merged)
 	if len(l.faults) > 0 {
 		return nil, errors.Join(l.faults...)
@@ -216,7 +217,22 @@ func (c *Config) StoreNamed(name string) (*Store, error) {
 		return nil, fail(".type", "stores of type %s are not served by this program; it serves Delta stores (%s)", s.Type, deltaTypes[0])
 	}
 	s.Name = name
-	return &s, s.options(fail)
+	if err := s.options(fail); err != nil {
+		return nil, err
+	}
+	s.RootPath = c.absolute(s.RootPath)
+	return &s, nil
+}
+
+// absolute is the absolute path of a root; URLs stay.
+func (c *Config) absolute(root string) string {
+	if rest, ok := strings.CutPrefix(root, "~/"); ok && c.home != "" {
+		return filepath.Join(c.home, rest)
+	}
+	if strings.Contains(root, "://") || filepath.IsAbs(root) || c.dir == "" {
+		return root
+	}
+	return filepath.Join(c.dir, root)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -204,7 +204,7 @@ func (a *app) listStores(cmd *cobra.Command, _ []string) error {
 		if err != nil {
 			return err
 		}
-		s, err := a.openNamed(cmd.Context(), c, name, nil, nil)
+		s, err := a.openNamed(cmd.Context(), c, name, nil)
 		if err != nil {
 			return err
 		}

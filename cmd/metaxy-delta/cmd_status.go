@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/config"
 	"github.com/metaxy-delta/metaxy-delta/feature"
-	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
 type statusFlags struct {
@@ -130,7 +128,7 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 	if f.snapshot != "" {
 		a.flags.snapshot = f.snapshot
 	}
-	o := &metaxy.ResolveOptions{Progress: f.progress}
+	o := &metaxy.StatusOptions{Progress: f.progress, NoFallback: !f.fallback}
 	var err error
 	if o.TargetFilters, err = parseFilters("--filter", f.filters); err != nil {
 		return err
@@ -165,7 +163,7 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 			warnings.MissingInGraph = append(warnings.MissingInGraph, key.String())
 			continue
 		}
-		st := a.statusOf(ctx, store, g, key, o, f)
+		st := a.statusOf(ctx, store, g, key, o)
 		if st.Status == "error" {
 			warnings.Errors = append(warnings.Errors, statusError{key.String(), st.ErrorMessage})
 		}
@@ -246,63 +244,27 @@ func (st *featureStatus) row() []string {
 }
 
 // statusOf never fails: what goes wrong with one feature is its status.
-func (a *app) statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, key feature.Key, o *metaxy.ResolveOptions, f *statusFlags) *featureStatus {
+func (a *app) statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, key feature.Key, o *metaxy.StatusOptions) *featureStatus {
 	d, _ := g.Get(key)
-	st := &featureStatus{FeatureKey: key.String(), IsRoot: len(d.Spec.Deps) == 0}
-	fail := func(err error) *featureStatus {
-		return &featureStatus{FeatureKey: key.String(), Status: "error", IsRoot: st.IsRoot, ErrorMessage: err.Error()}
-	}
-	var err error
-	if st.TargetVersion, err = g.FeatureVersion(key); err != nil {
-		return fail(err)
-	}
-	rows, err := store.Read(ctx, key, &metaxy.ReadOptions{Columns: d.Spec.IDColumns, Filters: append(append([]filter.Expr{}, o.TargetFilters...), o.GlobalFilters...), NoFallback: !f.fallback})
-	switch {
-	case errors.Is(err, metaxy.ErrFeatureNotFound):
-	case err != nil:
-		return fail(err)
-	default:
-		st.MetadataExists = true
-		if st.StoreRows, err = countFrame(frame{rows.Schema, rows.Batches}); err != nil {
-			return fail(err)
-		}
-	}
-	st.StoreMetadata = locateFor(ctx, store, key)
-	if !st.IsRoot {
-		if err := a.resolveStatus(ctx, st, store, key, o); err != nil {
-			return fail(err)
-		}
-	}
-	switch {
-	case !st.MetadataExists:
-		st.Status = "missing"
-	case st.IsRoot:
-		st.Status = "root_feature"
-	case st.NeedsUpdate:
-		st.Status = "needs_update"
-	default:
-		st.Status = "up_to_date"
-	}
-	return st
-}
-
-func (a *app) resolveStatus(ctx context.Context, st *featureStatus, store *metaxy.DeltaStore, key feature.Key, o *metaxy.ResolveOptions) error {
-	inc, err := store.ResolveUpdate(ctx, key, o)
-	if err != nil {
-		return err
-	}
-	if !a.flags.verbose {
-		if err := inc.Count(ctx); err != nil {
+	out := &featureStatus{FeatureKey: key.String(), IsRoot: len(d.Spec.Deps) == 0}
+	own := *o
+	if a.flags.verbose {
+		own.Inspect = func(ctx context.Context, inc *metaxy.Increment) (err error) {
+			out.SampleDetails, err = previews(ctx, inc)
 			return err
 		}
-	} else if st.SampleDetails, err = previews(ctx, inc); err != nil {
-		return err
 	}
-	a.warn(inc.Warnings())
-	s := inc.Stats()
-	st.Missing, st.Stale, st.Orphaned = &s.New, &s.Stale, &s.Orphaned
-	st.Progress = (*pyFloat)(s.Progress)
-	st.noInput = o.Progress && s.Progress == nil
-	st.NeedsUpdate = s.New+s.Stale+s.Orphaned > 0
-	return nil
+	st, err := store.Status(ctx, key, &own)
+	if err != nil {
+		return &featureStatus{FeatureKey: key.String(), Status: "error", IsRoot: out.IsRoot, ErrorMessage: err.Error()}
+	}
+	a.warn(st.Warnings)
+	out.Status, out.NeedsUpdate, out.MetadataExists, out.StoreRows, out.TargetVersion = string(st.State), st.NeedsUpdate(), st.Exists, st.Rows, st.FeatureVersion
+	out.StoreMetadata = locateFor(ctx, store, key)
+	if !st.Root {
+		out.Missing, out.Stale, out.Orphaned = &st.New, &st.Stale, &st.Orphaned
+		out.Progress = (*pyFloat)(st.Progress)
+		out.noInput = o.Progress && st.Progress == nil
+	}
+	return out
 }

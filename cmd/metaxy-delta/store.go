@@ -109,7 +109,7 @@ func (a *app) openAny(ctx context.Context, c *configuration, name string, change
 			return a.openURL(ctx, c, name, change)
 		}
 	}
-	return a.openNamed(ctx, c, name, change, nil)
+	return a.openNamed(ctx, c, name, change)
 }
 
 // baseOptions are those that do not depend on the store.
@@ -157,43 +157,19 @@ func (a *app) openURL(ctx context.Context, c *configuration, url string, change 
 	return metaxy.Open(ctx, a.expand(url), o)
 }
 
-// openNamed opens a configured store and, below it, its fallback stores; way is the chain that led here.
-func (a *app) openNamed(ctx context.Context, c *configuration, name string, change func(*metaxy.Options) error, way []string) (*metaxy.DeltaStore, error) {
-	st, err := c.StoreNamed(name)
-	if err != nil {
-		return nil, err
-	}
-	if slices.Contains(way, st.Name) {
-		return nil, usagef("fallback stores form a cycle: %s", strings.Join(append(way, st.Name), " -> "))
-	}
+// openNamed opens a configured store.
+func (a *app) openNamed(ctx context.Context, c *configuration, name string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
 	o, err := a.baseOptions(c)
+	if err == nil && change != nil {
+		err = change(o)
+	}
+	if err == nil {
+		err = a.definitionsInto(o)
+	}
 	if err != nil {
 		return nil, err
 	}
-	o.Name, o.Layout, o.HashAlgorithm, o.StorageOptions = st.Name, metaxy.Layout(st.Layout), st.HashAlgorithm, st.StorageOptions
-	o.MaterializationID = st.MaterializationID
-	if st.PreferNative != nil {
-		o.PreferNative = st.PreferNative
-	}
-	if st.VersioningEngine == "native" {
-		o.Engine = metaxy.EngineNative
-	}
-	for _, f := range st.FallbackStores {
-		s, err := a.openNamed(ctx, c, f, nil, append(way, st.Name))
-		if err != nil {
-			return nil, fmt.Errorf("fallback store of %s: %w", st.Name, err)
-		}
-		o.Fallbacks = append(o.Fallbacks, metaxy.Fallback{Name: f, Store: s})
-	}
-	if change != nil {
-		if err := change(o); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.definitionsInto(o); err != nil {
-		return nil, err
-	}
-	return metaxy.Open(ctx, a.expand(st.RootPath), o)
+	return metaxy.OpenConfig(ctx, c.Config, name, o)
 }
 
 // openWritable opens a store for writing; cross lifts the project check.

@@ -20,7 +20,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	".": {48, "one idea: a store, with an options and a result type a verb"},
+	".": {52, "one idea: a store, with an options and a result type a verb"},
 }
 
 func allowed(rule, file string) bool {

@@ -1,0 +1,120 @@
+package metaxy
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/filter"
+)
+
+// StatusOptions of a status; nil = what a resolve without options finds.
+type StatusOptions struct {
+	// TargetFilters, GlobalFilters and StaleIf are those of ResolveOptions; the first two also choose the rows that are counted.
+	TargetFilters, GlobalFilters, StaleIf []filter.Expr
+	// NoFallback counts rows of this store only; upstream features are read in fallback stores all the same.
+	NoFallback bool
+	// Progress computes the input progress.
+	Progress bool
+	// Inspect looks at the increment instead of only counting it; it consumes every part.
+	Inspect func(ctx context.Context, inc *Increment) error
+}
+
+// State is what a feature needs, in Metaxy's words.
+type State string
+
+// The states. A feature without a table is StateMissing, whatever it needs; a root is StateRoot, since only its samples could tell.
+const (
+	StateMissing     State = "missing"
+	StateRoot        State = "root_feature"
+	StateNeedsUpdate State = "needs_update"
+	StateUpToDate    State = "up_to_date"
+)
+
+// Status is what a store holds of a feature, and what there is to do.
+type Status struct {
+	Feature        feature.Key
+	FeatureVersion string
+	State          State
+	// Exists: the store, or a fallback store, has a table. Rows are its visible rows.
+	Exists bool
+	Rows   int64
+	// Root features have no upstream, so the increment is unknown and its counts are 0.
+	Root                 bool
+	New, Stale, Orphaned int64
+	// Progress is the share of input that is processed, in percent; nil = not asked for, or there is no input.
+	Progress *float64
+	Warnings []Warning
+}
+
+// NeedsUpdate reports whether there are new, stale or orphaned samples.
+func (s *Status) NeedsUpdate() bool { return s.New+s.Stale+s.Orphaned > 0 }
+
+// Status counts the rows of a feature and what a resolve of it finds. It costs a read of the id columns and a resolve without results. An upstream feature without a table is a *NotFoundError.
+func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOptions) (Status, error) {
+	o := StatusOptions{}
+	if opts != nil {
+		o = *opts
+	}
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	d, ok := g.Get(key)
+	if !ok {
+		return Status{}, s.undefined(ctx, g, key)
+	}
+	out := Status{Feature: key, Root: len(d.Spec.Deps) == 0}
+	if out.FeatureVersion, err = g.FeatureVersion(key); err != nil {
+		return Status{}, err
+	}
+	rows, err := s.Read(ctx, key, &ReadOptions{Columns: d.Spec.IDColumns, Filters: slices.Concat(o.TargetFilters, o.GlobalFilters), NoFallback: o.NoFallback})
+	switch {
+	case errors.Is(err, ErrFeatureNotFound):
+	case err != nil:
+		return Status{}, err
+	default:
+		out.Exists, out.Warnings = true, rows.Warnings
+		for b, err := range rows.Batches {
+			if err != nil {
+				return Status{}, err
+			}
+			out.Rows += b.NumRows()
+		}
+	}
+	if !out.Root {
+		if err := s.resolveStatus(ctx, &out, &o); err != nil {
+			return Status{}, err
+		}
+	}
+	switch {
+	case !out.Exists:
+		out.State = StateMissing
+	case out.Root:
+		out.State = StateRoot
+	case out.NeedsUpdate():
+		out.State = StateNeedsUpdate
+	default:
+		out.State = StateUpToDate
+	}
+	return out, nil
+}
+
+func (s *DeltaStore) resolveStatus(ctx context.Context, out *Status, o *StatusOptions) error {
+	inc, err := s.ResolveUpdate(ctx, out.Feature, &ResolveOptions{TargetFilters: o.TargetFilters, GlobalFilters: o.GlobalFilters, StaleIf: o.StaleIf, Progress: o.Progress})
+	if err != nil {
+		return err
+	}
+	look := o.Inspect
+	if look == nil {
+		look = func(ctx context.Context, inc *Increment) error { return inc.Count(ctx) }
+	}
+	if err := look(ctx, inc); err != nil {
+		return err
+	}
+	st := inc.Stats()
+	out.New, out.Stale, out.Orphaned, out.Progress = st.New, st.Stale, st.Orphaned, st.Progress
+	out.Warnings = append(slices.Clip(out.Warnings), inc.Warnings()...)
+	return nil
+}
