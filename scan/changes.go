@@ -275,7 +275,9 @@ func (c *feedCommit) dataFiles(ctx context.Context, adds []*txlog.Add, removes [
 // removed is the file that a tombstone names.
 func (c *feedCommit) removed(ctx context.Context, r *txlog.Remove) (delta.File, error) {
 	a := &txlog.Add{Path: r.Path, PartitionValues: r.PartitionValues, DeletionVector: r.DeletionVector, Stats: r.Stats}
-	if r.PartitionValues == nil && len(c.feed.last.PartitionColumns()) > 0 {
+	// Spark leaves nulls out, so that a file of nulls has no values at all.
+	told := r.PartitionValues != nil || r.ExtendedFileMetadata != nil && *r.ExtendedFileMetadata
+	if !told && len(c.feed.last.PartitionColumns()) > 0 {
 		return delta.File{}, fmt.Errorf("change feed: version %d removed %s without telling its partition, so its rows are not known", c.version, r.Path)
 	}
 	file, err := c.feed.last.FileOf(a)

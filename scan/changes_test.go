@@ -174,6 +174,45 @@ func TestChangesOfOwnTable(t *testing.T) {
 	}
 }
 
+// TestChangesOfNullPartition removes a file of the partition null, whose tombstone has no value for it when Spark writes it.
+func TestChangesOfNullPartition(t *testing.T) {
+	dir := t.TempDir()
+	tb := tableAt(t, dir)
+	schema := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64, Nullable: true}, {Name: "p", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
+	opts := &delta.AppendOptions{PartitionBy: []string{"p"}, Configuration: map[string]string{"delta.enableChangeDataFeed": "true"}}
+	if _, err := tb.Append(t.Context(), jsonRows(t, schema, []string{`{"id":1,"p":null}`, `{"id":2,"p":"x"}`}), opts); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rewrite.Delete(t.Context(), tb, filter.IsNull{X: filter.Column{Path: []string{"p"}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	commit := filepath.Join(dir, "_delta_log", "00000000000000000001.json")
+	body, err := os.ReadFile(commit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ told, instead, fails string }{{`"partitionValues":{"p":null}`, `"partitionValues":{}`, ""},
+		{`"extendedFileMetadata":true,"partitionValues":{"p":null},`, ``, "without telling its partition"}} {
+		text := strings.Replace(string(body), c.told, c.instead, 1)
+		if text == string(body) {
+			t.Fatalf("%s is not in %s", c.told, body)
+		}
+		if err := os.WriteFile(commit, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := feedRows(t, tb, 1, 1, false, nil)
+		if c.fails != "" {
+			if err == nil || !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("%s: %v %v", text, got, err)
+			}
+			continue
+		}
+		if want := []string{`{"_change_type":"delete","_commit_version":1,"id":1,"p":null}`}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v %v", text, got, err)
+		}
+	}
+}
+
 func jsonRows(t *testing.T, schema *arrow.Schema, rows []string) *delta.Rows {
 	t.Helper()
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)

@@ -2,6 +2,7 @@ package rewrite_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -19,7 +20,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 )
 
-// The columns of the model; a name with a dot is a member that a struct may get.
+// The columns of the model; a name with a dot is a member that a struct may get, one with a plus says that the type of a column was widened.
 var (
 	baseColumns = []string{"id", "k", "p", "q", "x", "ts", "dec", "st", "li"}
 	newColumns  = []string{"n1", "n2", "st.c"}
@@ -36,10 +37,22 @@ var (
 )
 
 func columnNames(columns []string) []string {
-	return slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return strings.Contains(c, ".") })
+	return slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return strings.ContainsAny(c, ".+") })
+}
+
+// widened are the types of columns after their widening, here and in the schema of the table.
+var widened = map[string]struct {
+	arrow    arrow.DataType
+	was, now string
+}{
+	"q":   {arrow.PrimitiveTypes.Int64, "integer", "long"},
+	"dec": {&arrow.Decimal128Type{Precision: 20, Scale: 2}, "decimal(10,2)", "decimal(20,2)"},
 }
 
 func typeOf(column string, columns []string) arrow.DataType {
+	if slices.Contains(columns, column+"+") {
+		return widened[column].arrow
+	}
 	if column != "st" {
 		return modelTypes[column]
 	}
@@ -61,6 +74,11 @@ func (m *model) newRows(t *rapid.T, columns []string) []row {
 		for _, c := range columnNames(columns) {
 			if values := modelValues[c]; values != nil && rng.IntN(4) > 0 {
 				rows[i][c] = values[rng.IntN(len(values))]
+			}
+		}
+		for c, big := range map[string]string{"q": "5000000000", "dec": "-123456789012345678.25"} {
+			if slices.Contains(columns, c+"+") && rng.IntN(3) == 0 {
+				rows[i][c] = big
 			}
 		}
 		if st, ok := rows[i]["st"]; ok && slices.Contains(columns, "st.c") && rng.IntN(2) > 0 {
@@ -219,7 +237,7 @@ func (m *model) delete(t *rapid.T) step {
 		{"k = 'b'", func(r row) bool { return r["k"] == "b" }},
 		{"p = 'b c'", func(r row) bool { return r["p"] == "b c" }},
 		{"p IS NULL OR k = 'a'", func(r row) bool { _, ok := r["p"]; return !ok || r["k"] == "a" }},
-		{"NOT (q < 5)", func(r row) bool { return r["q"] == "7" }},
+		{"NOT (q < 5)", func(r row) bool { return r["q"] == "7" || r["q"] == "5000000000" }},
 		{"st.a = 'x'", func(r row) bool { return strings.Contains(r["st"], `"a":"x"`) }},
 	}
 	kind := kinds[rapid.IntRange(0, len(kinds)-1).Draw(t, "predicate")]
@@ -255,6 +273,39 @@ func (m *model) restore(t *rapid.T) step {
 		r, err := rewrite.Restore(ctx, tb, v, &rewrite.RestoreOptions{Now: m.clock.UnixMilli()})
 		return r.Version, err
 	}, change{restores: v, apply: func([]row) []row { return rows }}}
+}
+
+// widen gives a column a greater type, as other engines do.
+func (m *model) widen(t *rapid.T) step {
+	column := rapid.SampledFrom([]string{"q", "dec"}).Draw(t, "widened")
+	return step{"widen " + column, func(ctx context.Context, tb *delta.Table) (int64, error) {
+		snap, err := tb.Snapshot(ctx)
+		if err != nil {
+			return -1, err
+		}
+		w, meta := widened[column], *snap.State().Metadata
+		var schema struct {
+			Type   string           `json:"type"`
+			Fields []map[string]any `json:"fields"`
+		}
+		if err := json.Unmarshal([]byte(meta.SchemaString), &schema); err != nil {
+			return -1, err
+		}
+		for _, f := range schema.Fields {
+			if f["name"] != column || f["type"] != w.was {
+				continue
+			}
+			f["type"] = w.now
+			f["metadata"].(map[string]any)["delta.typeChanges"] = []map[string]string{{"fromType": w.was, "toType": w.now}}
+			text, err := json.Marshal(schema)
+			if err != nil {
+				return -1, err
+			}
+			meta.SchemaString = string(text)
+			return tb.Commit(ctx, &delta.Change{Read: snap, Operation: "CHANGE COLUMN", Metadata: &meta})
+		}
+		return -1, nil // it is wide
+	}, change{restores: -1, columns: []string{column + "+"}, apply: keep}}
 }
 
 // set changes a property of the table.

@@ -160,6 +160,7 @@ func newModel(t *rapid.T) *model {
 	may("delta.enableChangeDataFeed", "true")
 	may("delta.enableInCommitTimestamps", "true")
 	may("delta.enableRowTracking", "true")
+	may("delta.enableTypeWidening", "true")
 	may("delta.checkpointPolicy", "v2")
 	may("delta.checkpointInterval", "2", "5")
 	may("delta.isolationLevel", "WriteSerializable", "Serializable")
@@ -228,7 +229,10 @@ func (m *model) create(t *rapid.T) {
 
 // draw chooses an operation that changes the table.
 func (m *model) draw(t *rapid.T, what string) step {
-	kinds := []func(*rapid.T) step{m.append, m.append, m.evolve, m.overwrite, m.replace, m.delete, m.delete, m.deleteAll, m.optimize, m.restore, m.set}
+	kinds := []func(*rapid.T) step{m.append, m.append, m.evolve, m.overwrite, m.replace, m.delete, m.delete, m.delete, m.deleteAll, m.optimize, m.restore, m.set}
+	if m.properties["delta.enableTypeWidening"] == "true" {
+		kinds = append(kinds, m.widen)
+	}
 	return kinds[rapid.IntRange(0, len(kinds)-1).Draw(t, what)](t)
 }
 
@@ -253,9 +257,10 @@ func (m *model) after(c *change, columns []string) []string {
 
 // single runs a step alone: it must succeed, and may find that there is nothing to do.
 func (m *model) single(t *rapid.T, s step) bool {
-	before := m.objects(t)
+	before, tracked := m.objects(t), m.tracked(t)
 	v, err := s.run(t.Context(), m.table(m.base))
-	if refused(s, err) {
+	if tracked && refused(s, err) {
+		m.unchanged(t, s, before)
 		return false
 	}
 	if m.vanished(s, err) {
@@ -293,7 +298,7 @@ func (m *model) vanished(s step, err error) bool {
 
 // race lets winner commit between the reading and the commit of loser.
 func (m *model) race(t *rapid.T, loser, winner step) {
-	read := *m.last()
+	read, tracked := *m.last(), m.tracked(t)
 	d := &racing{Driver: m.base}
 	won := false
 	d.do = func() {
@@ -303,10 +308,7 @@ func (m *model) race(t *rapid.T, loser, winner step) {
 	}
 	v, err := loser.run(t.Context(), m.table(d))
 	what := fmt.Sprintf("%s while %s", loser.name, winner.name)
-	if refused(loser, err) {
-		return
-	}
-	if m.vanished(loser, err) {
+	if tracked && refused(loser, err) || m.vanished(loser, err) {
 		m.left(t, what, d)
 		return
 	}
@@ -348,10 +350,23 @@ func (m *model) left(t *rapid.T, what string, d *racing) {
 	}
 }
 
-// refused reports whether a step failed because rows cannot be moved in tables with row tracking or a change feed.
+// refused reports whether a step failed because rows with ids cannot be moved, which a table must be tracked for.
 func refused(s step, err error) bool {
 	var unsupported *delta.UnsupportedError
-	return errors.As(err, &unsupported) && (strings.HasPrefix(s.name, "delete") || s.name == "optimize")
+	return errors.As(err, &unsupported) && strings.Contains(unsupported.Feature, "row tracking") && (strings.HasPrefix(s.name, "delete") || s.name == "optimize")
+}
+
+// tracked reports whether the newest version gives rows ids.
+func (m *model) tracked(t *rapid.T) bool {
+	return m.newest(t).State().Metadata.Configuration["delta.enableRowTracking"] == "true"
+}
+
+func (m *model) newest(t *rapid.T) *delta.Snapshot {
+	snap, err := m.table(m.base).Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap
 }
 
 // objects are the keys of the store.
@@ -380,6 +395,7 @@ func (m *model) check(t *rapid.T) {
 			t.Fatalf("version %d of %d: %v", v, len(m.versions)-1, err)
 		}
 	}
+	m.checkFeed(t)
 	if v := rapid.IntRange(0, len(m.versions)-1).Draw(t, "as of"); !m.versions[v].gone {
 		if snap, err := tb.SnapshotAsOf(t.Context(), m.versions[v].at); err != nil || snap.Version() != int64(v) {
 			t.Fatalf("as of %s: %v, want version %d", m.versions[v].at, err, v)
@@ -431,6 +447,51 @@ func (m *model) checkVersion(ctx context.Context, tb *delta.Table, v int64) erro
 		return fmt.Errorf("got\n%s\nwant\n%s", strings.Join(texts(rows), "\n"), strings.Join(texts(want.rows), "\n"))
 	}
 	return m.checkCounts(snap, rows)
+}
+
+// checkFeed applies the changes of the newest version to the rows before it, where the table records changes.
+func (m *model) checkFeed(t *rapid.T) {
+	v := len(m.versions) - 1
+	if v == 0 || m.last().worn || m.last().gone || m.versions[v-1].worn || !delta.FeedEnabled(m.newest(t).State().Metadata) {
+		return
+	}
+	changes, err := scan.Changes(t.Context(), m.table(m.base), int64(v), int64(v), &scan.Options{Parallel: 1})
+	if err != nil {
+		t.Fatalf("changes of version %d: %v", v, err)
+	}
+	list, err := textsOf(changes.Schema, changes.Batches)
+	if err != nil {
+		t.Fatalf("changes of version %d: %v", v, err)
+	}
+	columns := columnNames(m.last().columns)
+	rows := map[string]int{}
+	count := func(r row, n int) {
+		shown := row{}
+		for _, c := range columns {
+			if text, ok := r[c]; ok {
+				shown[c] = text
+			}
+		}
+		if st, ok := shown["st"]; ok && !slices.Contains(m.last().columns, "st.c") {
+			shown["st"] = strings.Replace(st, `,"c":"z"`, "", 1)
+		}
+		text := texts([]row{shown})[0]
+		if rows[text] += n; rows[text] == 0 {
+			delete(rows, text)
+		}
+	}
+	for _, r := range m.versions[v-1].rows {
+		count(r, 1)
+	}
+	for _, r := range list {
+		count(r, map[string]int{"insert": 1, "update_postimage": 1, "delete": -1, "update_preimage": -1}[r[delta.ChangeColumn]])
+	}
+	for _, r := range m.last().rows {
+		count(r, -1)
+	}
+	if len(rows) > 0 {
+		t.Fatalf("version %d has rows that its changes do not explain, or the other way round: %v\nchanges %v", v, rows, list)
+	}
 }
 
 // checkCounts compares what the log says of counts with the rows.
