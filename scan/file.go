@@ -41,8 +41,25 @@ func guard(path string, group int, err *error) {
 	}
 }
 
+// damaged blames a file, unless the store failed: what could not be read is not known to be damaged.
 func damaged(op, path string, group int, err error) error {
+	if storeFailed(err) {
+		return &FileError{Op: op, Path: path, RowGroup: group, Err: err}
+	}
 	return &FileError{Op: op, Path: path, RowGroup: group, Err: &txlog.CorruptError{Path: path, Offset: -1, Err: err}}
+}
+
+// storeFailed reports whether an error is the store's, about access or transport and not about what is stored.
+func storeFailed(err error) bool {
+	if !errors.As(err, new(*objstore.Error)) {
+		return false
+	}
+	for _, content := range []error{fs.ErrNotExist, fs.ErrInvalid, io.EOF, io.ErrUnexpectedEOF, objstore.ErrTooLarge, objstore.ErrOutside, objstore.ErrInvalidKey} {
+		if errors.Is(err, content) {
+			return false
+		}
+	}
+	return true
 }
 
 // key is where a file is, relative to the table's root. A path that leads out of it is refused unless the table allows it.

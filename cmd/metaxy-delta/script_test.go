@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,10 +9,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// commands are the names under which the test binary is something else.
+var commands = map[string]func(){"metaxy-delta": main}
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"metaxy-delta": func() {
-		os.Exit(run(context.Background(), &system{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getwd: os.Getwd}))
-	}})
+	testscript.Main(m, commands)
 }
 
 // TestScripts runs the command as its users do; each script says what it shows in its first line.

@@ -66,7 +66,7 @@ func TestErrors(t *testing.T) {
 		create, read error // nil = anything that is no name
 	}{
 		{403, "AuthorizationFailure", fs.ErrPermission, fs.ErrPermission},
-		{404, "BlobNotFound", fs.ErrNotExist, fs.ErrNotExist},
+		{404, "BlobNotFound", objstore.NoBucket, fs.ErrNotExist}, // what is created or listed cannot be missing
 		{404, "ContainerNotFound", objstore.NoBucket, objstore.NoBucket},
 		{403, "AuthenticationFailed", objstore.BadCredentials, objstore.BadCredentials},
 		{409, "BlobAlreadyExists", objstore.ErrExists, nil},
@@ -92,7 +92,11 @@ func TestErrors(t *testing.T) {
 		_, err = store.Stat(ctx, "k")
 		check("stat", err, c.read)
 		for _, err := range store.List(ctx, objstore.ListOptions{}) {
-			check("list", err, c.read)
+			if c.create == objstore.NoBucket {
+				check("list", err, objstore.NoBucket)
+			} else {
+				check("list", err, c.read)
+			}
 		}
 	}
 }

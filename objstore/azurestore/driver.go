@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"net/http"
 	"slices"
@@ -54,6 +55,15 @@ func (d *driver) fail(err error) error {
 		err = fault
 	}
 	return objstore.Redact(objstore.StatusError(status(err), err), d.secrets...)
+}
+
+// failBucket is fail for calls whose object cannot be missing: where the service finds nothing, it is the container, or no such service.
+func (d *driver) failBucket(err error) error {
+	failed := d.fail(err)
+	if errors.Is(failed, fs.ErrNotExist) {
+		return objstore.Redact(&objstore.AccessError{Fault: objstore.NoBucket, Err: err}, d.secrets...)
+	}
+	return failed
 }
 
 // check refuses a key that the service would change: it makes a slash of every backslash, so that two keys would be one object.
@@ -113,7 +123,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 		for o, err := range d.pages(ctx, opts) {
 			switch {
 			case err != nil:
-				yield(objstore.Object{}, d.fail(err))
+				yield(objstore.Object{}, d.failBucket(err))
 				return
 			case o.Key <= opts.After:
 			case opts.Recursive:
@@ -191,7 +201,7 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	if watched.err != nil { // the body's own error, which says more and must not be tried again
 		return watched.err
 	}
-	return d.fail(err)
+	return d.failBucket(err)
 }
 
 // errorReader remembers the error of a body, so that it is not mistaken for one of the service.
@@ -221,7 +231,7 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	if re := (*azcore.ResponseError)(nil); errors.As(err, &re) && (re.ErrorCode == "BlobAlreadyExists" || re.StatusCode == http.StatusPreconditionFailed) {
 		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
 	}
-	return d.fail(err)
+	return d.failBucket(err)
 }
 
 func (d *driver) Delete(ctx context.Context, keys []string) error {

@@ -18,13 +18,14 @@ var faults = map[string]objstore.AccessFault{
 	"NoSuchBucket":       objstore.NoBucket,
 	"InvalidAccessKeyId": objstore.BadCredentials, "SignatureDoesNotMatch": objstore.BadCredentials, "InvalidToken": objstore.BadCredentials,
 	"InvalidClientTokenId": objstore.BadCredentials, "UnrecognizedClientException": objstore.BadCredentials, "NotSignedUp": objstore.BadCredentials,
-	"ExpiredToken": objstore.ExpiredCredentials, "ExpiredTokenException": objstore.ExpiredCredentials, "TokenRefreshRequired": objstore.ExpiredCredentials,
+	"XAdminUserNotFound": objstore.BadCredentials, // versitygw
+	"ExpiredToken":       objstore.ExpiredCredentials, "ExpiredTokenException": objstore.ExpiredCredentials, "TokenRefreshRequired": objstore.ExpiredCredentials,
 	"RequestTimeTooSkewed": objstore.ClockSkew, "RequestInTheFuture": objstore.ClockSkew, "RequestExpired": objstore.ClockSkew,
 	"PermanentRedirect": objstore.WrongRegion, "IllegalLocationConstraintException": objstore.WrongRegion, "IncorrectEndpoint": objstore.WrongRegion,
 }
 
 // expecting is how the service names the right region when a request was signed for another.
-var expecting = regexp.MustCompile(`(?i)region '[^']*' is wrong; expecting '([a-z0-9-]+)'`)
+var expecting = regexp.MustCompile(`(?i)region ['"][^'"]*['"] is wrong; expecting ['"]([a-z0-9-]+)['"]`)
 
 // accessFault names a refusal that has nothing to do with the object, nil when it is none.
 func accessFault(err error) error {

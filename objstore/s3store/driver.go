@@ -57,6 +57,15 @@ func (d *driver) fail(err error) error {
 	return objstore.Redact(objstore.StatusError(status, err), d.secrets...)
 }
 
+// failBucket is fail for calls whose object cannot be missing: where the service finds nothing, it is the bucket, or no such service.
+func (d *driver) failBucket(err error) error {
+	failed := d.fail(err)
+	if errors.Is(failed, fs.ErrNotExist) {
+		return objstore.Redact(&objstore.AccessError{Fault: objstore.NoBucket, Err: err}, d.secrets...)
+	}
+	return failed
+}
+
 func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) {
 	out, err := d.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &d.bucket, Key: &key})
 	if err != nil {
@@ -106,7 +115,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(objstore.Object{}, d.fail(err))
+				yield(objstore.Object{}, d.failBucket(err))
 				return
 			}
 			for _, o := range page.Contents {
@@ -131,7 +140,7 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	if watched.err != nil { // the body's own error, which says more and must not be tried again
 		return watched.err
 	}
-	return d.fail(err)
+	return d.failBucket(err)
 }
 
 // errorReader remembers the error of a body, so that it is not mistaken for one of the service. It hides that a body can seek.
@@ -161,7 +170,7 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) && re.HTTPStatusCode() == http.StatusPreconditionFailed {
 		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
 	}
-	return d.fail(err)
+	return d.failBucket(err)
 }
 
 func (d *driver) Delete(ctx context.Context, keys []string) error {
