@@ -157,8 +157,17 @@ func (s *DeltaStore) append(ctx context.Context, key feature.Key, rows *Rows, o 
 	for _, w := range r.Warnings {
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
 	}
+	if n := r.TableFiles; n >= manySmallFiles && r.TableBytes/int64(n) < smallFileBytes {
+		out.Warnings = append(out.Warnings, Warning{Code: "SMALL_FILES", Message: fmt.Sprintf("%s: %d files of %d bytes on average: `metaxy-delta table optimize %s` merges them", key, n, r.TableBytes/int64(n), s.TableURL(key))})
+	}
 	return out, nil
 }
+
+// A table of so many files that are small on average is worth a warning: each costs a request and a line of the log.
+const (
+	manySmallFiles = 100
+	smallFileBytes = 4 << 20
+)
 
 // The table properties that record how row versions were hashed (D11).
 const (

@@ -143,7 +143,7 @@ func (w *writer) finish(key string) error {
 	if f.values == nil {
 		f.values = map[string]*string{}
 	}
-	add := &txlog.Add{Path: txlog.EncodePath(f.key), PartitionValues: f.values, Size: f.size.n, ModificationTime: w.table.opts.Now().UnixMilli(), DataChange: w.to.dataChange}
+	add := &txlog.Add{Path: txlog.EncodePath(f.key), PartitionValues: f.values, Size: f.size.n, ModificationTime: w.table.opts.Now().UnixMilli(), DataChange: w.to.dataChange, Tags: w.to.tags}
 	if f.stats != nil {
 		add.Stats = f.stats.json()
 	}

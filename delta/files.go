@@ -31,15 +31,31 @@ type target struct {
 	stats      *statsChoice // nil: none
 	checks     []checker
 	dataChange bool
+	bytes      int64 // of a file before the next is begun, negative = no end
+	tags       map[string]*string
 	change     string // of change data files: what became of the rows
+}
+
+// FileOptions of data files that are written apart from an append; nil = files of moved rows.
+type FileOptions struct {
+	// DataChange says that the rows are not ones that were moved.
+	DataChange bool
+	// TargetBytes is the size at which the next file is begun; 0 = 100 MiB, negative = one file a partition.
+	TargetBytes int64
+	// Tags of the adds.
+	Tags map[string]*string
 }
 
 // WriteFiles writes rows of the snapshot, changed or moved, as data files of its schema (physical names, partition directories, statistics) and returns
 // their adds, uncommitted. Rows must have the table's logical columns; they are cast as an append casts them. NOT NULL is checked, CHECK constraints are not.
-func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows, dataChange bool) ([]*txlog.Add, error) {
+func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows, opts *FileOptions) ([]*txlog.Add, error) {
+	o := FileOptions{}
+	if opts != nil {
+		o = *opts
+	}
 	c := NewCaster(rows.Schema, snap.schema.Arrow(), t.opts.Allocator)
 	choice := newStatsChoice(snap.state.Metadata.Configuration, snap.state.Domains[clusteringDomain])
-	w := t.newWriter(ctx, &target{schema: snap.schema, partitions: snap.partitions, mapping: snap.mapping, stats: choice, dataChange: dataChange})
+	w := t.newWriter(ctx, &target{schema: snap.schema, partitions: snap.partitions, mapping: snap.mapping, stats: choice, dataChange: o.DataChange, bytes: o.TargetBytes, tags: o.Tags})
 	return w.all(rows, c)
 }
 
@@ -61,6 +77,9 @@ type writer struct {
 }
 
 func (t *Table) newWriter(ctx context.Context, to *target) *writer {
+	if to.bytes == 0 {
+		to.bytes = targetFileBytes
+	}
 	w := &writer{ctx: ctx, table: t, to: to, open: map[string]*dataFile{}}
 	var fields []arrow.Field
 	for i := range to.schema.Fields {
@@ -295,7 +314,7 @@ func (w *writer) append(key string, values map[string]*string, b arrow.RecordBat
 		return fmt.Errorf("write %s: %w", f.key, err)
 	}
 	w.rows += b.NumRows()
-	if f.parquet.TotalCompressedBytes()+f.parquet.RowGroupTotalCompressedBytes() >= targetFileBytes {
+	if w.to.bytes > 0 && f.parquet.TotalCompressedBytes()+f.parquet.RowGroupTotalCompressedBytes() >= w.to.bytes {
 		return w.finish(key)
 	}
 	return nil

@@ -87,6 +87,12 @@ func (s *Staged) Commit(ctx context.Context) (Result, error) {
 	for _, add := range s.Change.Adds {
 		r.Bytes += add.Size
 	}
+	if read := s.Change.Read; read != nil {
+		r.TableFiles = len(read.files)
+		for i := range read.files {
+			r.TableBytes += read.files[i].Size
+		}
+	}
 	return r, nil
 }
 

@@ -153,6 +153,9 @@ type Result struct {
 	Rows     int64
 	Bytes    int64
 	Warnings []Warning
+	// TableFiles and TableBytes are the live files of the table before the change.
+	TableFiles int
+	TableBytes int64
 }
 
 // Warning is a finding that changes nothing, such as LOSSY_CAST with the column and the number of values.

@@ -111,6 +111,8 @@ func examineTables(ctx context.Context, store *metaxy.DeltaStore, add func(check
 		} else if err := snap.Writable(); err != nil {
 			bad++
 			add("table "+key.String(), "warning", "can be read, not written: %v", err)
+		} else if hint := smallFilesHint(snap, store.TableURL(key)); hint != "" {
+			add("table "+key.String(), "warning", "%s", hint)
 		}
 	}
 	if bad == 0 {

@@ -180,6 +180,7 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 	if err := a.printStatus(g, out, list); err != nil {
 		return err
 	}
+	a.hintSmallFiles(ctx, store, list)
 	if f.inSync && out.NeedsUpdate {
 		return &cliError{code: "NEEDS_UPDATE", exit: exitWorkFound, quiet: true}
 	}

@@ -46,23 +46,6 @@ func (a *app) wouldCommit(url string, version int64, what string) {
 	}
 }
 
-func (a *app) tableOptimizeCommand() *cobra.Command {
-	var target int64
-	cmd := &cobra.Command{Use: "optimize URL", Short: "Merge small files into larger ones without changing a row", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if target <= 0 {
-				return usagef("--target-size %d: want a number of bytes above 0", target)
-			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
-				r, err := rewrite.Optimize(cmd.Context(), t, &rewrite.OptimizeOptions{TargetBytes: target, DryRun: a.flags.dryRun, Now: a.now().UnixMilli()})
-				return map[string]any{"version": r.Version, "rows": r.Rows, "files_removed": r.FilesRemoved, "files_added": r.FilesAdded,
-					"bytes_removed": r.BytesRemoved, "bytes_added": r.BytesAdded, "dry_run": a.flags.dryRun}, err
-			})
-		}}
-	cmd.Flags().Int64Var(&target, "target-size", 100<<20, "bytes that merged files aim at")
-	return cmd
-}
-
 func (a *app) tableRestoreCommand() *cobra.Command {
 	version := int64(-1)
 	cmd := &cobra.Command{Use: "restore URL", Short: "Make the table hold again what it held at an older version", Args: cobra.ExactArgs(1),

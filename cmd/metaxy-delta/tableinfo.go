@@ -26,6 +26,9 @@ func (a *app) describeTable(ctx context.Context, url string, f *tableFlags) (*ta
 		info := newTableInfo(s.State())
 		info.Schema = columnsOf(s.Schema().Fields)
 		info.NumRows = countRows(ctx, s)
+		if hint := smallFilesHint(s, url); hint != "" {
+			a.note("Hint: " + hint)
+		}
 		return info, nil
 	}
 	failed := fmt.Errorf("table %s: %w", url, err)

@@ -31,7 +31,7 @@ var law = map[string]string{
 	"scan":   "delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck",
 	"config": "feature filter",
 
-	"internal/rewrite": "delta scan txlog filter objstore internal/dv internal/filtereval",
+	"internal/rewrite": "delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
 
 	".": "feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval",

@@ -196,7 +196,7 @@ func (r *removal) write(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	adds, err := r.table.WriteFiles(ctx, r.snap, &delta.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, true)
+	adds, err := r.table.WriteFiles(ctx, r.snap, &delta.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, &delta.FileOptions{DataChange: true})
 	if err != nil {
 		return err
 	}

@@ -109,6 +109,10 @@ func (l *tableLife) steps() []objstoretest.Step {
 			_, err := rewrite.Optimize(ctx, t, &rewrite.OptimizeOptions{Now: l.now().UnixMilli()})
 			return err
 		}),
+		step("sort", func(ctx context.Context, t *delta.Table) error {
+			_, err := rewrite.Optimize(ctx, t, &rewrite.OptimizeOptions{SortBy: []string{"n"}, Now: l.now().UnixMilli()})
+			return err
+		}),
 		step("overwrite a partition", write(func() *delta.Rows { return numbered(1, 20, 22) }, delta.AppendOptions{Overwrite: true, Replace: func(f *delta.File) bool { return *f.PartitionValues["p"] == "1" }})),
 		step("overwrite", write(func() *delta.Rows { return numbered(2, 30, 33) }, delta.AppendOptions{Overwrite: true})),
 		step("overwrite rows", replace("n < 32", func() *delta.Rows { return numbered(2, 28, 30) })),

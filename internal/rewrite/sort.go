@@ -1,0 +1,304 @@
+package rewrite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+)
+
+const (
+	// defaultSortMemory is what a sort works in where the caller does not say.
+	defaultSortMemory = 512 << 20
+	// sortedRows is the greatest number of rows of a sorted batch.
+	sortedRows = 8192
+	// sampledKeys is how many keys tell how the rows are spread.
+	sampledKeys = 1 << 12
+	// maxRanges bounds the parts that rows are spread over at once.
+	maxRanges = 256
+)
+
+// source gives the same rows, in batches of one schema, as often as it is asked; keys, where it is not nil, the sort columns alone.
+type source struct {
+	rows, keys func(ctx context.Context) iter.Seq2[arrow.RecordBatch, error]
+}
+
+// sorter orders rows by key, equal ones as they came. What is beyond the limit is spread over ranges of keys on disk, each of which is sorted by itself: a
+// row is written once, or more often where the keys are spread unevenly.
+type sorter struct {
+	by    *sortKeys
+	limit int64  // of memory: a third for the rows, a third for them in order, the rest for what is written
+	dir   string // "" = no disk
+}
+
+// rows are those of a source in order. Who keeps a batch past the step retains it.
+func (s *sorter) rows(ctx context.Context, in source) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		if _, err := s.sort(ctx, in, yield); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// sort yields the rows of a source in order; false: the consumer has had enough.
+func (s *sorter) sort(ctx context.Context, in source, yield func(arrow.RecordBatch, error) bool) (bool, error) {
+	held := &heldRows{}
+	defer held.release()
+	for b, err := range in.rows(ctx) {
+		if err != nil {
+			return false, err
+		}
+		if held.bytes+sizeOf(b) > s.limit/3 && len(held.batches) > 0 {
+			perRow := held.bytes/held.rows + 1
+			held.release()
+			return s.spread(ctx, in, perRow, yield)
+		}
+		if err := held.add(b, s.by); err != nil {
+			return false, err
+		}
+	}
+	return held.sorted(ctx, yield)
+}
+
+// spread writes the rows of a source, each of so many bytes, to ranges of keys and sorts one after the other.
+func (s *sorter) spread(ctx context.Context, in source, perRow int64, yield func(arrow.RecordBatch, error) bool) (bool, error) {
+	splits, size, err := s.splits(ctx, in, perRow)
+	if err != nil {
+		return false, err
+	}
+	if len(splits) == 0 { // one key alone: the rows are in order
+		for b, err := range in.rows(ctx) {
+			if err != nil || !yield(b, nil) {
+				return false, err
+			}
+		}
+		return true, nil
+	}
+	disk, err := hashjoin.NewSpill(s.dir, len(splits)+1, s.limit, size)
+	if err != nil {
+		return false, err
+	}
+	defer disk.Close()
+	for b, err := range in.rows(ctx) {
+		if err == nil {
+			err = s.write(ctx, disk, splits, b)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	for part := range disk.Partitions() {
+		of := source{rows: func(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] { return disk.Read(ctx, part, 0) }}
+		if more, err := s.sort(ctx, of, yield); !more || err != nil {
+			return more, err
+		}
+	}
+	return true, nil
+}
+
+// write puts each row of a batch into its range.
+func (s *sorter) write(ctx context.Context, disk *hashjoin.Spill, splits [][]byte, b arrow.RecordBatch) error {
+	ks, err := s.by.of(b, false)
+	if err != nil {
+		return err
+	}
+	parts := make([][]int64, len(splits)+1)
+	for i := range ks.ends {
+		part, found := slices.BinarySearchFunc(splits, ks.at(i), bytes.Compare)
+		if found {
+			part++ // a split begins its range
+		}
+		parts[part] = append(parts[part], int64(i))
+	}
+	for part, list := range parts {
+		if len(list) == 0 {
+			continue
+		}
+		rows, err := take(ctx, b, list)
+		if err != nil {
+			return err
+		}
+		err = disk.Write(part, 0, rows)
+		rows.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// splits are the keys at which ranges begin, so that each should hold half of what fits into memory; none when all keys are equal. A key that alone fills a
+// range has one of its own. size is what the rows take in memory.
+func (s *sorter) splits(ctx context.Context, in source, perRow int64) (splits [][]byte, size int64, err error) {
+	sample, seen, first, differ := make([][]byte, 0, sampledKeys), 0, []byte(nil), false
+	random := rand.New(rand.NewPCG(1, 2))
+	read, few := in.keys, true
+	if read == nil {
+		read, few = in.rows, false
+	}
+	for b, err := range read(ctx) {
+		if err != nil {
+			return nil, 0, err
+		}
+		size += b.NumRows() * perRow
+		ks, err := s.by.of(b, few)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i := range ks.ends {
+			key := ks.at(i)
+			if first == nil {
+				first = bytes.Clone(key)
+			}
+			differ = differ || !bytes.Equal(first, key)
+			if seen++; len(sample) < sampledKeys {
+				sample = append(sample, bytes.Clone(key))
+			} else if at := random.IntN(seen); at < sampledKeys {
+				sample[at] = bytes.Clone(key)
+			}
+		}
+	}
+	if !differ {
+		return nil, size, nil
+	}
+	slices.SortFunc(sample, bytes.Compare)
+	n := min(int(size/max(s.limit/6, 1))+2, maxRanges)
+	for i := 1; i <= n; i++ {
+		key := sample[(len(sample)-1)*i/n]
+		if i > 1 && bytes.Equal(key, sample[(len(sample)-1)*(i-1)/n]) {
+			key = append(bytes.Clone(key), 0) // comes right after the key, whose range ends here
+		}
+		if len(splits) == 0 || bytes.Compare(splits[len(splits)-1], key) < 0 {
+			splits = append(splits, key)
+		}
+	}
+	return splits, size, nil
+}
+
+// heldRows are batches in memory with their keys.
+type heldRows struct {
+	batches []arrow.RecordBatch
+	keys    []*keys
+	rows    int64
+	bytes   int64
+}
+
+func (h *heldRows) add(b arrow.RecordBatch, by *sortKeys) error {
+	ks, err := by.of(b, false)
+	if err != nil {
+		return err
+	}
+	b.Retain()
+	h.batches, h.keys = append(h.batches, b), append(h.keys, ks)
+	h.rows += b.NumRows()
+	h.bytes += sizeOf(b) + int64(len(ks.text)) + 16*b.NumRows()
+	return nil
+}
+
+func (h *heldRows) release() {
+	for _, b := range h.batches {
+		b.Release()
+	}
+	*h = heldRows{}
+}
+
+// sorted yields the rows in order.
+func (h *heldRows) sorted(ctx context.Context, yield func(arrow.RecordBatch, error) bool) (bool, error) {
+	if len(h.batches) == 0 {
+		return true, nil
+	}
+	type ref struct{ batch, row int32 }
+	var order []ref
+	first := make([]int64, len(h.batches)) // row of each batch in all of them
+	for n, b := range h.batches {
+		if n > 0 {
+			first[n] = first[n-1] + h.batches[n-1].NumRows()
+		}
+		for i := range b.NumRows() {
+			order = append(order, ref{int32(n), int32(i)})
+		}
+	}
+	slices.SortStableFunc(order, func(a, b ref) int {
+		return bytes.Compare(h.keys[a.batch].at(int(a.row)), h.keys[b.batch].at(int(b.row)))
+	})
+	whole, err := concat(h.batches)
+	if err != nil {
+		return false, err
+	}
+	defer whole.Release()
+	for part := range slices.Chunk(order, sortedRows) {
+		list := make([]int64, len(part))
+		for i, r := range part {
+			list[i] = first[r.batch] + int64(r.row)
+		}
+		b, err := take(ctx, whole, list)
+		if err != nil {
+			return false, err
+		}
+		more := yield(b, nil)
+		b.Release()
+		if !more {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// concat joins batches of one schema; the caller releases the result.
+func concat(batches []arrow.RecordBatch) (arrow.RecordBatch, error) {
+	cols := make([]arrow.Array, batches[0].NumCols())
+	rows := int64(0)
+	for _, b := range batches {
+		rows += b.NumRows()
+	}
+	for i := range cols {
+		parts := make([]arrow.Array, len(batches))
+		for n, b := range batches {
+			parts[n] = b.Column(i)
+		}
+		a, err := array.Concatenate(parts, memory.DefaultAllocator)
+		if err != nil {
+			return nil, fmt.Errorf("sort: %w", err)
+		}
+		defer a.Release()
+		cols[i] = a
+	}
+	return array.NewRecordBatch(batches[0].Schema(), cols, rows), nil
+}
+
+// take gathers rows of a batch; the caller releases the result.
+func take(ctx context.Context, b arrow.RecordBatch, rows []int64) (arrow.RecordBatch, error) {
+	list := array.NewInt64Builder(memory.DefaultAllocator)
+	defer list.Release()
+	list.AppendValues(rows, nil)
+	at := list.NewArray()
+	defer at.Release()
+	cols := make([]arrow.Array, b.NumCols())
+	for i, c := range b.Columns() {
+		a, err := compute.TakeArray(ctx, c, at)
+		if err != nil {
+			return nil, fmt.Errorf("sort: column %s: %w", b.ColumnName(i), err)
+		}
+		defer a.Release()
+		cols[i] = a
+	}
+	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
+}
+
+// sizeOf is about what a batch takes in memory.
+func sizeOf(b arrow.RecordBatch) int64 {
+	n := int64(0)
+	for _, c := range b.Columns() {
+		n += int64(c.Data().SizeInBytes())
+	}
+	return n
+}
