@@ -65,6 +65,8 @@ type Options struct {
 	Openers []objstore.Opener
 	// StorageOptions are delta-rs names, translated by the openers.
 	StorageOptions map[string]string
+	// Cache keeps what is read of buckets: files of logs, and the footers of data files. The caller closes it after the store. nil = 64 MiB of memory of this store's own.
+	Cache *objstore.Cache
 	// MaterializationID is written with rows that bring none.
 	MaterializationID string
 	// MemoryLimit in bytes, about, of the rows that a resolve or read holds at once; 0 = no limit. Work that needs more is cut into partitions that go to

@@ -26,7 +26,23 @@ func Open(ctx context.Context, url string, opts *Options) (*DeltaStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DeltaStore{core: &core{name: o.Name, url: root, objects: objstore.New(driver), opts: o, fallbacks: o.Fallbacks}}, nil
+	objects, err := cached(driver, &o)
+	if err != nil {
+		return nil, err
+	}
+	return &DeltaStore{core: &core{name: o.Name, url: root, objects: objects, opts: o, fallbacks: o.Fallbacks}}, nil
+}
+
+// cached is the store of a driver with the cache of the options.
+func cached(driver objstore.Driver, o *Options) (*objstore.Store, error) {
+	cache := o.Cache
+	if cache == nil {
+		var err error
+		if cache, err = objstore.NewCache(nil); err != nil {
+			return nil, err
+		}
+	}
+	return objstore.New(driver).WithCache(cache), nil
 }
 
 // openDriver returns the driver of url and the root as Metaxy displays it.

@@ -42,6 +42,18 @@ func (d *belowDriver) ReadRange(ctx context.Context, key string, offset, length 
 	return d.driver.ReadRange(ctx, d.prefix+key, offset, length)
 }
 
+func (d *belowDriver) Origin() string {
+	o := origin(d.driver)
+	if o == "" {
+		return ""
+	}
+	return o + "/" + d.prefix
+}
+
+func (d *belowDriver) ReadTagged(ctx context.Context, key, tag string, offset, length int64) (io.ReadCloser, string, error) {
+	return readTagged(ctx, d.driver, d.prefix+key, tag, offset, length)
+}
+
 func (d *belowDriver) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		opts.Prefix = d.prefix + opts.Prefix

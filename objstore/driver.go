@@ -12,6 +12,8 @@ type Object struct {
 	Key     string
 	Size    int64
 	ModTime time.Time
+	// Tag is another after each replacement of the object: an ETag, a generation. "" where the storage tells none.
+	Tag string
 }
 
 // ListOptions selects what List returns. Keys come in ascending byte order.
@@ -42,6 +44,16 @@ type Driver interface {
 	Delete(ctx context.Context, keys []string) error
 	// Close releases the driver.
 	Close() error
+}
+
+// Tagged is implemented by drivers whose storage tells the versions of an object apart. Their Stat and List fill Object.Tag.
+type Tagged interface {
+	// Origin tells the service, account and bucket from all others, without credentials: the same key and tag there are the same bytes.
+	// "" = nothing may be kept of what is read.
+	Origin() string
+	// ReadTagged is ReadRange that returns the tag of what it reads. With a tag given it reads that version only, and gives ErrChanged when the
+	// object is another now.
+	ReadTagged(ctx context.Context, key, tag string, offset, length int64) (body io.ReadCloser, found string, err error)
 }
 
 // Opener opens stores of one URL scheme. Options are delta-rs storage_options, which each adapter translates.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ type memObject struct {
 	body []byte
 	at   time.Time
 }
+
+// tag is the time, which no two bodies share.
+func (o memObject) tag() string { return strconv.FormatInt(o.at.UnixMilli(), 10) }
 
 // NewMem returns an empty store in memory. Modification times are strictly increasing from the Unix epoch, not wall time.
 func NewMem() Driver { return &memDriver{objects: map[string]memObject{}} }
@@ -44,22 +48,36 @@ func (d *memDriver) Stat(ctx context.Context, key string) (Object, error) {
 		return Object{}, err
 	}
 	o, err := d.get(key)
-	return Object{Key: key, Size: int64(len(o.body)), ModTime: o.at}, err
+	if err != nil {
+		return Object{}, err
+	}
+	return Object{Key: key, Size: int64(len(o.body)), ModTime: o.at, Tag: o.tag()}, nil
 }
 
 func (d *memDriver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	body, _, err := d.ReadTagged(ctx, key, "", offset, length)
+	return body, err
+}
+
+// Origin is none: another store in memory has the same keys and tags.
+func (d *memDriver) Origin() string { return "" }
+
+func (d *memDriver) ReadTagged(ctx context.Context, key, tag string, offset, length int64) (io.ReadCloser, string, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	o, err := d.get(key)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil:
+		return nil, "", err
+	case tag != "" && tag != o.tag():
+		return nil, "", ErrChanged
 	}
 	body := o.body[min(offset, int64(len(o.body))):]
 	if length >= 0 {
 		body = body[:min(length, int64(len(body)))]
 	}
-	return io.NopCloser(bytes.NewReader(body)), nil
+	return io.NopCloser(bytes.NewReader(body)), o.tag(), nil
 }
 
 func (d *memDriver) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {
@@ -71,7 +89,7 @@ func (d *memDriver) List(ctx context.Context, opts ListOptions) iter.Seq2[Object
 			if !ok || key <= opts.After || !opts.Recursive && strings.Contains(rest, "/") {
 				continue
 			}
-			found = append(found, Object{Key: key, Size: int64(len(o.body)), ModTime: o.at})
+			found = append(found, Object{Key: key, Size: int64(len(o.body)), ModTime: o.at, Tag: o.tag()})
 		}
 		d.mu.RUnlock()
 		slices.SortFunc(found, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })

@@ -106,7 +106,7 @@ func (s *Store) prove(ctx context.Context) error {
 		return s.proof.err
 	}
 	key := probePrefix + strings.ToLower(rand.Text())
-	err := retry(ctx, func() error { return proveCreate(ctx, s, key) })
+	err := s.retry(ctx, func() error { return proveCreate(ctx, s, key) })
 	// A writer that may not delete can still commit; what it leaves is small, and readers skip its name.
 	_ = s.driver.Delete(context.WithoutCancel(ctx), []string{s.prefix + key})
 	if err == nil || errors.Is(err, ErrNotAtomic) {

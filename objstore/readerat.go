@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -20,24 +21,36 @@ type ReaderAtCloser interface {
 	io.Closer
 }
 
-// wholeBytes is the size up to which an object without a RandomReader is fetched at once: a request costs more than such a body.
-const wholeBytes = 1 << 20
+const (
+	// wholeBytes is the size up to which an object without a RandomReader is fetched at once: a request costs more than such a body.
+	wholeBytes = 1 << 20
+	// endBytes is what is fetched of the end of a larger one, where formats keep their tables of contents.
+	endBytes = 64 << 10
+)
 
 // ReaderAt returns random access to an object of the given size. Calls are safe for concurrent use; each is one range
 // read, bound to ctx, but of an object of at most 1 MiB the first call fetches all and keeps it. A body shorter than size is
-// io.ErrUnexpectedEOF. Close releases what a driver keeps open.
+// io.ErrUnexpectedEOF. All calls read one version of the object, the one that the first call met: ErrChanged when it was replaced since, where the
+// storage tells versions apart. Close releases what a driver keeps open.
 func (s *Store) ReaderAt(ctx context.Context, key string, size int64) (ReaderAtCloser, error) {
-	if err := s.check(key); err != nil {
-		return nil, s.fail("read", key, err)
+	return s.OpenObject(ctx, Object{Key: key, Size: size}, 0)
+}
+
+// OpenObject is ReaderAt of an object as Stat or List told it, in that version where it has a tag. keep is how many bytes of its end the store's
+// cache may keep, and the first read of the last 64 KiB of them fetches those at once; keep >= size means all of an object that nobody replaces.
+func (s *Store) OpenObject(ctx context.Context, o Object, keep int64) (ReaderAtCloser, error) {
+	if err := s.check(o.Key); err != nil {
+		return nil, s.fail("read", o.Key, err)
 	}
-	if r, ok := s.driver.(RandomReader); ok {
-		f, err := r.OpenReaderAt(ctx, s.prefix+key)
+	r := &boundReader{ctx: ctx, store: s, key: o.Key, size: o.Size, keep: keep, tag: o.Tag}
+	if random, ok := s.driver.(RandomReader); ok {
+		f, err := random.OpenReaderAt(ctx, s.prefix+o.Key)
 		if err != nil {
-			return nil, s.fail("read", key, err)
+			return nil, s.fail("read", o.Key, err)
 		}
-		return &boundReader{ctx: ctx, store: s, key: key, size: size, open: f}, nil
+		r.open = f
 	}
-	return &boundReader{ctx: ctx, store: s, key: key, size: size}, nil
+	return r, nil
 }
 
 type boundReader struct {
@@ -45,10 +58,23 @@ type boundReader struct {
 	store *Store
 	key   string
 	size  int64
+	keep  int64
 	open  ReaderAtCloser
 
-	mu    sync.Mutex
-	whole []byte // the object, where it is small and was fetched
+	fetching sync.Mutex // held while a block is fetched, so that callers who want the same one wait for it
+
+	mu     sync.Mutex
+	tag    string // "" = the next answer decides
+	met    bool   // bytes of the tag's version were given or are held
+	blocks []block
+}
+
+// block is a part of the object in memory; data is shorter than length when the object is. wanted are the reads that it was fetched for: it goes with
+// the last of them, 0 = it stays.
+type block struct {
+	offset, length int64
+	data           []byte
+	wanted         int
 }
 
 func (r *boundReader) Close() error {
@@ -84,36 +110,135 @@ func (r *boundReader) read(p []byte, off int64) (int, error) {
 		n, err := r.open.ReadAt(p, off)
 		return n, short(n, len(p), err)
 	}
-	if r.size > wholeBytes {
-		return r.fetchRange(p, off)
+	if n, ok := r.held(p, off); ok {
+		return n, short(n, len(p), nil)
 	}
-	whole, err := r.fetch()
-	if err != nil {
+	if r.size > wholeBytes && off < r.end() {
+		return r.pass(p, off)
+	}
+	if err := r.load(p, off); err != nil {
 		return 0, err
 	}
-	n := copy(p, whole[min(off, int64(len(whole))):])
+	n, _ := r.held(p, off)
 	return n, short(n, len(p), nil)
 }
 
-// fetch returns the whole object, or what there is of it when it is shorter than it should be.
-func (r *boundReader) fetch() ([]byte, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.whole == nil {
-		data := make([]byte, r.size)
-		n, err := r.fetchRange(data, 0)
-		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, err
-		}
-		r.whole = data[:n]
+// end is where the part begins that is fetched and kept as one: the whole of a small object that may be kept, else the last bytes.
+func (r *boundReader) end() int64 {
+	switch {
+	case r.keep == 0:
+		return r.size
+	case r.size <= wholeBytes && r.keep >= r.size:
+		return 0
 	}
-	return r.whole, nil
+	return max(0, r.size-min(r.keep, endBytes))
 }
 
-func (r *boundReader) fetchRange(p []byte, off int64) (int, error) {
+// held copies from what is in memory.
+func (r *boundReader) held(p []byte, off int64) (int, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.blocks {
+		b := &r.blocks[i]
+		if !b.covers(off, int64(len(p))) {
+			continue
+		}
+		n := copy(p, b.data[min(off-b.offset, int64(len(b.data))):])
+		if b.wanted > 0 {
+			if b.wanted--; b.wanted == 0 {
+				r.blocks = append(r.blocks[:i], r.blocks[i+1:]...)
+			}
+		}
+		return n, true
+	}
+	return 0, false
+}
+
+func (b *block) covers(off, length int64) bool {
+	return off >= b.offset && off+length <= b.offset+b.length
+}
+
+func (r *boundReader) covers(off, length int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.blocks, func(b block) bool { return b.covers(off, length) })
+}
+
+func (r *boundReader) hold(b block) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.blocks = append(r.blocks, b)
+}
+
+// load brings the block that a read needs into memory: from the cache, or from the store.
+func (r *boundReader) load(p []byte, off int64) error {
+	r.fetching.Lock()
+	defer r.fetching.Unlock()
+	if r.covers(off, int64(len(p))) {
+		return nil
+	}
+	end := r.end()
+	if off >= end {
+		if data, ok := r.cached(end, r.size-end); ok {
+			r.hold(block{offset: end, length: r.size - end, data: data})
+			return nil
+		}
+	}
+	from := end
+	if r.size <= wholeBytes {
+		from = 0
+	}
+	data := make([]byte, r.size-from)
+	n, err := r.fetch(data, from)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	r.hold(block{offset: from, length: r.size - from, data: data[:n]})
+	if n == len(data) && end < r.size {
+		r.store.remember(r.id(end, r.size-end), data[end-from:])
+	}
+	return nil
+}
+
+// pass reads one range, through the cache where it may be kept.
+func (r *boundReader) pass(p []byte, off int64) (int, error) {
+	if off < r.size-r.keep {
+		return r.fetch(p, off)
+	}
+	if data, ok := r.cached(off, int64(len(p))); ok {
+		return copy(p, data), nil
+	}
+	n, err := r.fetch(p, off)
+	if err == nil {
+		r.store.remember(r.id(off, int64(len(p))), p)
+	}
+	return n, err
+}
+
+// id names a range of the version that is read.
+func (r *boundReader) id(off, length int64) rangeID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.store.rangeID(r.key, r.tag, off, length)
+}
+
+// cached gives a range out of the cache, and binds the reader to its version.
+func (r *boundReader) cached(off, length int64) ([]byte, bool) {
+	data, ok := r.store.recall(r.id(off, length))
+	if !ok || int64(len(data)) != length {
+		return nil, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.met = true
+	return data, true
+}
+
+// fetch reads a range from the store. Where a body breaks it goes on after what came.
+func (r *boundReader) fetch(p []byte, off int64) (int, error) {
 	n := 0
-	err := retry(r.ctx, func() error {
-		body, err := r.store.driver.ReadRange(r.ctx, r.store.prefix+r.key, off+int64(n), int64(len(p)-n))
+	err := r.store.retry(r.ctx, func() error {
+		body, err := r.ask(off+int64(n), int64(len(p)-n))
 		if err != nil {
 			return err
 		}
@@ -123,6 +248,33 @@ func (r *boundReader) fetchRange(p []byte, off int64) (int, error) {
 		return short(n, len(p), err)
 	})
 	return n, err
+}
+
+// ask opens a range of the version that is read; the first answer says which that is.
+func (r *boundReader) ask(off, length int64) (io.ReadCloser, error) {
+	r.mu.Lock()
+	tag, met := r.tag, r.met
+	r.mu.Unlock()
+	body, found, err := readTagged(r.ctx, r.store.driver, r.store.prefix+r.key, tag, off, length)
+	if errors.Is(err, ErrChanged) && !met && r.keep >= r.size && r.keep > 0 {
+		// Nothing of the listed version was seen, and the object is one that nobody replaces: the listing may know its tag by another spelling.
+		tag = ""
+		body, found, err = readTagged(r.ctx, r.store.driver, r.store.prefix+r.key, tag, off, length)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case found == "": // the storage tells no versions apart
+	case r.met && found != r.tag, tag != "" && found != tag:
+		body.Close()
+		return nil, ErrChanged
+	default:
+		r.met, r.tag = true, found
+	}
+	return body, nil
 }
 
 // short turns an early end into io.ErrUnexpectedEOF.

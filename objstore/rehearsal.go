@@ -17,7 +17,7 @@ import (
 // PutIfAbsent is held in memory and seen by later reads, so that commits follow each other as they would; bodies of Put are read to their end and forgotten,
 // and nothing is deleted. Closing it closes nothing.
 func (s *Store) Rehearse() *Store {
-	return &Store{driver: &rehearsal{base: s.driver, created: map[string][]byte{}}, prefix: s.prefix, sub: s.sub}
+	return &Store{driver: &rehearsal{base: s.driver, created: map[string][]byte{}}, prefix: s.prefix, sub: s.sub, proof: &proof{}, budget: s.budget, cache: s.cache}
 }
 
 // rehearsal lays what was created over a driver.
@@ -64,6 +64,16 @@ func (d *rehearsal) ReadRange(ctx context.Context, key string, offset, length in
 		body = body[:min(length, int64(len(body)))]
 	}
 	return io.NopCloser(bytes.NewReader(body)), nil
+}
+
+func (d *rehearsal) Origin() string { return origin(d.base) }
+
+func (d *rehearsal) ReadTagged(ctx context.Context, key, tag string, offset, length int64) (io.ReadCloser, string, error) {
+	if _, ok := d.get(key); !ok {
+		return readTagged(ctx, d.base, key, tag, offset, length)
+	}
+	body, err := d.ReadRange(ctx, key, offset, length)
+	return body, "", err
 }
 
 func (d *rehearsal) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error] {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // Location is what a store URL names: a bucket or container, and a prefix in it without slashes at its ends. User is what stands before an
@@ -79,6 +78,9 @@ func (s Settings) Get(names ...string) string {
 	return ""
 }
 
+// Only is Get of the options alone, for settings that an SDK finds in the environment by itself.
+func (s Settings) Only(names ...string) string { return Settings{values: s.values}.Get(names...) }
+
 // Bool is Get for a truth value: 1, true, on, yes, y and their opposites. Nothing set is false.
 func (s Settings) Bool(names ...string) (bool, error) {
 	switch v := strings.ToLower(s.Get(names...)); v {
@@ -133,59 +135,21 @@ func StatusError(status int, err error) error {
 
 func brokenConnection(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.As(err, &op) || errors.Is(err, ErrIdle) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // ExistsError is err under the name ErrExists.
 func ExistsError(err error) error { return &statusError{ErrExists, err} }
 
-// ErrIdle is a body of which nothing arrived for a long time.
-var ErrIdle = errors.New("the store stopped sending")
+// TemporaryBody marks errors in the middle of a body as temporary, but for those of its context.
+func TemporaryBody(body io.ReadCloser) io.ReadCloser { return &temporaryBody{body} }
 
-// OpenBody calls open with a context that ends when nothing arrives for the idle time, from the call until the body is closed. Errors in the
-// middle of the body are temporary.
-func OpenBody(ctx context.Context, idle time.Duration, open func(ctx context.Context) (io.ReadCloser, error)) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(idle, func() { cancel(ErrIdle) })
-	b := &watchedBody{ctx: ctx, cancel: cancel, timer: timer, idle: idle}
-	body, err := open(ctx)
-	if err != nil {
-		err = b.explain(err)
-		timer.Stop()
-		cancel(nil)
-		return nil, err
-	}
-	b.body = body
-	return b, nil
-}
+type temporaryBody struct{ io.ReadCloser }
 
-type watchedBody struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	idle   time.Duration
-	body   io.ReadCloser
-}
-
-func (b *watchedBody) explain(err error) error {
-	if errors.Is(context.Cause(b.ctx), ErrIdle) {
-		return &temporaryError{fmt.Errorf("%w for %v", ErrIdle, b.idle)}
-	}
-	return err
-}
-
-func (b *watchedBody) Read(p []byte) (int, error) {
-	n, err := b.body.Read(p)
+func (b *temporaryBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		return n, Temporary(b.explain(err))
+		err = Temporary(err)
 	}
-	b.timer.Reset(b.idle)
 	return n, err
-}
-
-func (b *watchedBody) Close() error {
-	b.timer.Stop()
-	err := b.body.Close()
-	b.cancel(nil)
-	return err
 }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
@@ -80,46 +78,6 @@ func TestStatusError(t *testing.T) {
 	var r objstore.Retryable
 	if errors.As(objstore.StatusError(0, context.Canceled), &r) || !errors.As(objstore.StatusError(0, io.ErrUnexpectedEOF), &r) {
 		t.Error("a broken connection is temporary, a cancelled call is not")
-	}
-}
-
-// TestBodyStandsStill proves that a server that stops sending ends a read.
-func TestBodyStandsStill(t *testing.T) {
-	blocked := func(ctx context.Context) io.ReadCloser {
-		return io.NopCloser(readFunc(func([]byte) (int, error) { <-ctx.Done(); return 0, ctx.Err() }))
-	}
-	body, err := objstore.OpenBody(t.Context(), 20*time.Millisecond, func(ctx context.Context) (io.ReadCloser, error) { return blocked(ctx), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer body.Close()
-	var r objstore.Retryable
-	if _, err := io.ReadAll(body); !errors.Is(err, objstore.ErrIdle) || !errors.As(err, &r) {
-		t.Errorf("%v, want a temporary ErrIdle", err)
-	}
-	_, err = objstore.OpenBody(t.Context(), 20*time.Millisecond, func(ctx context.Context) (io.ReadCloser, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	})
-	if !errors.Is(err, objstore.ErrIdle) {
-		t.Errorf("%v, want ErrIdle", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	body, err = objstore.OpenBody(ctx, time.Hour, func(ctx context.Context) (io.ReadCloser, error) { return blocked(ctx), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer body.Close()
-	if _, err := io.ReadAll(body); !errors.Is(err, context.Canceled) || errors.As(err, &r) {
-		t.Errorf("%v, want the context's end", err)
-	}
-	body, err = objstore.OpenBody(t.Context(), time.Hour, func(context.Context) (io.ReadCloser, error) { return http.NoBody, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := body.Close(); err != nil {
-		t.Error(err)
 	}
 }
 

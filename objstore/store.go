@@ -46,15 +46,24 @@ type Store struct {
 	prefix string // "" or ends in a slash
 	sub    bool
 	proof  *proof
+	budget *budget
+	cache  *Cache
 }
 
 // New returns the store of a driver's root.
-func New(d Driver) *Store { return &Store{driver: d, proof: &proof{}} }
+func New(d Driver) *Store { return &Store{driver: d, proof: &proof{}, budget: &budget{}} }
+
+// WithCache returns the same store with a cache for what ReadObject and OpenObject read. The caller closes the cache after the store.
+func (s *Store) WithCache(c *Cache) *Store {
+	cached := *s
+	cached.cache = c
+	return &cached
+}
 
 // Sub returns the store below prefix (slash-separated; "" is the same root). Closing it closes nothing. A prefix that is no valid key
 // makes every operation of the result fail with ErrInvalidKey.
 func (s *Store) Sub(prefix string) *Store {
-	sub := &Store{driver: s.driver, prefix: s.prefix, sub: true, proof: s.proof}
+	sub := &Store{driver: s.driver, prefix: s.prefix, sub: true, proof: s.proof, budget: s.budget, cache: s.cache}
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		sub.prefix += prefix + "/"
 	}
@@ -100,7 +109,7 @@ func (s *Store) Stat(ctx context.Context, key string) (Object, error) {
 		return Object{}, s.fail("stat", key, err)
 	}
 	var o Object
-	err := retry(ctx, func() (err error) {
+	err := s.retry(ctx, func() (err error) {
 		o, err = s.driver.Stat(ctx, s.prefix+key)
 		return err
 	})
@@ -110,23 +119,73 @@ func (s *Store) Stat(ctx context.Context, key string) (Object, error) {
 
 // ReadAll returns a whole object of at most limit bytes. A larger one is ErrTooLarge; no more than limit bytes are held.
 func (s *Store) ReadAll(ctx context.Context, key string, limit int64) ([]byte, error) {
-	if err := s.check(key); err != nil {
-		return nil, s.fail("read", key, err)
+	data, _, err := s.readAll(ctx, Object{Key: key, Size: -1}, limit)
+	return data, err
+}
+
+// ReadObject is ReadAll of an object as Stat or List told it: out of the store's cache where that version of it is there. A body of another size than
+// the version had is an error.
+func (s *Store) ReadObject(ctx context.Context, o Object, limit int64) ([]byte, error) {
+	id := s.rangeID(o.Key, o.Tag, 0, o.Size)
+	if data, ok := s.recall(id); ok && int64(len(data)) == o.Size && o.Size <= limit {
+		return data, nil
 	}
-	var data []byte
-	err := retry(ctx, func() error {
-		body, err := s.driver.ReadRange(ctx, s.prefix+key, 0, -1)
+	data, found, err := s.readAll(ctx, o, limit)
+	if err == nil && found == o.Tag {
+		s.remember(id, data)
+	}
+	return data, err
+}
+
+// readAll returns a whole object and its tag, "" where the storage has none. A body that is shorter or longer than the object's size is asked for again,
+// unless its tag is another.
+func (s *Store) readAll(ctx context.Context, o Object, limit int64) (data []byte, found string, err error) {
+	if err := s.check(o.Key); err != nil {
+		return nil, "", s.fail("read", o.Key, err)
+	}
+	err = s.retry(ctx, func() error {
+		var body io.ReadCloser
+		body, found, err = readTagged(ctx, s.driver, s.prefix+o.Key, "", 0, -1)
 		if err != nil {
 			return err
 		}
 		defer body.Close()
 		data, err = readLimited(body, limit)
+		if err == nil && found != "" && found == o.Tag && int64(len(data)) != o.Size {
+			err = fmt.Errorf("got %d bytes of an object of %d: %w", len(data), o.Size, io.ErrUnexpectedEOF)
+		}
 		return err
 	})
 	if err != nil {
-		return nil, s.fail("read", key, err)
+		return nil, "", s.fail("read", o.Key, err)
 	}
-	return data, nil
+	return data, found, nil
+}
+
+// rangeID names a range in the cache.
+func (s *Store) rangeID(key, tag string, off, length int64) rangeID {
+	if s.cache == nil {
+		return rangeID{}
+	}
+	return rangeID{origin: origin(s.driver), key: s.prefix + key, tag: tag, offset: off, length: length}
+}
+
+// keepable reports whether a range can be told from all others: it has a version, of a store that is not like another.
+func (id rangeID) keepable() bool { return id.origin != "" && id.tag != "" }
+
+// recall gives a range out of the cache.
+func (s *Store) recall(id rangeID) ([]byte, bool) {
+	if s.cache == nil || !id.keepable() {
+		return nil, false
+	}
+	return s.cache.get(id)
+}
+
+// remember puts a range into the cache.
+func (s *Store) remember(id rangeID, data []byte) {
+	if s.cache != nil && id.keepable() {
+		s.cache.put(id, data)
+	}
 }
 
 // sized is implemented by bodies that know how many bytes are left in them.
@@ -156,24 +215,28 @@ func readLimited(body io.Reader, limit int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Reader streams length bytes of an object from offset; length < 0 reads to the end, a range past the end is short. Only opening is
-// retried: an error in the middle of the body is the caller's. The caller closes it.
+// Reader streams length bytes of an object from offset; length < 0 reads to the end, a range past the end is short. Where the body breaks for a while and
+// the storage tells versions apart, it goes on with the rest of the same version, or ends in ErrChanged. The caller closes it.
 func (s *Store) Reader(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
 	err := s.check(key)
 	if err == nil && offset < 0 {
 		err = fmt.Errorf("negative offset %d", offset)
 	}
 	var body io.ReadCloser
+	var tag string
 	if err == nil {
-		err = retry(ctx, func() (err error) {
-			body, err = s.driver.ReadRange(ctx, s.prefix+key, offset, length)
+		err = s.retry(ctx, func() (err error) {
+			body, tag, err = readTagged(context.WithValue(ctx, streamed{}, true), s.driver, s.prefix+key, "", offset, length)
 			return err
 		})
 	}
 	if err != nil {
 		return nil, s.fail("read", key, err)
 	}
-	return body, nil
+	if tag == "" {
+		return body, nil
+	}
+	return &stream{ctx: ctx, store: s, key: key, tag: tag, at: offset, left: length, body: body}, nil
 }
 
 // List returns objects in ascending byte order; keys are relative to the store. Objects whose keys no call could name, such as the
@@ -224,7 +287,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader) error {
 	if err != nil { // such as a pipe, which is a file but cannot seek
 		return s.fail("put", key, s.driver.Put(ctx, s.prefix+key, body))
 	}
-	err = retry(ctx, func() error {
+	err = s.retry(ctx, func() error {
 		if _, err := seeker.Seek(start, io.SeekStart); err != nil {
 			return err
 		}
@@ -257,7 +320,7 @@ func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	if len(full) == 0 {
 		return nil
 	}
-	return s.fail("delete", keys[0], retry(ctx, func() error { return s.driver.Delete(ctx, full) }))
+	return s.fail("delete", keys[0], s.retry(ctx, func() error { return s.driver.Delete(ctx, full) }))
 }
 
 // Close closes the driver; on a Sub store it does nothing.

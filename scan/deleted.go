@@ -58,7 +58,7 @@ func readDeleted(ctx context.Context, t *delta.Table, f *dataFile) (*dv.Bitmap, 
 	if off+length > obj.Size {
 		return nil, fail(fmt.Errorf("%s has %d bytes, the vector ends at %d", key, obj.Size, off+length))
 	}
-	r, err := store.ReaderAt(ctx, key, obj.Size)
+	r, err := store.OpenObject(ctx, objstore.Object{Key: key, Size: obj.Size, Tag: obj.Tag}, 0)
 	if err != nil {
 		return nil, &FileError{Op: "deletion vector of", Path: f.Key, RowGroup: -1, Err: err}
 	}

@@ -22,6 +22,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
+// footerBytes is the end of a file that is fetched and kept as one: most footers fit.
+const footerBytes = 64 << 10
+
 // maxFooterBytes is the largest footer that is read.
 const maxFooterBytes = 256 << 20
 
@@ -32,6 +35,7 @@ type dataFile struct {
 	columns []fileColumn // for each column of the table
 	starts  []int64      // first row of each row group
 	deleted *dv.Bitmap   // nil without a deletion vector
+	tag     string       // objstore.Object.Tag of the file that was opened
 }
 
 // guard turns a panic of a decoder into an error.
@@ -108,6 +112,7 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 	if obj.Size != f.Size {
 		return damaged("open", f.Key, -1, fmt.Errorf("the file has %d bytes, the log says %d", obj.Size, f.Size))
 	}
+	f.tag = obj.Tag
 	r, err := f.reader(ctx, s, nil)
 	if err != nil {
 		return err
@@ -143,7 +148,7 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 // fileReader is a Parquet reader with the handle below it.
 type fileReader struct {
 	*file.Reader
-	handle  io.Closer
+	handle  objstore.ReaderAtCloser
 	section *section
 }
 
@@ -182,6 +187,15 @@ func (r *fileReader) expect(meta *metadata.FileMetaData, group int, leaves ...in
 	return nil
 }
 
+// fetchExpected lets what was expected be fetched by few requests.
+func (r *fileReader) fetchExpected() {
+	var ranges []objstore.Range
+	for from, n := range r.section.chunks {
+		ranges = append(ranges, objstore.Range{Offset: from, Length: n})
+	}
+	objstore.Prefetch(r.handle, ranges)
+}
+
 // failure is what became of reading a row group: what the store answered where it did not give bytes, else damage.
 func (r *fileReader) failure(f *dataFile, group int, err error) error {
 	if why := r.section.failed.Load(); why != nil {
@@ -200,7 +214,7 @@ func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaD
 	if err != nil {
 		return nil, err
 	}
-	at, err := store.ReaderAt(ctx, key, f.Size)
+	at, err := store.OpenObject(ctx, objstore.Object{Key: key, Size: f.Size, Tag: f.tag}, footerBytes)
 	if err != nil {
 		return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}
 	}

@@ -15,6 +15,7 @@ import (
 	parquetgo "github.com/parquet-go/parquet-go"
 
 	"github.com/metaxy-delta/metaxy-delta/internal/pqcheck"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // fixedDelta is the leaf of a wanted flat decimal column whose pages in this row group are delta encoded texts of a fixed length, as writers of version 2
@@ -70,7 +71,7 @@ func (g *groupReader) eachFixed(ctx context.Context, leaf int, give func([]byte)
 	if err != nil {
 		return err
 	}
-	at, err := store.ReaderAt(ctx, key, g.file.Size)
+	at, err := store.OpenObject(ctx, objstore.Object{Key: key, Size: g.file.Size, Tag: g.file.tag}, footerBytes)
 	if err != nil {
 		return err
 	}

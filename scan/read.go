@@ -73,6 +73,7 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 		r.Close()
 		return nil, damaged("read", f.Key, group, err)
 	}
+	r.fetchExpected()
 	g.from = r
 	fr, err := pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: int64(s.batchRows)}, s.mem)
 	if err != nil {

@@ -114,9 +114,9 @@ func (l *Log) readCheckpointFile(ctx context.Context, f logFile) ([]Action, erro
 		if f.size > maxJSONCheckpoint {
 			return nil, corrupt(f.key, "%d bytes are more than a checkpoint in JSON may have", f.size)
 		}
-		return l.readActions(ctx, f.key)
+		return l.readActions(ctx, f.object())
 	}
-	file, err := openParquet(ctx, l.store, f.key, f.size)
+	file, err := openParquet(ctx, l.store, f.object())
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,12 @@ import (
 type logFile struct {
 	key  string
 	size int64
+	tag  string // objstore.Object.Tag
 	name fileName
+}
+
+func (f *logFile) object() objstore.Object {
+	return objstore.Object{Key: f.key, Size: f.size, Tag: f.tag}
 }
 
 // checkpoint is a complete checkpoint as listed: one file, or all parts in order.
@@ -53,11 +58,11 @@ func (l *Log) list(ctx context.Context, from int64) (*listing, error) {
 			}
 			return nil, err
 		}
-		f := logFile{key: o.Key, size: o.Size, name: parseName(o.Key)}
+		f := logFile{key: o.Key, size: o.Size, tag: o.Tag, name: parseName(o.Key)}
 		v := f.name.version
 		switch f.name.kind {
 		case kindCommit:
-			ls.commits = append(ls.commits, CommitFile{Version: v, Size: o.Size, ModTime: o.ModTime})
+			ls.commits = append(ls.commits, CommitFile{Version: v, Size: o.Size, ModTime: o.ModTime, tag: o.Tag})
 		case kindCompaction:
 			ls.compactions = append(ls.compactions, f)
 			v = f.name.last
@@ -128,7 +133,7 @@ func (ls *listing) filled(ctx context.Context, log *Log, version int64, bad reje
 		o, serr := log.store.Stat(ctx, commitKey(v))
 		switch {
 		case serr == nil:
-			ls.commits = append(ls.commits, CommitFile{Version: v, Size: o.Size, ModTime: o.ModTime})
+			ls.commits = append(ls.commits, CommitFile{Version: v, Size: o.Size, ModTime: o.ModTime, tag: o.Tag})
 		case !isMissing(serr):
 			return nil, serr
 		}
@@ -167,7 +172,7 @@ func (ls *listing) segment(log *Log, version int64, bad rejected) (*Segment, err
 	}
 	for v := s.CheckpointVersion + 1; v <= version; {
 		if c, ok := ls.compaction(v, version, bad); ok {
-			s.steps = append(s.steps, step{key: c.key, version: c.name.last, size: c.size, compacted: true})
+			s.steps = append(s.steps, step{key: c.key, version: c.name.last, size: c.size, tag: c.tag, compacted: true})
 			v = c.name.last + 1
 			continue
 		}
@@ -175,7 +180,7 @@ func (ls *listing) segment(log *Log, version int64, bad rejected) (*Segment, err
 		if !ok {
 			return nil, ls.missing(log, v, version)
 		}
-		s.steps = append(s.steps, step{key: commitKey(v), version: v, size: c.Size})
+		s.steps = append(s.steps, step{key: commitKey(v), version: v, size: c.Size, tag: c.tag})
 		v++
 	}
 	return s, nil

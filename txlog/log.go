@@ -27,6 +27,8 @@ type CommitFile struct {
 	Version int64
 	Size    int64
 	ModTime time.Time
+
+	tag string // objstore.Object.Tag
 }
 
 // Commits lists the commits from a version on that exist as JSON files, ascending, with their file times. A table without a log has none.
@@ -44,7 +46,7 @@ func (l *Log) Commits(ctx context.Context, from int64) iter.Seq2[CommitFile, err
 				return
 			}
 			f := parseName(o.Key)
-			if f.kind == kindCommit && !yield(CommitFile{Version: f.version, Size: o.Size, ModTime: o.ModTime}, nil) {
+			if f.kind == kindCommit && !yield(CommitFile{Version: f.version, Size: o.Size, ModTime: o.ModTime, tag: o.Tag}, nil) {
 				return
 			}
 		}
@@ -53,20 +55,20 @@ func (l *Log) Commits(ctx context.Context, from int64) iter.Seq2[CommitFile, err
 
 // ReadCommit returns the actions of one commit in file order. fs.ErrNotExist when it is not there.
 func (l *Log) ReadCommit(ctx context.Context, version int64) ([]Action, error) {
-	return l.readActions(ctx, commitKey(version))
+	return l.readActions(ctx, objstore.Object{Key: commitKey(version)})
 }
 
-// readActions reads a JSON file of the log whole.
-func (l *Log) readActions(ctx context.Context, key string) ([]Action, error) {
-	data, err := l.store.ReadAll(ctx, key, maxCommitBytes)
+// readActions reads a JSON file of the log whole: as it was listed, where it has a tag.
+func (l *Log) readActions(ctx context.Context, o objstore.Object) ([]Action, error) {
+	data, err := l.store.ReadObject(ctx, o, maxCommitBytes)
 	if err != nil {
 		if errors.Is(err, objstore.ErrTooLarge) {
-			return nil, corrupt(key, "%v", err)
+			return nil, corrupt(o.Key, "%v", err)
 		}
 		return nil, err
 	}
 	var out []Action
-	err = decodeCommit(key, data, func(a Action) error {
+	err = decodeCommit(o.Key, data, func(a Action) error {
 		out = append(out, a)
 		return nil
 	})

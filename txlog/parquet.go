@@ -23,12 +23,13 @@ type parquetFile struct {
 	io   *chunkReader
 }
 
-// openParquet opens a file of a known size. Damage is a *CorruptError, a failed read is not.
-func openParquet(ctx context.Context, store *objstore.Store, key string, size int64) (f *parquetFile, err error) {
+// openParquet opens a file as it was listed; nobody replaces it, so all of it may be kept. Damage is a *CorruptError, a failed read is not.
+func openParquet(ctx context.Context, store *objstore.Store, o objstore.Object) (f *parquetFile, err error) {
+	key, size := o.Key, o.Size
 	if size < 12 {
 		return nil, corrupt(key, "%d bytes are no Parquet file", size)
 	}
-	src, err := store.ReaderAt(ctx, key, size)
+	src, err := store.OpenObject(ctx, o, size)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // LiveFile is an add that is in force. Version is the commit that added it, or the last commit of the compaction that tells of it, or -1
@@ -340,7 +342,9 @@ func (s *Segment) parallel() int {
 func (s *Segment) replaySteps(ctx context.Context, r *replayer) (bad string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	fetch := func(i int) ([]Action, error) { return s.log.readActions(ctx, s.steps[i].key) }
+	fetch := func(i int) ([]Action, error) {
+		return s.log.readActions(ctx, objstore.Object{Key: s.steps[i].key, Size: s.steps[i].size, Tag: s.steps[i].tag})
+	}
 	err = inOrder(len(s.steps), s.parallel(), fetch, func(i int, actions []Action, err error) error {
 		st := s.steps[i]
 		bad = st.key

@@ -30,6 +30,7 @@ type step struct {
 	key       string
 	version   int64
 	size      int64
+	tag       string // objstore.Object.Tag
 	compacted bool
 }
 

@@ -35,6 +35,7 @@ type app struct {
 	now   func() time.Time
 	flags globalFlags
 	cfg   *configuration
+	cache *objstore.Cache
 	// started is set when the arguments were understood; what fails before is their fault.
 	started bool
 	// autoSync verbs bring external features up to date unless the configuration says sync = false.

@@ -9,8 +9,8 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 )
 
-// extSettings are the keys of [ext.metaxy_delta]. enable is Metaxy's own switch of every ext table; definitions and unset_is_empty are read elsewhere.
-var extSettings = []string{"checkpoint_interval", "definitions", "enable", "ignore_hash_record", "memory_limit", "optional_missing_is_error", "prefer_native", "spill_dir", "unset_is_empty"}
+// extSettings are the keys of [ext.metaxy_delta]. enable is Metaxy's own switch of every ext table; definitions, unset_is_empty and those of the cache are read elsewhere.
+var extSettings = []string{"cache_dir", "cache_limit", "checkpoint_interval", "definitions", "enable", "ignore_hash_record", "memory_limit", "optional_missing_is_error", "prefer_native", "spill_dir", "unset_is_empty"}
 
 // extOptions reads our own settings, [ext.metaxy_delta].
 func (a *app) extOptions(c *configuration, o *metaxy.Options) error {

@@ -122,6 +122,10 @@ func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
 		o.HashTruncation = n
 	}
 	o.MapDatatype = o.MapDatatype || a.flags.mapDatatype
+	var err error
+	if o.Cache, err = a.objectCache(c); err != nil {
+		return nil, err
+	}
 	return o, a.extOptions(c, o)
 }
 

@@ -8,6 +8,7 @@ package azurestore
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -47,6 +48,9 @@ func (o Opener) Open(_ context.Context, raw string, options map[string]string) (
 		return nil, err
 	}
 	s := settings{objstore.NewSettings(options, o.Getenv, "azure_")}
+	if err := s.Check(names); err != nil {
+		return nil, err
+	}
 	p, err := s.place(loc)
 	if err != nil {
 		return nil, err
@@ -55,7 +59,13 @@ func (o Opener) Open(_ context.Context, raw string, options map[string]string) (
 	if err != nil {
 		return nil, fmt.Errorf("open az://%s: %w", p.container, objstore.Redact(err, s.secrets()...))
 	}
-	return objstore.Below(&driver{client: client, account: p.account, container: p.container, secrets: s.secrets()}, loc.Prefix), nil
+	return objstore.Below(&driver{client: client, service: serviceOf(client.URL()), container: p.container, secrets: s.secrets()}, loc.Prefix), nil
+}
+
+// serviceOf is a container's URL up to its query, which may hold a signature.
+func serviceOf(where string) string {
+	where, _, _ = strings.Cut(where, "?")
+	return where
 }
 
 type settings struct{ objstore.Settings }
@@ -140,7 +150,12 @@ func (s settings) client(p place) (*container.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{Telemetry: policy.TelemetryOptions{ApplicationID: "metaxy-delta"}}}
+	parallel, err := s.Parallel()
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: objstore.Transport(http.DefaultTransport, parallel)}
+	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: client, Telemetry: policy.TelemetryOptions{ApplicationID: "metaxy-delta"}}}
 	where := p.service + "/" + url.PathEscape(p.container)
 	key := s.key()
 	if key == "" && p.account == emulatorAccount && strings.HasPrefix(p.service, "http://127.0.0.1") {
@@ -168,6 +183,13 @@ func (s settings) client(p place) (*container.Client, error) {
 		cred, err := azidentity.NewClientSecretCredential(tenant, id, s.clientSecret(), nil)
 		if err != nil {
 			return nil, err
+		}
+		return container.NewClient(where, lookedUp{cred}, opts)
+	}
+	if file := s.Only("azure_federated_token_file", "federated_token_file"); file != "" {
+		cred, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientID: id, TenantID: tenant, TokenFilePath: file})
+		if err != nil {
+			return nil, fmt.Errorf("storage option AZURE_FEDERATED_TOKEN_FILE: %w", err)
 		}
 		return container.NewClient(where, lookedUp{cred}, opts)
 	}

@@ -25,8 +25,6 @@ import (
 )
 
 const (
-	// idle is how long a body may stand still.
-	idle = 60 * time.Second
 	// blockBytes and blockParallel bound what an upload of unknown length holds: 4 x 8 MiB.
 	blockBytes    = 8 << 20
 	blockParallel = 4
@@ -36,7 +34,7 @@ const (
 
 type driver struct {
 	client             *container.Client
-	account, container string
+	service, container string
 	secrets            []string
 }
 
@@ -84,7 +82,7 @@ func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) 
 	if err != nil {
 		return objstore.Object{}, d.fail(err)
 	}
-	return objstore.Object{Key: key, Size: value(p.ContentLength), ModTime: value(p.LastModified)}, nil
+	return objstore.Object{Key: key, Size: value(p.ContentLength), ModTime: value(p.LastModified), Tag: tag(p.ETag)}, nil
 }
 
 func value[T any](p *T) (v T) {
@@ -95,23 +93,48 @@ func value[T any](p *T) (v T) {
 }
 
 func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	body, _, err := d.ReadTagged(ctx, key, "", offset, length)
+	return body, err
+}
+
+// Origin is the service, which is an account's own, and the container.
+func (d *driver) Origin() string { return "az " + d.service + " " + d.container }
+
+// tag is an ETag without its quotes, which listings leave out.
+func tag(etag *azcore.ETag) string { return strings.Trim(string(value(etag)), `"`) }
+
+func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, length int64) (body io.ReadCloser, found string, err error) {
 	if err := check(key); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if length == 0 {
-		_, err := d.Stat(ctx, key)
-		return http.NoBody, err
+		o, err := d.Stat(ctx, key)
+		if err == nil && want != "" && o.Tag != want {
+			err = objstore.ErrChanged
+		}
+		return http.NoBody, o.Tag, err
 	}
-	return objstore.OpenBody(ctx, idle, func(ctx context.Context) (io.ReadCloser, error) {
-		out, err := d.client.NewBlobClient(key).DownloadStream(ctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: max(0, length)}})
-		if status(err) == http.StatusRequestedRangeNotSatisfiable {
-			return http.NoBody, nil
-		}
-		if err != nil {
-			return nil, d.fail(err)
-		}
-		return out.Body, nil
-	})
+	opts := &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: max(0, length)}}
+	if want != "" {
+		etag := azcore.ETag(`"` + want + `"`)
+		opts.AccessConditions = &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfMatch: &etag}}
+	}
+	out, err := d.client.NewBlobClient(key).DownloadStream(ctx, opts)
+	switch status(err) {
+	case http.StatusRequestedRangeNotSatisfiable:
+		return http.NoBody, want, nil
+	case http.StatusPreconditionFailed:
+		return nil, "", objstore.ErrChanged
+	}
+	if err != nil {
+		return nil, "", d.fail(err)
+	}
+	found = tag(out.ETag)
+	if want != "" && found != want { // the server ignored the condition
+		out.Body.Close()
+		return nil, "", objstore.ErrChanged
+	}
+	return objstore.TemporaryBody(out.Body), found, nil
 }
 
 // List sorts recursive listings before the first object comes, because accounts with real directories list those depth first; they hold
@@ -149,7 +172,7 @@ func (d *driver) pages(ctx context.Context, opts objstore.ListOptions) iter.Seq2
 			if b.Properties == nil || isDirectory(b) {
 				continue
 			}
-			if !yield(objstore.Object{Key: value(b.Name), Size: value(b.Properties.ContentLength), ModTime: value(b.Properties.LastModified)}, nil) {
+			if !yield(objstore.Object{Key: value(b.Name), Size: value(b.Properties.ContentLength), ModTime: value(b.Properties.LastModified), Tag: tag(b.Properties.ETag)}, nil) {
 				return false
 			}
 		}

@@ -25,11 +25,13 @@ type fake struct {
 	blobs  map[string][]byte
 	blocks map[string][]byte
 	folder map[string]bool
+	etags  map[string]int
+	puts   int
 	page   int
 }
 
 func start(t *testing.T) *fake {
-	f := &fake{blobs: map[string][]byte{}, blocks: map[string][]byte{}, folder: map[string]bool{}, page: 500}
+	f := &fake{blobs: map[string][]byte{}, blocks: map[string][]byte{}, folder: map[string]bool{}, etags: map[string]int{}, page: 500}
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := f.hook.Load(); h != nil {
 			(*h)(w, r, f)
@@ -107,6 +109,8 @@ func (f *fake) put(w http.ResponseWriter, r *http.Request, key string, body []by
 		}
 	}
 	f.blobs[key] = body
+	f.puts++
+	f.etags[key] = f.puts
 	w.WriteHeader(http.StatusCreated)
 }
 
@@ -116,6 +120,12 @@ func (f *fake) get(w http.ResponseWriter, r *http.Request, key string) {
 		refuse(w, http.StatusNotFound, "BlobNotFound")
 		return
 	}
+	etag := fmt.Sprintf(`"0x%d"`, f.etags[key])
+	if match := r.Header.Get("If-Match"); match != "" && match != etag {
+		refuse(w, http.StatusPreconditionFailed, "ConditionNotMet")
+		return
+	}
+	w.Header().Set("ETag", etag)
 	w.Header().Set("Last-Modified", modified.Format(http.TimeFormat))
 	status := http.StatusOK
 	ask := r.Header.Get("x-ms-range")
@@ -143,6 +153,7 @@ func (f *fake) list(w http.ResponseWriter, prefix, delimiter, marker string) {
 		Name     string `xml:"Name"`
 		Modified string `xml:"Properties>Last-Modified"`
 		Length   int    `xml:"Properties>Content-Length"`
+		ETag     string `xml:"Properties>Etag"`
 		Folder   string `xml:"Metadata>hdi_isfolder,omitempty"`
 	}
 	type dir struct {
@@ -175,7 +186,7 @@ func (f *fake) list(w http.ResponseWriter, prefix, delimiter, marker string) {
 			out.Dirs = append(out.Dirs, dir{k})
 			continue
 		}
-		b := blob{Name: k, Modified: modified.Format(http.TimeFormat), Length: len(f.blobs[k])}
+		b := blob{Name: k, Modified: modified.Format(http.TimeFormat), Length: len(f.blobs[k]), ETag: fmt.Sprintf("0x%d", f.etags[k])}
 		if f.folder[k] {
 			b.Folder = "true"
 		}

@@ -3,10 +3,11 @@ package gcsstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
-	"time"
+	"strconv"
 
 	"cloud.google.com/go/storage"
 	"golang.org/x/sync/errgroup"
@@ -17,17 +18,16 @@ import (
 )
 
 const (
-	// idle is how long a body may stand still.
-	idle = 60 * time.Second
 	// deleteParallel is how many deletes are under way at once; the service has no call for many keys.
 	deleteParallel = 16
 )
 
 type driver struct {
-	client  *storage.Client
-	bucket  *storage.BucketHandle
-	name    string
-	secrets []string
+	client   *storage.Client
+	bucket   *storage.BucketHandle
+	endpoint string // "" = Google's own
+	name     string
+	secrets  []string
 }
 
 func (d *driver) URL() string { return "gs://" + d.name }
@@ -56,24 +56,52 @@ func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) 
 	if err != nil {
 		return objstore.Object{}, d.fail(err)
 	}
-	return objstore.Object{Key: key, Size: a.Size, ModTime: a.Updated}, nil
+	return objstore.Object{Key: key, Size: a.Size, ModTime: a.Updated, Tag: tag(a.Generation)}, nil
 }
 
 func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	body, _, err := d.ReadTagged(ctx, key, "", offset, length)
+	return body, err
+}
+
+// Origin is the endpoint, as far as it is not Google's own, and the bucket.
+func (d *driver) Origin() string { return "gs " + d.endpoint + " " + d.name }
+
+// tag is an object's generation.
+func tag(generation int64) string { return strconv.FormatInt(generation, 10) }
+
+func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, length int64) (body io.ReadCloser, found string, err error) {
 	if length == 0 {
-		_, err := d.Stat(ctx, key)
-		return http.NoBody, err
+		o, err := d.Stat(ctx, key)
+		if err == nil && want != "" && o.Tag != want {
+			err = objstore.ErrChanged
+		}
+		return http.NoBody, o.Tag, err
 	}
-	return objstore.OpenBody(ctx, idle, func(ctx context.Context) (io.ReadCloser, error) {
-		r, err := d.bucket.Object(key).ReadCompressed(true).NewRangeReader(ctx, offset, length)
-		if status(err) == http.StatusRequestedRangeNotSatisfiable {
-			return http.NoBody, nil
-		}
+	object := d.bucket.Object(key)
+	if want != "" {
+		generation, err := strconv.ParseInt(want, 10, 64)
 		if err != nil {
-			return nil, d.fail(err)
+			return nil, "", fmt.Errorf("%w: no object of this service has the tag %q", objstore.ErrChanged, want)
 		}
-		return r, nil
-	})
+		object = object.If(storage.Conditions{GenerationMatch: generation})
+	}
+	r, err := object.ReadCompressed(true).NewRangeReader(ctx, offset, length)
+	switch status(err) {
+	case http.StatusRequestedRangeNotSatisfiable:
+		return http.NoBody, want, nil
+	case http.StatusPreconditionFailed:
+		return nil, "", objstore.ErrChanged
+	}
+	if err != nil {
+		return nil, "", d.fail(err)
+	}
+	found = tag(r.Attrs.Generation)
+	if want != "" && found != want { // the server ignored the condition
+		r.Close()
+		return nil, "", objstore.ErrChanged
+	}
+	return objstore.TemporaryBody(r), found, nil
 }
 
 func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[objstore.Object, error] {
@@ -82,7 +110,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 		if !opts.Recursive {
 			q.Delimiter = "/"
 		}
-		if err := q.SetAttrSelection([]string{"Name", "Size", "Updated"}); err != nil {
+		if err := q.SetAttrSelection([]string{"Name", "Size", "Updated", "Generation"}); err != nil {
 			yield(objstore.Object{}, err)
 			return
 		}
@@ -98,7 +126,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 			if a.Name == "" || a.Name <= opts.After { // a directory, or the key to start after
 				continue
 			}
-			if !yield(objstore.Object{Key: a.Name, Size: a.Size, ModTime: a.Updated}, nil) {
+			if !yield(objstore.Object{Key: a.Name, Size: a.Size, ModTime: a.Updated, Tag: tag(a.Generation)}, nil) {
 				return
 			}
 		}

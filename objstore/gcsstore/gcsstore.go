@@ -17,6 +17,7 @@ import (
 	"cloud.google.com/go/storage"
 	"github.com/googleapis/gax-go/v2"
 	"gocloud.dev/gcp"
+	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
 	"google.golang.org/api/option"
 
@@ -45,6 +46,9 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 		return nil, err
 	}
 	s := objstore.NewSettings(options, o.Getenv, "google_")
+	if err := s.Check(names); err != nil {
+		return nil, err
+	}
 	a, err := readAccount(s)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,7 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 		return nil, fmt.Errorf("open gs://%s: %w", loc.Bucket, objstore.Redact(err, a.secrets...))
 	}
 	client.SetRetry(storage.WithMaxAttempts(retries), storage.WithBackoff(gax.Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}))
-	d := &driver{client: client, bucket: client.Bucket(loc.Bucket), name: loc.Bucket, secrets: a.secrets}
+	d := &driver{client: client, bucket: client.Bucket(loc.Bucket), endpoint: a.base, name: loc.Bucket, secrets: a.secrets}
 	return objstore.Below(d, loc.Prefix), nil
 }
 
@@ -73,7 +77,9 @@ type account struct {
 	key       []byte
 	anonymous bool
 	base      string
+	token     string
 	secrets   []string
+	parallel  int
 }
 
 func readAccount(s objstore.Settings) (account, error) {
@@ -83,6 +89,11 @@ func readAccount(s objstore.Settings) (account, error) {
 		return a, err
 	}
 	a.anonymous = anonymous
+	if a.parallel, err = s.Parallel(); err != nil {
+		return a, err
+	}
+	a.token = s.Get("google_bearer_token", "bearer_token")
+	a.secrets = []string{a.token}
 	a.base = s.Get("google_base_url", "base_url", "google_endpoint", "endpoint")
 	key := s.Get("google_service_account_key", "service_account_key")
 	path := s.Get("google_service_account", "service_account", "google_service_account_path", "service_account_path", "google_application_credentials", "application_credentials")
@@ -109,7 +120,7 @@ func readAccount(s objstore.Settings) (account, error) {
 	if err := json.Unmarshal(a.key, &known); err != nil {
 		return a, fmt.Errorf("storage options: the service account is no JSON object") // the error itself would repeat the text
 	}
-	a.secrets = []string{string(a.key), known.PrivateKey, known.RefreshToken, known.ClientSecret}
+	a.secrets = []string{a.token, string(a.key), known.PrivateKey, known.RefreshToken, known.ClientSecret}
 	a.anonymous = a.anonymous || known.DisableOAuth
 	if a.base == "" {
 		a.base = known.BaseURL
@@ -127,9 +138,15 @@ func (a account) client(ctx context.Context) (*storage.Client, error) {
 		opts = append(opts, option.WithEndpoint(endpoint))
 	}
 	var client *gcp.HTTPClient
+	transport := objstore.Transport(gcp.DefaultTransport(), a.parallel)
 	switch {
 	case a.anonymous:
-		client = gcp.NewAnonymousHTTPClient(gcp.DefaultTransport())
+		client = gcp.NewAnonymousHTTPClient(transport)
+	case a.token != "":
+		var err error
+		if client, err = gcp.NewHTTPClient(transport, oauth2.StaticTokenSource(&oauth2.Token{AccessToken: a.token})); err != nil {
+			return nil, err
+		}
 	default:
 		creds, err := a.credentials(ctx)
 		if err != nil {
@@ -139,7 +156,7 @@ func (a account) client(ctx context.Context) (*storage.Client, error) {
 		if _, err := tokens.Token(); err != nil { // here, because the client would ask again and again
 			return nil, err
 		}
-		if client, err = gcp.NewHTTPClient(gcp.DefaultTransport(), tokens); err != nil {
+		if client, err = gcp.NewHTTPClient(transport, tokens); err != nil {
 			return nil, err
 		}
 	}

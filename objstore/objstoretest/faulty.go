@@ -238,27 +238,50 @@ func (f *Faulty) Stat(ctx context.Context, key string) (objstore.Object, error) 
 
 // ReadRange is the driver's, unless a rule says otherwise.
 func (f *Faulty) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
-	rule, failure := f.begin(ctx, Request{Op: OpRead, Key: key, Offset: offset, Length: length})
-	if rule == nil || rule.Fault == Stale {
-		return f.driver.ReadRange(ctx, key, offset, length)
+	body, _, err := f.ReadTagged(ctx, key, "", offset, length)
+	return body, err
+}
+
+// Origin is the driver's; where that has none, one of this wrapper, so that caches are tested on stores in memory, too.
+func (f *Faulty) Origin() string {
+	if t, ok := f.driver.(objstore.Tagged); ok && t.Origin() != "" {
+		return t.Origin()
 	}
-	if rule.Fault != Short {
-		return nil, failure
+	return fmt.Sprintf("%p", f)
+}
+
+// read is the driver's ReadTagged, as far as it has one.
+func (f *Faulty) read(ctx context.Context, key, tag string, offset, length int64) (io.ReadCloser, string, error) {
+	if t, ok := f.driver.(objstore.Tagged); ok {
+		return t.ReadTagged(ctx, key, tag, offset, length)
 	}
 	body, err := f.driver.ReadRange(ctx, key, offset, length)
+	return body, "", err
+}
+
+// ReadTagged is the driver's, unless a rule says otherwise.
+func (f *Faulty) ReadTagged(ctx context.Context, key, tag string, offset, length int64) (io.ReadCloser, string, error) {
+	rule, failure := f.begin(ctx, Request{Op: OpRead, Key: key, Offset: offset, Length: length})
+	if rule == nil || rule.Fault == Stale {
+		return f.read(ctx, key, tag, offset, length)
+	}
+	if rule.Fault != Short {
+		return nil, "", failure
+	}
+	body, found, err := f.read(ctx, key, tag, offset, length)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer body.Close()
 	all, err := io.ReadAll(body)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	half := strings.NewReader(string(all[:len(all)/2]))
 	if errors.Is(failure, io.EOF) {
-		return io.NopCloser(half), nil
+		return io.NopCloser(half), found, nil
 	}
-	return io.NopCloser(io.MultiReader(half, errorReader{failure})), nil
+	return io.NopCloser(io.MultiReader(half, errorReader{failure})), found, nil
 }
 
 type errorReader struct{ err error }

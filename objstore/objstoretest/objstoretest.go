@@ -62,6 +62,8 @@ func Run(t *testing.T, newDriver func(t *testing.T) objstore.Driver, opts *Optio
 		{"create", testCreate},
 		{"race", testRace},
 		{"replace while reading", testReplaceWhileReading},
+		{"replaced between", testReplacedBetween},
+		{"tags", testTags},
 		{"ranges", testRanges},
 		{"random access", testRandomAccess},
 		{"list", testList},

@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 )
 
@@ -18,7 +15,6 @@ import (
 // of gocloud.dev's S3 URLs; its own loader is not used because the clients that look for credentials would log to stderr.
 func load(ctx context.Context, q url.Values) (aws.Config, error) {
 	opts := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})}
-	var role string
 	for param := range q {
 		value := q.Get(param)
 		switch param {
@@ -26,11 +22,6 @@ func load(ctx context.Context, q url.Values) (aws.Config, error) {
 			opts = append(opts, awsconfig.WithRegion(value))
 		case "profile":
 			opts = append(opts, awsconfig.WithSharedConfigProfile(value))
-		case "role":
-			if !strings.HasPrefix(value, "arn:") {
-				return aws.Config{}, fmt.Errorf("role %q: want an ARN, which starts with arn:", value)
-			}
-			role = value
 		case "anonymous", "dualstack", "fips":
 			on, err := strconv.ParseBool(value)
 			if err != nil {
@@ -43,14 +34,7 @@ func load(ctx context.Context, q url.Values) (aws.Config, error) {
 			return aws.Config{}, fmt.Errorf("query parameter %q is not known (known: anonymous, dualstack, endpoint, fips, profile, region, role)", param)
 		}
 	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, opts...)
-	if err != nil {
-		return aws.Config{}, err
-	}
-	if role != "" {
-		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role))
-	}
-	return cfg, nil
+	return awsconfig.LoadDefaultConfig(ctx, opts...)
 }
 
 // switches are what the parameters that may be true turn on.

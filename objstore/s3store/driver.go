@@ -10,7 +10,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -22,17 +22,17 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
-// idle is how long a body may stand still.
-const idle = 60 * time.Second
-
 // deleteBatch is how many keys one DeleteObjects takes.
 const deleteBatch = 1000
 
 type driver struct {
 	client      *s3.Client
 	upload      *transfermanager.Client
+	endpoint    string // "" = Amazon's own
 	bucket      string
 	sse, kmsKey string
+	bucketKey   bool // encrypt with the bucket's data key
+	oneByOne    bool // the service has no call that deletes many
 	secrets     []string
 	unproven    bool
 }
@@ -47,10 +47,7 @@ func (d *driver) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	status := 0
-	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) {
-		status = re.HTTPStatusCode()
-	}
+	status := httpStatus(err)
 	if fault := accessFault(err); fault != nil {
 		err = fault
 	}
@@ -66,18 +63,40 @@ func (d *driver) failBucket(err error) error {
 	return failed
 }
 
+// httpStatus is the status of an answer that the SDK made an error of, 0 for any other error and none.
+func httpStatus(err error) int {
+	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) {
+		return re.HTTPStatusCode()
+	}
+	return 0
+}
+
 func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) {
 	out, err := d.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &d.bucket, Key: &key})
 	if err != nil {
 		return objstore.Object{}, d.fail(err)
 	}
-	return objstore.Object{Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified)}, nil
+	return objstore.Object{Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified), Tag: tag(out.ETag)}, nil
 }
 
 func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
+	body, _, err := d.ReadTagged(ctx, key, "", offset, length)
+	return body, err
+}
+
+// Origin is the endpoint, as far as it is not Amazon's own, and the bucket.
+func (d *driver) Origin() string { return "s3 " + d.endpoint + " " + d.bucket }
+
+// tag is an ETag without its quotes, which some services leave out of listings.
+func tag(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
+
+func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, length int64) (body io.ReadCloser, found string, err error) {
 	if length == 0 {
-		_, err := d.Stat(ctx, key)
-		return http.NoBody, err
+		o, err := d.Stat(ctx, key)
+		if err == nil && want != "" && o.Tag != want {
+			err = objstore.ErrChanged
+		}
+		return http.NoBody, o.Tag, err
 	}
 	in := &s3.GetObjectInput{Bucket: &d.bucket, Key: &key}
 	switch {
@@ -86,20 +105,30 @@ func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64
 	case offset > 0:
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
 	}
-	return objstore.OpenBody(ctx, idle, func(ctx context.Context) (io.ReadCloser, error) {
-		out, err := d.client.GetObject(ctx, in)
-		if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) && re.HTTPStatusCode() == http.StatusRequestedRangeNotSatisfiable {
-			return http.NoBody, nil
-		}
-		if err != nil {
-			return nil, d.fail(err)
-		}
-		if in.Range != nil && out.ContentRange == nil {
-			out.Body.Close()
-			return nil, fmt.Errorf("the server ignored the range %s", *in.Range)
-		}
-		return out.Body, nil
-	})
+	if want != "" {
+		in.IfMatch = aws.String(`"` + want + `"`)
+	}
+	out, err := d.client.GetObject(ctx, in)
+	switch httpStatus(err) {
+	case http.StatusRequestedRangeNotSatisfiable:
+		return http.NoBody, want, nil
+	case http.StatusPreconditionFailed:
+		return nil, "", objstore.ErrChanged
+	}
+	if err != nil {
+		return nil, "", d.fail(err)
+	}
+	found = tag(out.ETag)
+	switch {
+	case in.Range != nil && out.ContentRange == nil:
+		err = fmt.Errorf("the server ignored the range %s", *in.Range)
+	case want != "" && found != want: // the server ignored the condition
+		err = objstore.ErrChanged
+	default:
+		return objstore.TemporaryBody(out.Body), found, nil
+	}
+	out.Body.Close()
+	return nil, "", err
 }
 
 func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[objstore.Object, error] {
@@ -119,7 +148,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 				return
 			}
 			for _, o := range page.Contents {
-				if !yield(objstore.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), ModTime: aws.ToTime(o.LastModified)}, nil) {
+				if !yield(objstore.Object{Key: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), ModTime: aws.ToTime(o.LastModified), Tag: tag(o.ETag)}, nil) {
 					return
 				}
 			}
@@ -135,6 +164,9 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	}
 	if d.kmsKey != "" {
 		in.SSEKMSKeyID = &d.kmsKey
+	}
+	if d.bucketKey {
+		in.BucketKeyEnabled = aws.Bool(true)
 	}
 	_, err := d.upload.UploadObject(ctx, in)
 	if watched.err != nil { // the body's own error, which says more and must not be tried again
@@ -166,20 +198,25 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	if d.kmsKey != "" {
 		in.SSEKMSKeyId = &d.kmsKey
 	}
+	if d.bucketKey {
+		in.BucketKeyEnabled = aws.Bool(true)
+	}
 	_, err := d.client.PutObject(ctx, in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
-	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) && re.HTTPStatusCode() == http.StatusPreconditionFailed {
+	if httpStatus(err) == http.StatusPreconditionFailed {
 		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
 	}
 	return d.failBucket(err)
 }
 
 func (d *driver) Delete(ctx context.Context, keys []string) error {
-	if len(keys) == 1 {
-		_, err := d.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &d.bucket, Key: &keys[0]})
-		if err = d.fail(err); errors.Is(err, fs.ErrNotExist) {
-			return nil
+	if len(keys) == 1 || d.oneByOne {
+		for i := range keys {
+			_, err := d.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &d.bucket, Key: &keys[i]})
+			if err = d.fail(err); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
-		return err
+		return nil
 	}
 	for batch := range slices.Chunk(keys, deleteBatch) {
 		ids := make([]types.ObjectIdentifier, len(batch))

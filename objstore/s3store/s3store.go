@@ -5,15 +5,20 @@
 package s3store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
@@ -37,6 +42,9 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 		return nil, err
 	}
 	s := settings{objstore.NewSettings(options, o.Getenv, "aws_")}
+	if err := s.Check(names); err != nil {
+		return nil, err
+	}
 	if err := s.refuse(); err != nil {
 		return nil, err
 	}
@@ -66,7 +74,14 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{unproven: endpoint != "" && !unsafe, client: client, bucket: loc.Bucket, secrets: s.secrets(), sse: s.Get("aws_server_side_encryption"), kmsKey: s.Get("aws_sse_kms_key_id")}
+	d := &driver{unproven: endpoint != "" && !unsafe, client: client, endpoint: endpoint, bucket: loc.Bucket, secrets: s.secrets()}
+	d.sse, d.kmsKey = s.Get("aws_server_side_encryption", "server_side_encryption"), s.Get("aws_sse_kms_key_id", "sse_kms_key_id")
+	if d.bucketKey, err = s.Bool("aws_sse_bucket_key_enabled", "sse_bucket_key_enabled"); err != nil {
+		return nil, err
+	}
+	if d.oneByOne, err = s.Bool("aws_disable_bulk_delete", "disable_bulk_delete"); err != nil {
+		return nil, err
+	}
 	d.upload = transfermanager.New(client, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
 	return objstore.Below(d, loc.Prefix), nil
 }
@@ -130,7 +145,8 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	}
 	set("region", s.Get("aws_region", "region", "aws_default_region", "default_region"))
 	set("profile", s.Get("aws_profile", "profile"))
-	set("role", s.Get("aws_iam_role_arn", "aws_s3_assume_role_arn"))
+	role := q.Get("role")
+	q.Del("role")
 	if anonymous, err := s.Bool("aws_skip_signature", "skip_signature"); err != nil {
 		return aws.Config{}, err
 	} else if anonymous {
@@ -148,7 +164,7 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	switch {
 	case (id == "") != (secret == ""):
 		return aws.Config{}, fmt.Errorf("storage options AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together, only one is set")
-	case id != "" && q.Get("role") == "" && q.Get("anonymous") != "true":
+	case id != "" && q.Get("anonymous") != "true":
 		token := s.Get("aws_session_token", "aws_token", "session_token", "token")
 		cfg.Credentials = aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(id, secret, token))
 	case q.Get("anonymous") != "true":
@@ -157,5 +173,52 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}
+	if err := s.assume(&cfg, role); err != nil {
+		return aws.Config{}, err
+	}
+	parallel, err := s.Parallel()
+	if err != nil {
+		return aws.Config{}, err
+	}
+	base := awshttp.NewBuildableClient()
+	if loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // which has the certificates of the SDK's settings
+		base = loaded
+	}
+	cfg.HTTPClient = &http.Client{Transport: objstore.Transport(base.GetTransport(), parallel), CheckRedirect: redirect}
 	return cfg, nil
+}
+
+// redirect follows only those answers that want the same request elsewhere; another one would not be what was signed.
+func redirect(r *http.Request, _ []*http.Request) error {
+	if status := r.Response.StatusCode; status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect {
+		return nil
+	}
+	return http.ErrUseLastResponse
+}
+
+// assume takes on a role where the options or the URL name one, with the credentials so far, or with a token in a file.
+func (s settings) assume(cfg *aws.Config, role string) error {
+	plain := cmp.Or(role, s.Get("aws_iam_role_arn", "iam_role_arn", "aws_s3_assume_role_arn", "s3_assume_role_arn"))
+	byToken, file := s.Settings.Only("aws_role_arn", "role_arn"), s.Settings.Only("aws_web_identity_token_file", "web_identity_token_file")
+	session := s.Get("aws_iam_role_session_name", "iam_role_session_name", "aws_s3_role_session_name", "s3_role_session_name", "aws_role_session_name", "role_session_name")
+	if arn := cmp.Or(plain, byToken); arn != "" && !strings.HasPrefix(arn, "arn:") {
+		return fmt.Errorf("role %q: want an ARN, which starts with arn:", arn)
+	}
+	var p aws.CredentialsProvider
+	switch {
+	case file != "" && cmp.Or(byToken, plain) == "":
+		return fmt.Errorf("storage option AWS_WEB_IDENTITY_TOKEN_FILE needs AWS_ROLE_ARN, too")
+	case file != "":
+		p = stscreds.NewWebIdentityRoleProvider(sts.NewFromConfig(*cfg), cmp.Or(byToken, plain), stscreds.IdentityTokenFile(file), func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = session })
+	case cmp.Or(plain, byToken) != "":
+		p = stscreds.NewAssumeRoleProvider(sts.NewFromConfig(*cfg), cmp.Or(plain, byToken), func(o *stscreds.AssumeRoleOptions) {
+			if session != "" {
+				o.RoleSessionName = session
+			}
+		})
+	default:
+		return nil
+	}
+	cfg.Credentials = lookedUp{aws.NewCredentialsCache(p)}
+	return nil
 }
