@@ -1,19 +1,3 @@
-// Package metaxy opens a store of feature metadata and offers read, write, resolve, delete and graph push over it.
-//
-// A store is a directory or bucket prefix of Delta tables, one a feature, beside a system table that holds the definitions. Open takes
-// its URL, OpenConfig a configuration; both give a *DeltaStore, which implements MetadataStore:
-//
-//	s, err := metaxy.Open(ctx, "/data/store", nil)
-//	inc, err := s.ResolveUpdate(ctx, key, nil)
-//	for part, err := range inc.All(ctx) { ... }
-//
-// Nothing is changed in place: a write appends rows, the newest row per id counts, a soft delete appends a tombstone. There is no
-// transaction across tables. Compute always runs in this process. A fallback store is read only when the primary has no table of the
-// feature, and a warning says so. Writes to another project are refused unless AllowCrossProjectWrites lifts that.
-//
-// (A Go package cannot be named metaxy-delta.) Streams are single-use iter.Seq2: the producer releases each batch after the
-// step, who keeps one calls Retain. Errors are those of the rooms below, and ErrFeatureNotFound, ErrProjectMismatch, ErrClosed and
-// *PartialError.
 package metaxy
 
 import (
@@ -98,7 +82,8 @@ func (e *PartialError) Unwrap() []error {
 // Warning has a code (FALLBACK_USED, HASH_MISMATCH ...) and a sentence. It changes nothing.
 type Warning = resolve.Warning
 
-// Rows is a single-use stream of batches with its schema and where it came from.
+// Rows is a single-use stream of batches with its schema and where it came from. Rows are in no order, and columns in that of the schema. An error ends the stream; whoever yields a batch releases it after the
+// step, who keeps one calls Retain. For a write only Schema and Batches count.
 type Rows struct {
 	Schema  *arrow.Schema
 	Batches iter.Seq2[arrow.RecordBatch, error]

@@ -164,7 +164,8 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 	return out, nil
 }
 
-// HistoryEntry is one pushed project version. RecordedAt is its first push, LastPushed its newest; Features counts recorded rows, Distinct keys.
+// HistoryEntry is one pushed project version. RecordedAt is its first push, LastPushed its newest, both UTC; Features counts recorded rows, which grow when a version is pushed again after another
+// one, Distinct keys.
 type HistoryEntry struct {
 	Project, ProjectVersion string
 	RecordedAt, LastPushed  time.Time

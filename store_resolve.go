@@ -56,19 +56,19 @@ type Increment struct {
 	TableVersion int64
 }
 
-// All streams the whole increment in one pass, batches tagged by part. The producer releases each batch after the step.
+// All streams the whole increment in one pass, batches tagged by part, parts in no order. The producer releases each batch after the step. Deciding columns are read once, others only for rows of the result.
 func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] { return i.inner.All(ctx) }
 
 // Schema of a part, known before anything is read.
 func (i *Increment) Schema(p Part) *arrow.Schema { return i.inner.Schema(p) }
 
-// New are samples that are not stored yet.
+// New are samples that are not stored yet: upstream columns and the provenance to write. The parts share one decision, made when the first is consumed.
 func (i *Increment) New(ctx context.Context) *Rows { return i.part(ctx, New) }
 
-// Stale are stored samples whose provenance changed.
+// Stale are stored samples whose provenance changed, with the columns of New and the new provenance.
 func (i *Increment) Stale(ctx context.Context) *Rows { return i.part(ctx, Stale) }
 
-// Orphaned are stored samples that upstream no longer has.
+// Orphaned are stored samples that upstream no longer has, with the columns of the feature's table.
 func (i *Increment) Orphaned(ctx context.Context) *Rows { return i.part(ctx, Orphaned) }
 
 func (i *Increment) part(ctx context.Context, p Part) *Rows {

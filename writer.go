@@ -19,10 +19,12 @@ type WriterOptions struct {
 	Interval time.Duration
 	// Write applies to every flush.
 	Write WriteOptions
+	// Flushed, if set, is told what each flush stored, with its warnings. It is called from the goroutine that flushes, one call at a time, and must not flush or close.
+	Flushed func(results []WriteResult)
 }
 
 // Writer gathers rows of several features and writes them in batches, from one goroutine of its own. Rows of a failed flush are kept: the error
-// surfaces at the next Put, Flush or Close, and Flush can be tried again. It is safe for concurrent use.
+// surfaces at the next Put, Flush or Close, and Flush can be tried again. Memory is that of the rows that wait. It is safe for concurrent use.
 type Writer struct {
 	store *DeltaStore
 	opts  WriterOptions
@@ -167,6 +169,15 @@ func (w *Writer) flushRound(ctx context.Context, waiting map[feature.Key][]*pend
 		frames[key] = &Rows{Schema: groups[0].schema, Batches: eachBatch(groups[0].batches)}
 	}
 	results, err := w.store.WriteMulti(ctx, frames, &w.opts.Write)
+	w.forget(waiting, results)
+	if w.opts.Flushed != nil && len(results) > 0 {
+		w.opts.Flushed(results)
+	}
+	return err
+}
+
+// forget releases the groups that were stored.
+func (w *Writer) forget(waiting map[feature.Key][]*pendingRows, results []WriteResult) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range results {
@@ -178,7 +189,6 @@ func (w *Writer) flushRound(ctx context.Context, waiting map[feature.Key][]*pend
 			delete(waiting, r.Feature)
 		}
 	}
-	return err
 }
 
 // Close stops the background flushes, writes what waits, and returns the rows written per feature. After an error Close can be called again.
