@@ -123,7 +123,7 @@ type Rows struct {
 type AppendOptions struct {
 	// MergeSchema adds new columns and struct members to the table.
 	MergeSchema bool
-	// Cast converts columns of another type to the table's, as delta-rs does (metaxy.md 7).
+	// Cast converts columns of another type to the table's, as delta-rs does.
 	Cast bool
 	// PartitionBy, Configuration and Features apply when the table is created by this append.
 	PartitionBy   []string

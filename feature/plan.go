@@ -66,7 +66,7 @@ func (g *Graph) Plan(k Key) (*Plan, error) {
 	return p, err
 }
 
-// parents are the parent fields of a field, sorted by fully qualified text (metaxy.md 2.5).
+// parents are the parent fields of a field, sorted by fully qualified text.
 func (g *Graph) parents(d *Definition, f *Field) ([]Parent, error) {
 	deps := d.Spec.Deps
 	if len(deps) == 0 {
