@@ -88,11 +88,11 @@ func (t *Table) stampedAt(ctx context.Context, commits []txlog.CommitFile, at ti
 	return commits[lo-1].Version, nil
 }
 
-// filedAt is the same by file times, each at least a millisecond after the one before.
+// filedAt is the same by file times in milliseconds, each at least one after the one before.
 func filedAt(commits []txlog.CommitFile, at time.Time) int64 {
 	found, last := int64(-1), time.Time{}
 	for _, c := range commits {
-		stamp := c.ModTime
+		stamp := c.ModTime.Truncate(time.Millisecond) // as every engine tells it
 		if !last.IsZero() && !stamp.After(last) {
 			stamp = last.Add(time.Millisecond)
 		}

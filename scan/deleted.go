@@ -30,6 +30,9 @@ func readDeleted(ctx context.Context, t *delta.Table, f *dataFile) (*dv.Bitmap, 
 	fail := func(err error) error {
 		return damaged("deletion vector of", f.Key, -1, err)
 	}
+	if d.Cardinality < 0 {
+		return nil, fail(fmt.Errorf("a cardinality of %d", d.Cardinality))
+	}
 	if d.StorageType == "i" {
 		b, err := dv.DecodeInline(d.PathOrInlineDV, d.SizeInBytes, d.Cardinality)
 		if err != nil {

@@ -95,6 +95,9 @@ func BenchmarkCheckpoint(b *testing.B) {
 		b.Fatal(err)
 	}
 	log := txlog.Open(objstore.New(d))
+	if _, err := log.WriteCheckpoint(b.Context(), st, nil); err != nil {
+		b.Fatal(err)
+	}
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
