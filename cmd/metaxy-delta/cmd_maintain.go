@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,11 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 				return &cliError{code: "MISSING_CONFIRMATION", exit: exitUsage, msg: "Deleting rows of a table requires --yes", hint: "--dry-run counts them"}
 			}
 			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
-				r, err := rewrite.Delete(cmd.Context(), t, expr, &rewrite.DeleteOptions{Now: a.now().UnixMilli()})
+				o, err := a.deleteOptions(cmd.Context(), t)
+				if err != nil {
+					return nil, err
+				}
+				r, err := rewrite.Delete(cmd.Context(), t, expr, o)
 				if err != nil {
 					return nil, err
 				}
@@ -39,6 +44,20 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 		}}
 	cmd.Flags().StringVar(&where, "where", "", "SQL predicate; none = every row")
 	return cmd
+}
+
+// deleteOptions are those of taking rows out of a table that exists. Files of feature tables are rewritten even where the table asks for deletion vectors,
+// since not every reader of Metaxy knows those.
+func (a *app) deleteOptions(ctx context.Context, t *delta.Table) (*rewrite.DeleteOptions, error) {
+	s, err := t.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &rewrite.DeleteOptions{Now: a.now().UnixMilli(), CopyOnWrite: isFeatureTable(s)}
+	if o.CopyOnWrite && s.UsesVectors() {
+		a.note("Note: the table holds samples of a feature: files are rewritten instead of getting deletion vectors, which not every reader of Metaxy knows")
+	}
+	return o, nil
 }
 
 func (a *app) tableCheckpointCommand() *cobra.Command {

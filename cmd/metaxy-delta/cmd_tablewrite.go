@@ -179,5 +179,12 @@ func (a *app) overwriteOrAppend(ctx context.Context, t *delta.Table, rows *delta
 		r, err := t.Append(ctx, rows, opts)
 		return rewrite.OverwriteResult{Result: r}, err
 	}
-	return rewrite.Overwrite(ctx, t, rows, where, &rewrite.OverwriteOptions{Write: *opts, Delete: rewrite.DeleteOptions{Now: a.now().UnixMilli()}})
+	o, err := a.deleteOptions(ctx, t)
+	if errors.Is(err, fs.ErrNotExist) {
+		o, err = &rewrite.DeleteOptions{}, nil
+	}
+	if err != nil {
+		return rewrite.OverwriteResult{}, err
+	}
+	return rewrite.Overwrite(ctx, t, rows, where, &rewrite.OverwriteOptions{Write: *opts, Delete: *o})
 }
