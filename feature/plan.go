@@ -184,10 +184,20 @@ func (m *FieldsMapping) resolve(f FieldKey, upstream []Field) []FieldKey {
 	return out
 }
 
-// Check refuses what cannot be resolved: a feature that is a dep twice, renames to system columns, ids or one target, one column selected from two deps. Faults are a *GraphError.
+// Check refuses what cannot be resolved: a feature that is a dep twice, renames to system columns, ids or one target, one column selected from two deps that is an id of none (ids may be what the deps
+// are joined on, which the columns of the tables tell). Faults are a *GraphError.
 func (p *Plan) Check() error {
 	key := p.Feature.Spec.Key
 	selected := map[string]Key{}
+	ids := map[string]bool{}
+	for i, d := range p.Deps {
+		for _, id := range p.InputIDs(i) {
+			ids[id] = true
+		}
+		for _, id := range d.Definition.Spec.IDColumns {
+			ids[d.Renamed(id)] = true
+		}
+	}
 	deps := map[Key]bool{}
 	for _, d := range p.Deps {
 		if deps[d.Feature] {
@@ -210,7 +220,7 @@ func (p *Plan) Check() error {
 			continue
 		}
 		for _, name := range *d.Select {
-			if other, ok := selected[name]; ok && other != d.Feature && !slices.Contains(p.Feature.Spec.IDColumns, name) {
+			if other, ok := selected[name]; ok && other != d.Feature && !ids[name] {
 				return &GraphError{Key: key, Msg: fmt.Sprintf("selects column %s from both %s and %s", name, other, d.Feature)}
 			}
 			selected[name] = d.Feature

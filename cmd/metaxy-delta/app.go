@@ -30,12 +30,14 @@ type system struct {
 
 // app is one run of the command.
 type app struct {
-	sys   *system
-	env   map[string]string
-	now   func() time.Time
-	flags globalFlags
-	cfg   *configuration
-	cache *objstore.Cache
+	sys *system
+	env map[string]string
+	// dotEnv has the lines of .env that gave variables of env.
+	dotEnv map[string]int
+	now    func() time.Time
+	flags  globalFlags
+	cfg    *configuration
+	cache  *objstore.Cache
 	// started is set when the arguments were understood; what fails before is their fault.
 	started bool
 	// autoSync verbs bring external features up to date unless the configuration says sync = false.
@@ -66,7 +68,7 @@ type globalFlags struct {
 }
 
 func run(ctx context.Context, sys *system) int {
-	a := &app{sys: sys, env: map[string]string{}, now: func() time.Time { return time.Now().UTC() }}
+	a := &app{sys: sys, env: map[string]string{}, dotEnv: map[string]int{}, now: func() time.Time { return time.Now().UTC() }}
 	for _, kv := range sys.environ {
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			a.env[k] = v

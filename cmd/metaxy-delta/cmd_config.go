@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/metaxy-delta/metaxy-delta/config"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -38,13 +40,21 @@ func (a *app) configCommand() *cobra.Command {
 	return cmd
 }
 
+// origin says where a value comes from; a variable may stand in .env.
+func (a *app) origin(o config.Origin) string {
+	if line := a.dotEnv[o.Variable]; line > 0 {
+		return fmt.Sprintf(".env:%d (variable %s)", line, o.Variable)
+	}
+	return o.From()
+}
+
 // printOrigins has a line a value: key, value, and the file and line, the variable or the default that gave it.
 func (a *app) printOrigins(c *configuration, format string) error {
 	list := c.Origins()
 	if format == "json" {
 		out := members{}
 		for _, o := range list {
-			out = append(out, member{o.Key, members{{"value", o.Value}, {"origin", o.From()}}})
+			out = append(out, member{o.Key, members{{"value", o.Value}, {"origin", a.origin(o)}}})
 		}
 		return a.printJSON(out)
 	}
@@ -54,7 +64,7 @@ func (a *app) printOrigins(c *configuration, format string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "%s = %s  # %s\n", o.Key, value, o.From())
+		fmt.Fprintf(&b, "%s = %s  # %s\n", o.Key, value, a.origin(o))
 	}
 	return a.printText(printable(b.String()))
 }

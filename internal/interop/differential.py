@@ -92,7 +92,7 @@ class Run:
 
     def refused(self, step, theirs, ours):
         """Both refuse, which must be for the like: what is not found, or what cannot be done with what there is; never as corrupt, in conflict or forbidden."""
-        allowed = (6, 1) if theirs.split(":")[0] in ("FeatureNotFoundError", "KeyError") else (1, 2)
+        allowed = (6, 1, 2) if theirs.split(":")[0] in ("FeatureNotFoundError", "KeyError") else (1, 2)
         if ours.args[0] not in allowed:
             raise Difference(f"{short(step)}: the program fails with {ours}, Metaxy with {theirs[:300]}")
         self.seen["both refuse"] += 1
