@@ -10,6 +10,7 @@ import (
 )
 
 // Open opens the store at url: a path, file://, local://, mem://, or a scheme that one of opts.Openers serves. Nothing is read or created.
+// Options that make no sense are ErrInvalid, all at once; so are faults of opts.Graph and fallback stores of another hash algorithm.
 func Open(ctx context.Context, url string, opts *Options) (*DeltaStore, error) {
 	if opts != nil {
 		if err := opts.Validate(); err != nil {
@@ -20,6 +21,11 @@ func Open(ctx context.Context, url string, opts *Options) (*DeltaStore, error) {
 	if o.Graph != nil {
 		if err := o.Graph.Check(); err != nil {
 			return nil, fmt.Errorf("%w: definitions: %w", ErrInvalid, err)
+		}
+	}
+	for _, f := range o.Fallbacks {
+		if d, ok := f.Store.(*DeltaStore); ok && d.opts.HashAlgorithm != o.HashAlgorithm {
+			return nil, fmt.Errorf("%w: fallback store %s uses the hash algorithm %s, this store %s: versions of the one mean nothing to the other", ErrInvalid, f.Name, d.opts.HashAlgorithm, o.HashAlgorithm)
 		}
 	}
 	driver, root, err := openDriver(ctx, url, &o)

@@ -224,8 +224,11 @@ func (c *Config) StoreNamed(name string) (*Store, error) {
 	return &s, nil
 }
 
-// absolute is the absolute path of a root; URLs stay.
+// absolute is the absolute path of a local root; URLs of other schemes stay.
 func (c *Config) absolute(root string) string {
+	for _, local := range []string{"file://", "local://"} {
+		root = strings.TrimPrefix(root, local)
+	}
 	if rest, ok := strings.CutPrefix(root, "~/"); ok && c.home != "" {
 		return filepath.Join(c.home, rest)
 	}

@@ -22,6 +22,11 @@ type lockCase struct {
 		FeatureSpec   string `json:"feature_spec"`
 		FeatureSchema string `json:"feature_schema"`
 	}
+	Recomputed map[string]struct {
+		Definition string            `json:"definition_version"`
+		Feature    string            `json:"feature_version"`
+		Fields     map[string]string `json:"field_versions"`
+	}
 	Result struct{ Error json.RawMessage }
 }
 
@@ -109,6 +114,37 @@ func checkLock(t *testing.T, dir string) {
 		s, w := d.Stored(), c.Loaded[i]
 		if s.Project != w.Project || s.FeatureSpec != w.FeatureSpec || s.FeatureSchema != w.FeatureSchema || !d.External || d.Source != "metaxy.lock" {
 			t.Errorf("%+v\nwant %+v", s, w)
+		}
+	}
+	checkRecomputed(t, &c, read)
+}
+
+// checkRecomputed compares the versions of the definitions that were read back with those that Metaxy computes from them.
+func checkRecomputed(t *testing.T, c *lockCase, read []*feature.Definition) {
+	t.Helper()
+	g := feature.NewGraph(c.Truncation)
+	for _, d := range read {
+		if err := g.Add(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.Recomputed) != len(read) {
+		t.Errorf("%d definitions, want %d", len(read), len(c.Recomputed))
+	}
+	for _, d := range read {
+		key := d.Spec.Key
+		want := c.Recomputed[key.String()]
+		definition, err := g.DefinitionVersion(key)
+		if err != nil || definition != want.Definition {
+			t.Errorf("%s: definition version %q (%v), want %q", key, definition, err, want.Definition)
+		}
+		if version, err := g.FeatureVersion(key); err != nil || version != want.Feature {
+			t.Errorf("%s: feature version %q (%v), want %q", key, version, err, want.Feature)
+		}
+		for _, f := range d.Spec.Fields {
+			if version, err := g.FieldVersion(key, f.Key); err != nil || version != want.Fields[f.Key.String()] {
+				t.Errorf("%s: version of field %s: %q (%v), want %q", key, f.Key, version, err, want.Fields[f.Key.String()])
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package config_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -154,8 +155,10 @@ func checkConfig(t *testing.T, c *configCase) string {
 	return strings.Join(faults, "; ")
 }
 
+// expectedStore is a store as it was made; its display text and fallback stores are compared where stores are opened (TestConfigStores of the module's root).
 type expectedStore struct {
 	Error         json.RawMessage
+	Name          string
 	Layout        string
 	HashAlgorithm string `json:"hash_algorithm"`
 }
@@ -219,8 +222,8 @@ func checkStore(c *config.Config, name string, want expectedStore) string {
 	if hash == "" {
 		hash = "xxhash32"
 	}
-	if layout != want.Layout || hash != want.HashAlgorithm {
-		return layout + " " + hash + ", want " + want.Layout + " " + want.HashAlgorithm
+	if layout != want.Layout || hash != want.HashAlgorithm || s.Name != want.Name {
+		return fmt.Sprintf("%s %s %s, want %+v", s.Name, layout, hash, want)
 	}
 	return ""
 }

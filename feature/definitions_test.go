@@ -98,6 +98,7 @@ type definitionCase struct {
 		Features        map[string]expectFeature
 		ProjectVersions map[string]string `json:"project_versions"`
 		Topological     answer[[]string]  `json:"topological_order"`
+		Descending      answer[[]string]  `json:"topological_order_descending"`
 	}
 	Steps   []storedJSON
 	Results []struct {
@@ -127,6 +128,8 @@ func TestDefinitionVectors(t *testing.T) {
 				t.Errorf("%s: %v", c.Name, err)
 			} else if got := s.Value().Text(); got != c.FeatureSpec {
 				t.Errorf("%s: %s", c.Name, cmp.Diff(c.FeatureSpec, got))
+			} else if got, err := specVersion(s, 8); err != nil || got != c.SpecVersion {
+				t.Errorf("%s: spec version %q (%v), want %q", c.Name, got, err, c.SpecVersion)
 			}
 		case "registration":
 			checkRegistration(t, c)
@@ -134,6 +137,15 @@ func TestDefinitionVectors(t *testing.T) {
 			t.Errorf("unknown kind %q", c.Kind)
 		}
 	}
+}
+
+// specVersion is the version of a spec alone in a graph.
+func specVersion(s *feature.Spec, length int) (string, error) {
+	g := feature.NewGraph(length)
+	if err := g.Add(&feature.Definition{Project: "p", Spec: s}); err != nil {
+		return "", err
+	}
+	return g.SpecVersion(s.Key)
 }
 
 func TestExternalVectors(t *testing.T) {
@@ -178,12 +190,24 @@ func checkGraph(t *testing.T, c definitionCase) {
 			t.Errorf("%s: project version %q %v, want %q", c.Name, got, err, want)
 		}
 	}
+	if c.Recorded != "" { // by the project itself, in its own store
+		for _, project := range g.Projects() {
+			if got, err := g.ProjectVersion(project); err != nil || got != c.Recorded {
+				t.Errorf("%s: project version %q %v, recorded is %q", c.Name, got, err, c.Recorded)
+			}
+		}
+	}
 	var keys []feature.Key
 	for _, d := range g.Definitions() {
 		keys = append(keys, d.Spec.Key)
 	}
-	if d := c.Expect.Topological.differs(texts(g.Topological(keys)), nil); d != "" {
+	order := g.Topological(keys)
+	if d := c.Expect.Topological.differs(texts(order), nil); d != "" {
 		t.Errorf("%s: topological order %s", c.Name, d)
+	}
+	slices.Reverse(order)
+	if d := c.Expect.Descending.differs(texts(order), nil); d != "" {
+		t.Errorf("%s: topological order, dependents first: %s", c.Name, d)
 	}
 }
 
@@ -316,6 +340,8 @@ type textCase struct {
 	SpecSortedText           string  `json:"spec_sorted_text"`
 	SpecVersion64            string  `json:"spec_version_64"`
 	DefinitionVersion        string  `json:"definition_version"`
+	SpecVersion              string  `json:"spec_version"`
+	Columns                  []string
 	Error                    json.RawMessage
 }
 
@@ -392,6 +418,17 @@ func checkText(t *testing.T, c textCase, raw json.RawMessage) {
 		if got, err := g.SpecVersion(d.Spec.Key); err != nil || got != c.SpecVersion64 {
 			t.Errorf("metadata %q: spec version %q (%v)", c.InputText, got, err)
 		}
+		if got, err := specVersion(d.Spec, 8); err != nil || got != c.SpecVersion || d.Spec.Value().SortedText() != c.SpecSortedText {
+			t.Errorf("metadata %q: spec version %q (%v) of %s, want %q of %s", c.InputText, got, err, d.Spec.Value().SortedText(), c.SpecVersion, c.SpecSortedText)
+		}
+		return
+	}
+	short := feature.NewGraph(8)
+	if err := short.Add(d); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := short.DefinitionVersion(d.Spec.Key); err != nil || got != c.DefinitionVersion || !slices.Equal(d.Columns(), c.Columns) {
+		t.Errorf("schema %q: definition version %q (%v), columns %q, want %q and %q", c.InputText, got, err, d.Columns(), c.DefinitionVersion, c.Columns)
 	}
 }
 

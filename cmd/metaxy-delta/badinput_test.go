@@ -112,7 +112,7 @@ var badInputs = []badInput{
 	{"ValueError fallback.py: other algorithm", `read raw --store unlike --definitions defs.toml`, 2, "INVALID_ARGUMENT", "hash algorithm|xxhash32|md5", "--help"},
 	{"ValueError delta.py: layout", `read raw --store laidout`, 2, "CONFIG_ERROR", "layout|flat", "config print"},
 	{"(D13) farmhash", `read raw --store farm`, 2, "", "farmhash", ""},
-	{"(D48) a store that names itself", `read raw --store mirror`, 2, "USAGE", "mirror -> mirror", "--help"},
+	{"(D48) a store that names itself", `read raw --store mirror`, 2, "INVALID_ARGUMENT", "mirror -> mirror", "--help"},
 	{"FileNotFoundError", `read raw --config-file gone.toml`, 2, "CONFIG_ERROR", "gone.toml", "config print"},
 	{"TOMLDecodeError", `read raw --config-file broken.toml`, 2, "CONFIG_ERROR", "broken.toml:1", "config print"},
 	{"ValidationError: unknown key", `read raw --config-file extra.toml`, 2, "CONFIG_ERROR", "extra.toml:2|projct", "config print"},

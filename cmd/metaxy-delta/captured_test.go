@@ -54,7 +54,7 @@ type output struct {
 	Stdout, Stderr string
 }
 
-// TestCapturedCommandLines runs every command line that was recorded with Metaxy through this program. JSON must be the same, member for member in order; text must hold the same words, whatever
+// TestCapturedCommandLines runs every command line that was recorded with Metaxy through this program. JSON must be the same, byte for byte; text must hold the same words, whatever
 // frames and line breaks are round them and whichever channel they go to. Steps in testdata/decisions.txt differ on purpose, those in gaps.txt cannot pass yet; a listed step that passes fails.
 func TestCapturedCommandLines(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(deltatest.Data(t, "scenarios"), "*", "scenario.json"))
@@ -307,8 +307,14 @@ func compact(raw json.RawMessage) string {
 
 var richMarkup = regexp.MustCompile(`\[/?bold[a-z ]*\]`)
 
-// compareJSON compares texts as Metaxy writes them; of failures within it only that they are there.
+// looseJSON are members whose text is not Metaxy's: what a library says of a failure, and previews of rows.
+var looseJSON = regexp.MustCompile(`"(error_message|error|sample_details)":`)
+
+// compareJSON compares texts byte by byte. Where they hold sets, their members are compared in any order; of what looseJSON names, only that it is there.
 func compareJSON(st *capturedStep, want, got string) string {
+	if st.Unordered == "" && !looseJSON.MatchString(want) {
+		return cmp.Diff(want, got)
+	}
 	a, err := feature.ParseJSON(want)
 	if err != nil {
 		return "recorded: " + err.Error()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -60,7 +59,7 @@ func (a *app) printOrigins(c *configuration, format string) error {
 	}
 	var b strings.Builder
 	for _, o := range list {
-		value, err := json.Marshal(o.Value)
+		value, err := plainJSON(o.Value)
 		if err != nil {
 			return err
 		}

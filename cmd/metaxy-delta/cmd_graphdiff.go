@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -266,11 +265,11 @@ func (m members) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		name, err := json.Marshal(x.name)
+		name, err := plainJSON(x.name)
 		if err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(x.value)
+		value, err := plainJSON(x.value)
 		if err != nil {
 			return nil, err
 		}

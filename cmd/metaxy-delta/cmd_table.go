@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -176,7 +175,7 @@ func (i *tableInfo) print(w io.Writer) error {
 	}
 	fmt.Fprintln(w, "columns")
 	for _, c := range i.Schema {
-		t, err := json.Marshal(c.Type)
+		t, err := plainJSON(c.Type)
 		if err != nil {
 			return err
 		}

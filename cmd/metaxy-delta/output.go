@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
@@ -123,13 +122,13 @@ func appendJSONRow(buf *bytes.Buffer, b arrow.RecordBatch, row int) error {
 		if c > 0 {
 			buf.WriteString(", ")
 		}
-		name, err := json.Marshal(b.ColumnName(c))
+		name, err := plainJSON(b.ColumnName(c))
 		if err != nil {
 			return err
 		}
 		buf.Write(name)
 		buf.WriteString(": ")
-		value, err := json.Marshal(b.Column(c).GetOneForMarshal(row))
+		value, err := plainJSON(b.Column(c).GetOneForMarshal(row))
 		if err != nil {
 			return fmt.Errorf("column %s: %w", b.ColumnName(c), err)
 		}
@@ -198,7 +197,7 @@ func cell(a arrow.Array, row int, null string) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
-	text, err := json.Marshal(v)
+	text, err := plainJSON(v)
 	if err != nil {
 		return a.ValueStr(row)
 	}

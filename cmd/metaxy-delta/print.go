@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,6 +28,17 @@ func (a *app) printJSON(v any) error {
 	return a.printText(b.String())
 }
 
+// plainJSON is the JSON of v, with <, > and & as they are: it goes into no web page.
+func plainJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
 // printText writes text to stdout or --output.
 func (a *app) printText(text string) error {
 	if a.flags.output == "" || a.flags.output == "-" {
@@ -37,7 +49,7 @@ func (a *app) printText(text string) error {
 }
 
 func writeJSONLine(w io.Writer, v any) {
-	if text, err := json.Marshal(v); err == nil {
+	if text, err := plainJSON(v); err == nil {
 		fmt.Fprintln(w, string(text))
 	}
 }
