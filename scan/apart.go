@@ -64,7 +64,7 @@ func (g *groupReader) stampColumn(ctx context.Context, leaf int, t *arrow.Timest
 	}
 	defer r.Close()
 	if err := r.expect(g.file.meta, g.group, leaf); err != nil {
-		return nil, damaged("read", g.file.Key, g.group, err)
+		return nil, r.failure(g.file, g.group, err)
 	}
 	chunk, err := r.RowGroup(g.group).Column(leaf)
 	if err != nil {

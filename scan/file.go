@@ -178,6 +178,9 @@ func (r *fileReader) expect(meta *metadata.FileMetaData, group int, leaves ...in
 		if err != nil {
 			return err
 		}
+		if err := decodable(md.Compression()); err != nil {
+			return err
+		}
 		from := md.DataPageOffset()
 		if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < from {
 			from = md.DictionaryPageOffset()
@@ -200,6 +203,10 @@ func (r *fileReader) fetchExpected() {
 func (r *fileReader) failure(f *dataFile, group int, err error) error {
 	if why := r.section.failed.Load(); why != nil {
 		return &FileError{Op: "read", Path: f.Key, RowGroup: group, Err: *why}
+	}
+	var unsupported *delta.UnsupportedError
+	if errors.As(err, &unsupported) {
+		return &FileError{Op: "read", Path: f.Key, RowGroup: group, Err: err}
 	}
 	return damaged("read", f.Key, group, err)
 }

@@ -46,11 +46,11 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	g = &groupReader{file: f, group: group, wants: wants, left: f.meta.RowGroup(group).NumRows(), rows: int64(s.batchRows), scan: s,
 		matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}}
 	g.closer = g.releaseApart
-	defer func() {
+	defer func(made *groupReader) {
 		if err != nil {
-			g.releaseApart()
+			made.releaseApart()
 		}
-	}()
+	}(g)
 	g.out = s.wantSchema(wants)
 	rest, err := g.readApart(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	}
 	if err := r.expect(f.meta, group, leaves...); err != nil {
 		r.Close()
-		return nil, damaged("read", f.Key, group, err)
+		return nil, r.failure(f, group, err)
 	}
 	r.fetchExpected()
 	g.from = r
