@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -35,6 +36,21 @@ func (o sharedOpener) Open(context.Context, string, map[string]string) (objstore
 type unclosed struct{ objstore.Driver }
 
 func (unclosed) Close() error { return nil }
+
+func (d unclosed) Origin() string {
+	if t, ok := d.Driver.(objstore.Tagged); ok {
+		return t.Origin()
+	}
+	return ""
+}
+
+func (d unclosed) ReadTagged(ctx context.Context, key, tag string, offset, length int64) (io.ReadCloser, string, error) {
+	if t, ok := d.Driver.(objstore.Tagged); ok {
+		return t.ReadTagged(ctx, key, tag, offset, length)
+	}
+	body, err := d.Driver.ReadRange(ctx, key, offset, length)
+	return body, "", err
+}
 
 // life is what happens to a store, step by step; every step can be repeated by a store that is opened anew.
 type life struct {
@@ -287,24 +303,4 @@ func TestCallFails(t *testing.T) {
 		stride = 80
 	}
 	objstoretest.Sweep(t, &objstoretest.SweepOptions{Steps: steps, State: l.state, Stride: stride})
-}
-
-// TestRequests bounds the requests of each step, which cost more than anything else on a remote store: none may grow with the number of columns.
-func TestRequests(t *testing.T) {
-	l := newLife(t)
-	store := objstore.NewMem()
-	most := map[string]int{"push": 8, "write": 16, "advance": 28, "write again": 26, "advance again": 46, "soft delete": 34, "hard delete": 36, "write last": 18, "advance last": 48}
-	for _, st := range l.steps() {
-		counted := objstoretest.NewFaulty(store, 1)
-		s := l.open(counted)
-		if err := st.run(t.Context(), s); err != nil {
-			t.Fatalf("%s: %v", st.name, err)
-		}
-		s.Close()
-		n := len(counted.Requests())
-		t.Logf("%s: %d requests: %v", st.name, n, counted.Counts())
-		if limit, ok := most[st.name]; !ok || n > limit {
-			t.Errorf("%s takes %d requests, at most %d are expected: %v", st.name, n, limit, counted.Counts())
-		}
-	}
 }

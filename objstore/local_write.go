@@ -21,16 +21,18 @@ func (d *localDriver) Put(ctx context.Context, key string, body io.Reader) error
 }
 
 func (d *localDriver) PutIfAbsent(ctx context.Context, key string, body []byte) error {
-	return d.write(ctx, key, bytes.NewReader(body), "link", func(root *os.Root, temp, name string) error {
-		if d.unsafe {
-			return renameIfAbsent(root, temp, name)
-		}
-		err := root.Link(temp, name)
-		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EMLINK) {
-			return fmt.Errorf("%w (%v)", ErrNoLinks, err)
-		}
-		return err
-	})
+	if d.unsafe {
+		return d.write(ctx, key, bytes.NewReader(body), "rename", renameIfAbsent)
+	}
+	return d.write(ctx, key, bytes.NewReader(body), "link", (*os.Root).Link)
+}
+
+// noLinks names what a file system says that has no hard links.
+func noLinks(err error) error {
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EMLINK) {
+		return fmt.Errorf("%w (%v)", ErrNoLinks, err)
+	}
+	return err
 }
 
 // renameIfAbsent looks and then renames; another writer between the two would lose its file.
@@ -77,6 +79,9 @@ func (d *localDriver) write(ctx context.Context, key string, body io.Reader, op 
 	}
 	if err == nil {
 		err = d.step(op, temp, name, func() error { return publish(root, temp, name) })
+		if op == "link" {
+			err = noLinks(err)
+		}
 	}
 	if err == nil {
 		err = d.syncDir(root, dir)

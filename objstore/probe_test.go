@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -125,6 +128,40 @@ func TestProbe(t *testing.T) {
 	f.Add(objstoretest.Rule{Op: objstoretest.OpCreate, Err: fs.ErrPermission})
 	if _, err = objstore.Probe(ctx, s); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a bucket that may only be read: %v", err)
+	}
+}
+
+// TestLocalWithoutLinks: a file system that has no hard links is found out by the create, which leaves nothing and says what to do; NewLocalUnsafe, which that
+// names, creates there.
+func TestLocalWithoutLinks(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOTSUP, syscall.ENOSYS, syscall.EMLINK} {
+		dir := t.TempDir()
+		without := func(d objstore.Driver, err error) *objstore.Store {
+			if err != nil {
+				t.Fatal(err)
+			}
+			objstore.Watch(d, func(op, name, to string, do func() error) error {
+				if op == "link" {
+					return &os.LinkError{Op: "linkat", Old: name, New: to, Err: errno}
+				}
+				return do()
+			})
+			return objstore.New(d)
+		}
+		s := without(objstore.NewLocal(dir))
+		err := s.PutIfAbsent(t.Context(), "a/k", []byte("x"))
+		if !errors.Is(err, objstore.ErrNoLinks) || !errors.Is(err, objstore.ErrNotAtomic) || !strings.Contains(err.Error(), "ALLOW_UNSAFE_RENAME") {
+			t.Errorf("%v: %v", errno, err)
+		}
+		if left, err := os.ReadDir(filepath.Join(dir, "a")); err != nil || len(left) != 0 {
+			t.Errorf("%v: left %v, %v", errno, left, err)
+		}
+		if err := s.Put(t.Context(), "a/data", strings.NewReader("x")); err != nil {
+			t.Errorf("%v: a data file: %v", errno, err)
+		}
+		if err := without(objstore.NewLocalUnsafe(dir)).PutIfAbsent(t.Context(), "a/k", []byte("x")); err != nil {
+			t.Errorf("%v: unsafe: %v", errno, err)
+		}
 	}
 }
 

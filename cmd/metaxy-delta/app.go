@@ -13,9 +13,6 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
-	"github.com/metaxy-delta/metaxy-delta/objstore/azurestore"
-	"github.com/metaxy-delta/metaxy-delta/objstore/gcsstore"
-	"github.com/metaxy-delta/metaxy-delta/objstore/s3store"
 )
 
 // system is the world as the command sees it; tests hand in their own.
@@ -194,12 +191,6 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		}
 	}
 	return nil
-}
-
-// openers are the cloud adapters; only this package links them.
-func openers(env map[string]string) []objstore.Opener {
-	get := func(name string) string { return env[name] }
-	return []objstore.Opener{s3store.Opener{Getenv: get}, gcsstore.Opener{Getenv: get}, azurestore.Opener{Getenv: get}}
 }
 
 func (a *app) warn(warnings []metaxy.Warning) {

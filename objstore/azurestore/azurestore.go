@@ -16,7 +16,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
-	"gocloud.dev/blob/azureblob"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
@@ -122,11 +121,9 @@ func (s settings) place(loc objstore.Location) (place, error) {
 	}
 	if endpoint == "" {
 		if p.account != "" {
-			var service azureblob.ServiceURL
-			service, err = azureblob.NewServiceURL(&azureblob.ServiceURLOptions{AccountName: p.account})
-			p.service = string(service)
+			p.service = "https://" + p.account + ".blob.core.windows.net"
 		}
-		return p, err
+		return p, nil
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "http" && u.Scheme != "https" {

@@ -40,7 +40,7 @@ type client struct {
 	Commits int
 }
 
-func (c client) table(t *testing.T) *delta.Table {
+func (c client) store(t *testing.T) *objstore.Store {
 	t.Helper()
 	scheme, _, _ := strings.Cut(c.URL, ":")
 	opener := map[string]objstore.Opener{"s3": s3store.Opener{}, "gs": gcsstore.Opener{}, "az": azurestore.Opener{}}[scheme]
@@ -48,7 +48,12 @@ func (c client) table(t *testing.T) *delta.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return delta.New(objstore.New(d), &delta.Options{Now: time.Now, CheckpointInterval: 20})
+	return objstore.New(d)
+}
+
+func (c client) table(t *testing.T) *delta.Table {
+	t.Helper()
+	return delta.New(c.store(t), &delta.Options{Now: time.Now, CheckpointInterval: 20})
 }
 
 // TestClientProcess is the body of the processes below; as a test of its own it has nothing to say.

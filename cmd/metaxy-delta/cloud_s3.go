@@ -1,0 +1,10 @@
+//go:build !nos3
+
+package main
+
+import (
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/s3store"
+)
+
+func s3Opener(get func(string) string) objstore.Opener { return s3store.Opener{Getenv: get} }
