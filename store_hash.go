@@ -37,8 +37,7 @@ func (s *DeltaStore) checkTable(ctx context.Context, key feature.Key, now time.T
 	}
 	var out []Warning
 	if newest := newestStamp(snap); newest.After(now) {
-		out = append(out, Warning{Code: "CLOCK_BEHIND", Message: fmt.Sprintf("%s: the table has rows of %s, this clock says %s: rows written now do not replace them", key,
-			newest.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))})
+		out = append(out, clockBehind(key.String(), newest, now))
 	}
 	m := s.hashMismatch(snap)
 	switch {

@@ -21,6 +21,8 @@ const probePrefix = ".metaxy-probe-"
 type ProbeResult struct {
 	// ServerTime is when the store says that the first probe object was written.
 	ServerTime time.Time
+	// Proven is set when creates were seen to be conditional; an error after that is the listing's.
+	Proven bool
 	// Left are probe objects that could not be deleted, and LeftErr is why.
 	Left    []string
 	LeftErr error
@@ -41,6 +43,7 @@ func Probe(ctx context.Context, s *Store) (r ProbeResult, err error) {
 			return r, err
 		}
 	}
+	r.Proven = true
 	var listed []string
 	for o, err := range s.List(ctx, ListOptions{Prefix: name}) {
 		if err != nil {

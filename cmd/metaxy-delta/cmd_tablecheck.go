@@ -1,12 +1,26 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 )
+
+// examineMetaxyTable warns of what is doubtful in a feature's table, although it is sound.
+func (a *app) examineMetaxyTable(ctx context.Context, url string, t *delta.Table) error {
+	snap, err := t.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("table %s: %w", url, err)
+	}
+	warnings, err := metaxy.ExamineTable(ctx, url, snap, &metaxy.ExamineOptions{Now: a.now()})
+	a.warn(warnings)
+	return err
+}
 
 func (a *app) tableCheckCommand() *cobra.Command {
 	var readData, outside bool
@@ -20,6 +34,11 @@ func (a *app) tableCheckCommand() *cobra.Command {
 			problems, err := rewrite.Audit(cmd.Context(), t, readData)
 			if err != nil {
 				return fmt.Errorf("table %s: %w", args[0], err)
+			}
+			if readData && len(problems) == 0 {
+				if err := a.examineMetaxyTable(cmd.Context(), args[0], t); err != nil {
+					return err
+				}
 			}
 			if err := a.printJSON(map[string]any{"problems": problems}); err != nil || len(problems) == 0 {
 				return err

@@ -90,7 +90,7 @@ func (a *app) tableVacuumCommand() *cobra.Command {
 				if errors.As(err, &short) {
 					return nil, &cliError{code: "RETENTION_TOO_SHORT", exit: exitUsage, msg: short.Error(), hint: "--allow-short-retention deletes all the same"}
 				}
-				return map[string]any{"files": r.Deleted, "num_files": len(r.Deleted), "bytes": r.Bytes, "dry_run": a.flags.dryRun}, err
+				return map[string]any{"files": r.Deleted, "num_files": len(r.Deleted), "unfinished_writes": r.Unfinished, "bytes": r.Bytes, "dry_run": a.flags.dryRun}, err
 			})
 		}}
 	cmd.Flags().DurationVar(&retention, "retention", 0, "how long removed files stay, such as 168h; default delta.deletedFileRetentionDuration, else 168h")

@@ -2,7 +2,9 @@ package rewrite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -33,6 +35,11 @@ type VacuumOptions struct {
 type VacuumResult struct {
 	Deleted []string
 	Bytes   int64
+	// Unfinished are the writes that never came to their end, older than the retention, which went with them.
+	Unfinished int
+	// Young are files and unfinished writes that nothing needs and that stay for the retention: writers may be about to commit them.
+	Young      int
+	YoungBytes int64
 }
 
 // RetentionError is a retention below what the table asks for.
@@ -76,14 +83,25 @@ func Vacuum(ctx context.Context, t *delta.Table, opts *VacuumOptions) (VacuumRes
 		if err != nil {
 			return res, err
 		}
-		if keep[obj.Key] || keep["*/"+path.Base(obj.Key)] || !obj.ModTime.Before(cutoff) || hidden(obj.Key, snap.PartitionColumns()) {
+		if keep[obj.Key] || keep["*/"+path.Base(obj.Key)] || hidden(obj.Key, snap.PartitionColumns()) {
+			continue
+		}
+		if !obj.ModTime.Before(cutoff) {
+			res.Young++
+			res.YoungBytes += obj.Size
 			continue
 		}
 		res.Deleted = append(res.Deleted, obj.Key)
 		res.Bytes += obj.Size
 	}
-	if o.DryRun {
-		return res, nil
+	left, err := unfinished(ctx, t.Store(), cutoff, &res)
+	if err != nil || o.DryRun {
+		return res, err
+	}
+	for _, w := range left {
+		if err := t.Store().Abandon(ctx, w); err != nil {
+			return res, err
+		}
 	}
 	for part := range slices.Chunk(res.Deleted, 500) {
 		if err := t.Store().Delete(ctx, part...); err != nil {
@@ -91,6 +109,26 @@ func Vacuum(ctx context.Context, t *delta.Table, opts *VacuumOptions) (VacuumRes
 		}
 	}
 	return res, nil
+}
+
+// unfinished are the writes that began before the cutoff and never came to their end. A store that does not let us list them has none for us.
+func unfinished(ctx context.Context, s *objstore.Store, cutoff time.Time, res *VacuumResult) (left []objstore.UnfinishedWrite, err error) {
+	for w, err := range s.UnfinishedWrites(ctx) {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return left, nil
+		case err != nil:
+			return left, err
+		case w.Began.Before(cutoff):
+			left = append(left, w)
+			res.Unfinished++
+			res.Bytes += w.Size
+		default:
+			res.Young++
+			res.YoungBytes += w.Size
+		}
+	}
+	return left, nil
 }
 
 // inForce are the keys that live files and tombstones within the retention name. A tombstone without a time counts as young.

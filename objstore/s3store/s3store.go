@@ -33,6 +33,9 @@ var _ objstore.Opener = Opener{}
 // Schemes are s3 and the spellings that Hadoop uses.
 func (Opener) Schemes() []string { return []string{"s3", "s3a", "s3n"} }
 
+// uploadAttempts is how often a request of an upload is sent: nobody above repeats one, because its body is gone.
+const uploadAttempts = 6
+
 // Open returns a driver of the bucket, rooted at the URL's path. Options have the names of delta-rs (AWS_REGION, AWS_ENDPOINT_URL,
 // AWS_ALLOW_HTTP ...), query parameters those of gocloud.dev (region, profile, role, endpoint ...). A plain-text endpoint needs
 // AWS_ALLOW_HTTP; a DynamoDB lock is refused, because its writers would not see ours.
@@ -82,7 +85,8 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if d.oneByOne, err = s.Bool("aws_disable_bulk_delete", "disable_bulk_delete"); err != nil {
 		return nil, err
 	}
-	d.upload = transfermanager.New(client, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
+	patient := s3.New(client.Options(), func(o *s3.Options) { o.RetryMaxAttempts = uploadAttempts })
+	d.upload = transfermanager.New(patient, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
 	return objstore.Below(d, loc.Prefix), nil
 }
 

@@ -1,0 +1,41 @@
+package s3store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+// UnfinishedWrites are the multipart uploads that were neither completed nor aborted; their parts are stored, and paid for, until they are.
+func (d *driver) UnfinishedWrites(ctx context.Context, prefix string) iter.Seq2[objstore.UnfinishedWrite, error] {
+	return func(yield func(objstore.UnfinishedWrite, error) bool) {
+		pages := s3.NewListMultipartUploadsPaginator(d.client, &s3.ListMultipartUploadsInput{Bucket: &d.bucket, Prefix: &prefix})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(objstore.UnfinishedWrite{}, d.failBucket(err))
+				return
+			}
+			for _, u := range page.Uploads {
+				if !yield(objstore.UnfinishedWrite{Key: aws.ToString(u.Key), ID: aws.ToString(u.UploadId), Began: aws.ToTime(u.Initiated)}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Abandon aborts an upload.
+func (d *driver) Abandon(ctx context.Context, w objstore.UnfinishedWrite) error {
+	_, err := d.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &d.bucket, Key: &w.Key, UploadId: &w.ID})
+	if err = d.fail(err); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
