@@ -21,7 +21,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	"objstore": {48, "one idea: bytes at keys, with what the adapters of services share"},
+	"objstore": {49, "one idea: bytes at keys, with what the adapters of services share"},
 	".":        {52, "one idea: a store, with an options and a result type a verb"},
 }
 
