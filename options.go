@@ -55,6 +55,8 @@ type Options struct {
 	// PreferNative false forces computing in process, which Delta does anyway.
 	PreferNative *bool
 	Engine       Engine
+	// ReadOnly refuses writes, deletes, copies to this store and pushes with fs.ErrPermission; dry runs work. Fallback stores are only read anyway.
+	ReadOnly bool
 	// Fallbacks are read-only, in order.
 	Fallbacks []Fallback
 	// Graph holds the definitions; nil = those pushed to the store.

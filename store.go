@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"strings"
 	"sync"
@@ -196,6 +197,14 @@ func (s *DeltaStore) open() error {
 		return ErrClosed
 	}
 	return nil
+}
+
+// openToWrite is open, where something will be stored unless it is a dry run.
+func (s *DeltaStore) openToWrite(dryRun bool) error {
+	if err := s.open(); err != nil || dryRun || !s.opts.ReadOnly {
+		return err
+	}
+	return fmt.Errorf("%w: store %s is opened for reading only", fs.ErrPermission, s.name)
 }
 
 // Table is the Delta table of a feature, which need not exist.

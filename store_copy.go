@@ -39,7 +39,7 @@ func (s *DeltaStore) Copy(ctx context.Context, from MetadataStore, opts *CopyOpt
 	if opts != nil {
 		o = *opts
 	}
-	if err := s.open(); err != nil {
+	if err := s.openToWrite(o.DryRun); err != nil {
 		return CopyResult{}, err
 	}
 	g, err := s.Graph(ctx)

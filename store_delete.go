@@ -49,7 +49,7 @@ func (s *DeltaStore) Delete(ctx context.Context, key feature.Key, opts *DeleteOp
 	if opts != nil {
 		o = *opts
 	}
-	if err := s.open(); err != nil {
+	if err := s.openToWrite(o.DryRun); err != nil {
 		return DeleteResult{}, err
 	}
 	if isSystem(key) {

@@ -123,7 +123,7 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 	if opts != nil {
 		o = *opts
 	}
-	if err := s.open(); err != nil {
+	if err := s.openToWrite(o.DryRun); err != nil {
 		return PushResult{}, err
 	}
 	if o.DryRun {

@@ -10,7 +10,7 @@ import (
 // WriteMulti writes several features, dependents before what they depend on, so that an interruption leaves work to redo and never a sample that
 // looks done. Each feature is all or nothing; the others go on when one fails, and failures are a *PartialError.
 func (s *DeltaStore) WriteMulti(ctx context.Context, frames map[feature.Key]*Rows, opts *WriteOptions) ([]WriteResult, error) {
-	if err := s.open(); err != nil {
+	if err := s.openToWrite(opts != nil && opts.DryRun); err != nil {
 		return nil, err
 	}
 	g, err := s.Graph(ctx)

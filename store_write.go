@@ -53,7 +53,7 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 	if opts != nil {
 		o = *opts
 	}
-	if err := s.open(); err != nil {
+	if err := s.openToWrite(o.DryRun); err != nil {
 		return WriteResult{}, err
 	}
 	if o.DryRun {

@@ -61,7 +61,7 @@ type globalFlags struct {
 	quiet, verbose               bool
 	logFormat, color, progress   string
 	yes, dryRun                  bool
-	sync, locked                 bool
+	sync, noSync, locked         bool
 }
 
 func run(ctx context.Context, sys *system) int {
@@ -132,6 +132,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 			if err := applyEnv(cmd, func(name string) (string, bool) { v, ok := a.env[name]; return v, ok }); err != nil {
 				return err
 			}
+			a.flags.noSync = cmd.Flags().Changed("sync") && !a.flags.sync
 			return a.checkGlobals(cmd)
 		},
 	}

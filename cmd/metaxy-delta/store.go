@@ -62,7 +62,7 @@ func (a *app) openStore(ctx context.Context, name string, change func(*metaxy.Op
 	if name == "" {
 		name = a.flags.store
 	}
-	a.syncing = a.flags.sync || a.flags.locked || a.autoSync && c.Sync
+	a.syncing = a.flags.sync || a.flags.locked || a.autoSync && c.Sync && !a.flags.noSync
 	s, err := a.openAny(ctx, c, name, change)
 	if err != nil || !a.syncing {
 		return s, err
