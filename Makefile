@@ -50,7 +50,7 @@ fuzz: ## every fuzz target of every package for FUZZTIME (30s)
 	@$(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | while read -r pkg; do \
 		list=$$($(GO) test -list '^Fuzz' $$pkg </dev/null) || exit 1; \
 		for name in $$(echo "$$list" | grep '^Fuzz'); do \
-			echo "== $$pkg $$name"; $(GO) test $$pkg -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
+			echo "== $$pkg $$name"; $(GO) test $$pkg -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x </dev/null || exit 1; \
 		done; \
 	done
 
