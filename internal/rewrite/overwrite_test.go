@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,9 +30,9 @@ func pairs(list ...string) *delta.Rows {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 	defer b.Release()
 	for _, text := range list {
-		var id int64
-		var p string
-		if _, err := fmt.Sscanf(text, "%d %s", &id, &p); err != nil {
+		number, p, _ := strings.Cut(text, " ")
+		id, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
 			panic(err)
 		}
 		b.Field(0).(*array.Int64Builder).Append(id)
