@@ -81,7 +81,7 @@ func run(ctx context.Context, sys *system) int {
 			err = interrupted(err)
 		}
 		if !a.started {
-			err = &cliError{code: "USAGE", exit: exitUsage, err: err}
+			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: nearestWord(root, sys.args, err)}
 		}
 		return report(sys.stderr, err, a.wantsJSON())
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
 // rewriteArgs turns spellings that the flag library lacks into ones it has: `--tags.K V` and `-t.K V` become `--tag K=V`, `--no-X` becomes `--X=false` where X
@@ -74,4 +76,29 @@ func applyEnv(cmd *cobra.Command, lookup func(string) (string, bool)) error {
 
 func envName(s string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "_", " ", "_").Replace(s))
+}
+
+// nearestWord is a hint for a verb or flag that does not exist, "" when nothing is like it.
+func nearestWord(root *cobra.Command, args []string, err error) string {
+	cmd, rest, found := root.Find(args)
+	if found != nil {
+		cmd, rest = root, args
+	}
+	var known []string
+	name, isFlag := strings.CutPrefix(err.Error(), "unknown flag: --")
+	switch {
+	case isFlag:
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+		name = "--" + name
+	case strings.HasPrefix(err.Error(), "unknown command") && len(rest) > 0:
+		name = rest[0]
+		for _, sub := range cmd.Commands() {
+			known = append(known, sub.Name())
+		}
+	}
+	if near := filter.Nearest(name, known); len(near) > 0 {
+		return "did you mean " + strings.Join(near, ", ") + "?"
+	}
+	return ""
 }

@@ -133,6 +133,8 @@ var badInputs = []badInput{
 	{"cyclopts: missing option", `copy raw --from dev`, 2, "USAGE", "--to", "--help"},
 	{"cyclopts: unknown command", `nosuch`, 2, "USAGE", "nosuch", "--help"},
 	{"cyclopts: unknown option", `read raw --nosuch`, 2, "USAGE", "--nosuch", "--help"},
+	{"cyclopts: unknown command", `metadata stauts`, 2, "USAGE", "stauts", "did you mean status?"},
+	{"cyclopts: unknown option", `read raw --colums id`, 2, "USAGE", "--colums", "--columns?"},
 	{"cyclopts: bad value", `history --limit x`, 2, "USAGE", "--limit", "--help"},
 	{"cyclopts: bad value", `history --limit -1`, 2, "USAGE", "--limit", "--help"},
 	{"SystemExit graph.py: type", `graph render -t bad`, 2, "USAGE", "graph, cards", "--help"},
