@@ -1,6 +1,7 @@
 package delta_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -46,4 +47,34 @@ func TestOpeningCosts(t *testing.T) {
 			t.Errorf("%s: %v, want %d lists and %d reads", step.name, f.Requests(), step.lists, step.gets)
 		}
 	}
+}
+
+// TestOpeningCheckpoints counts what a small V2 checkpoint costs, and one that is damaged.
+func TestOpeningCheckpoints(t *testing.T) {
+	mem := objstore.NewMem()
+	tb := create(t, objstore.New(mem), map[string]string{"delta.checkpointPolicy": "v2"})
+	if err := tb.Checkpoint(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	f := objstoretest.NewFaulty(mem, 1)
+	seen := memTable(objstore.New(f))
+	count := func(what string, lists, gets int) {
+		t.Helper()
+		f.Reset()
+		snapshot(t, seen)
+		if n := f.Counts(); n[objstoretest.OpList] != lists || n[objstoretest.OpRead] != gets || len(f.Requests()) != lists+gets {
+			t.Errorf("%s: %v, want %d lists and %d reads", what, f.Requests(), lists, gets)
+		}
+	}
+	count("the hint, the checkpoint, the checksum", 1, 3)
+	store := objstore.New(mem)
+	for o, err := range store.List(t.Context(), objstore.ListOptions{Prefix: "_delta_log/00000000000000000001.checkpoint"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mem.Put(t.Context(), o.Key, strings.NewReader(strings.Repeat("x", int(o.Size)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count("the hint, the damaged checkpoint; from the front, both commits and the checksum", 2, 5)
 }

@@ -154,9 +154,11 @@ func (f *feed) commit(ctx context.Context, version int64, stamp time.Time, yield
 		return false, err
 	}
 	var c changed
+	reshaped := false
 	for _, a := range actions {
 		switch a := a.(type) {
 		case *txlog.Metadata:
+			reshaped = true
 			if err := f.check(version, a); err != nil {
 				return false, err
 			}
@@ -178,7 +180,7 @@ func (f *feed) commit(ctx context.Context, version int64, stamp time.Time, yield
 	if f.stamped && c.info != nil && c.info.InCommitTimestamp != nil {
 		stamp = time.UnixMilli(*c.info.InCommitTimestamp)
 	}
-	out := &feedCommit{feed: f, version: version, stamp: arrow.Timestamp(stamp.UnixMilli() * 1000), yield: yield}
+	out := &feedCommit{feed: f, version: version, reshaped: reshaped, stamp: arrow.Timestamp(stamp.UnixMilli() * 1000), yield: yield}
 	switch {
 	case len(c.cdc) > 0:
 		return out.changeFiles(ctx, c.cdc)
@@ -204,10 +206,11 @@ func changedNothing(info *txlog.CommitInfo) bool {
 
 // feedCommit gives the rows of one commit to the consumer.
 type feedCommit struct {
-	feed    *feed
-	version int64
-	stamp   arrow.Timestamp
-	yield   func(arrow.RecordBatch, error) bool
+	feed     *feed
+	version  int64
+	reshaped bool // the commit brings metadata
+	stamp    arrow.Timestamp
+	yield    func(arrow.RecordBatch, error) bool
 }
 
 // changeFiles reads change data files, which tell the whole of a commit.
@@ -258,6 +261,10 @@ func (c *feedCommit) dataFiles(ctx context.Context, adds []*txlog.Add, removes [
 		gone = append(gone, file)
 	}
 	if more, err := c.scan(ctx, c.feed.last, gone, nil, deleted, nil); err != nil || !more {
+		var narrow *delta.SchemaError
+		if c.reshaped && errors.As(err, &narrow) { // a restore to types that its removed rows have outgrown; they are not damaged
+			err = fmt.Errorf("change feed: version %d removed rows that its own schema cannot hold: %w", c.version, narrow)
+		}
 		return more, err
 	}
 	for _, a := range adds {

@@ -213,6 +213,39 @@ func TestChangesOfNullPartition(t *testing.T) {
 	}
 }
 
+// TestChangesOfNarrowingRestore restores a table to before a type was widened: rows that do not fit the narrow type cannot be told, and are no damage.
+func TestChangesOfNarrowingRestore(t *testing.T) {
+	tb := tableAt(t, t.TempDir())
+	narrow := arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int32, Nullable: true}}, nil)
+	wide := arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64, Nullable: true}}, nil)
+	opts := &delta.AppendOptions{Configuration: map[string]string{"delta.enableChangeDataFeed": "true", "delta.enableTypeWidening": "true"}}
+	if _, err := tb.Append(t.Context(), jsonRows(t, narrow, []string{`{"n":1}`}), opts); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := tb.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := *snap.State().Metadata
+	meta.SchemaString = `{"type":"struct","fields":[{"name":"n","type":"long","nullable":true,"metadata":{"delta.typeChanges":[{"fromType":"integer","toType":"long"}]}}]}`
+	if _, err := tb.Commit(t.Context(), &delta.Change{Read: snap, Operation: "CHANGE COLUMN", Metadata: &meta}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tb.Append(t.Context(), jsonRows(t, wide, []string{`{"n":5000000000}`}), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := feedRows(t, tb, 0, 2, false, nil); err != nil || len(got) != 2 {
+		t.Errorf("up to the wide row: %v %v", got, err)
+	}
+	if r, err := rewrite.Restore(t.Context(), tb, 0, nil); err != nil || r.Version != 3 {
+		t.Fatal(r, err)
+	}
+	var schema *delta.SchemaError
+	if got, err := feedRows(t, tb, 3, 3, false, nil); !errors.As(err, &schema) || errors.Is(err, txlog.ErrCorrupt) || !strings.Contains(err.Error(), "version 3 removed rows") {
+		t.Errorf("the restore: %v %v", got, err)
+	}
+}
+
 func jsonRows(t *testing.T, schema *arrow.Schema, rows []string) *delta.Rows {
 	t.Helper()
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)

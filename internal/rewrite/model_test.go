@@ -460,6 +460,11 @@ func (m *model) checkFeed(t *rapid.T) {
 		t.Fatalf("changes of version %d: %v", v, err)
 	}
 	list, err := textsOf(changes.Schema, changes.Batches)
+	var narrow *delta.SchemaError
+	outgrown := func(c string) bool { return strings.HasSuffix(c, "+") && !slices.Contains(m.last().columns, c) }
+	if errors.As(err, &narrow) && !errors.Is(err, txlog.ErrCorrupt) && slices.ContainsFunc(m.versions[v-1].columns, outgrown) {
+		return // a restore narrowed a type, and the rows that it removed do not fit any more
+	}
 	if err != nil {
 		t.Fatalf("changes of version %d: %v", v, err)
 	}
