@@ -1,12 +1,14 @@
 package objstore
 
 import (
+	"encoding/json"
+	"errors"
 	"net/url"
 	"strings"
 )
 
 // Redact hides credentials in the text of an error: the given secrets, signatures and tokens in URLs, and user names and passwords in
-// them. errors.Is and errors.As still see the error itself.
+// them. errors.Is and errors.As still see the error itself; who walks the chain with errors.Unwrap does not.
 func Redact(err error, secrets ...string) error {
 	if err == nil {
 		return nil
@@ -23,21 +25,35 @@ type redactedError struct {
 	err  error
 }
 
-func (e *redactedError) Error() string { return e.text }
-func (e *redactedError) Unwrap() error { return e.err }
+func (e *redactedError) Error() string        { return e.text }
+func (e *redactedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *redactedError) As(target any) bool   { return errors.As(e.err, target) }
 
 // RedactText is Redact for a text.
 func RedactText(text string, secrets ...string) string {
 	for _, s := range secrets {
 		if len(s) >= 4 {
-			text = strings.ReplaceAll(text, s, "REDACTED")
-			text = strings.ReplaceAll(text, url.QueryEscape(s), "REDACTED")
+			for _, spelling := range spellings(s) {
+				text = strings.ReplaceAll(text, spelling, "REDACTED")
+			}
 		}
 	}
-	for _, name := range []string{"sig=", "X-Amz-Signature=", "X-Amz-Credential=", "X-Amz-Security-Token=", "X-Goog-Signature=", "X-Goog-Credential=", "access_token=", "client_secret=", "refresh_token="} {
+	for _, name := range secretParameters {
 		text = redactAfter(text, name)
 	}
 	return redactUser(text)
+}
+
+// secretParameters are the ends of names of parameters, in URLs, headers and connection strings, whose values are secret.
+var secretParameters = []string{"sig=", "Signature=", "Credential=", "token=", "client_secret=", "AccountKey=", "AWSAccessKeyId=", "password="}
+
+// spellings are a secret as it is and as it stands in URLs and JSON.
+func spellings(s string) []string {
+	out := []string{s, url.QueryEscape(s), url.PathEscape(s)}
+	if quoted, err := json.Marshal(s); err == nil {
+		out = append(out, string(quoted[1:len(quoted)-1]))
+	}
+	return out
 }
 
 // redactAfter hides what follows a parameter's name, up to the parameter's end.

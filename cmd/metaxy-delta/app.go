@@ -74,8 +74,8 @@ func run(ctx context.Context, sys *system) int {
 	a.loadDotEnv()
 	root := a.command()
 	root.SetArgs(rewriteArgs(root, sys.args))
-	root.SetOut(sys.stderr)
-	root.SetErr(sys.stderr)
+	root.SetOut(a.stderr())
+	root.SetErr(a.stderr())
 	if err := root.ExecuteContext(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = interrupted(err)
@@ -83,7 +83,7 @@ func run(ctx context.Context, sys *system) int {
 		if !a.started {
 			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: nearestWord(root, sys.args, err)}
 		}
-		return report(sys.stderr, err, a.wantsJSON())
+		return report(a.stderr(), err, a.wantsJSON())
 	}
 	return exitOK
 }
@@ -209,10 +209,10 @@ func (a *app) note(text string) {
 
 func (a *app) log(level, text string) {
 	if a.flags.logFormat == "json" {
-		writeJSONLine(a.sys.stderr, map[string]any{"level": level, "message": text})
+		writeJSONLine(a.stderr(), map[string]any{"level": level, "message": text})
 		return
 	}
-	io.WriteString(a.sys.stderr, printable(text)+"\n")
+	io.WriteString(a.stderr(), printable(text)+"\n")
 }
 
 // interactive reports whether a person can be asked.

@@ -32,7 +32,7 @@ func (a *app) configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printText(strings.TrimRight(string(text), "\n") + "\n")
+			return a.printText(a.redact(strings.TrimRight(string(text), "\n") + "\n"))
 		}}
 	show.Flags().BoolVar(&origin, "origin", false, "say where each value comes from")
 	cmd.AddCommand(show)
@@ -55,7 +55,11 @@ func (a *app) printOrigins(c *configuration, format string) error {
 		for _, o := range list {
 			out = append(out, member{o.Key, members{{"value", o.Value}, {"origin", a.origin(o)}}})
 		}
-		return a.printJSON(out)
+		text, err := jsonText(out)
+		if err != nil {
+			return err
+		}
+		return a.printText(a.redact(text))
 	}
 	var b strings.Builder
 	for _, o := range list {
@@ -65,5 +69,5 @@ func (a *app) printOrigins(c *configuration, format string) error {
 		}
 		fmt.Fprintf(&b, "%s = %s  # %s\n", o.Key, value, a.origin(o))
 	}
-	return a.printText(printable(b.String()))
+	return a.printText(a.redact(printable(b.String())))
 }

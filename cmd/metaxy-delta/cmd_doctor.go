@@ -74,7 +74,9 @@ func (a *app) doctor(ctx context.Context, maxRows int64) error {
 func (a *app) printFindings(list findings) error {
 	failed := 0
 	var b strings.Builder
-	for _, f := range list {
+	for i := range list {
+		list[i].Message = a.redact(list[i].Message)
+		f := list[i]
 		if f.Status == "failed" {
 			failed++
 		}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -155,33 +154,4 @@ func (f *findings) examineLeftovers(ctx context.Context, store *metaxy.DeltaStor
 	if !found {
 		f.add("leftovers", "ok", "no files that belong to no version, no unfinished writes")
 	}
-}
-
-// secrets are the values in the configuration's storage options that nobody else should see.
-func (c *configuration) secrets() []string {
-	var out []string
-	for name := range c.Stores {
-		st, err := c.StoreNamed(name)
-		if err != nil {
-			continue // it cannot be opened either
-		}
-		for name, v := range st.StorageOptions {
-			if secretName(name) && v != "" {
-				out = append(out, v)
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// secretName reports whether an option or variable of that name holds a secret.
-func secretName(name string) bool {
-	name = strings.ToLower(name)
-	for _, part := range []string{"secret", "password", "passwd", "token", "sas_", "sas", "account_key", "access_key", "storage_key", "master_key", "service_account_key", "private_key", "connection_string", "credential", "signature"} {
-		if strings.Contains(name, part) && !strings.HasSuffix(name, "_file") && !strings.HasSuffix(name, "_path") && !strings.HasSuffix(name, "_uri") && !strings.HasSuffix(name, "endpoint") {
-			return true
-		}
-	}
-	return false
 }

@@ -18,14 +18,20 @@ import (
 
 // printJSON writes a value to stdout or --output, indented as Metaxy does.
 func (a *app) printJSON(v any) error {
+	text, err := jsonText(v)
+	if err != nil {
+		return err
+	}
+	return a.printText(text)
+}
+
+func jsonText(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	return a.printText(b.String())
+	err := enc.Encode(v)
+	return b.String(), err
 }
 
 // plainJSON is the JSON of v, with <, > and & as they are: it goes into no web page.

@@ -45,6 +45,9 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if err != nil {
 		return nil, err
 	}
+	if loc.User != "" {
+		return nil, fmt.Errorf("store URL gs://%s: credentials do not belong into a URL, give them as storage options", loc.Bucket)
+	}
 	s := objstore.NewSettings(options, o.Getenv, "google_")
 	if err := s.Check(names); err != nil {
 		return nil, err

@@ -44,6 +44,9 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if err != nil {
 		return nil, err
 	}
+	if loc.User != "" {
+		return nil, fmt.Errorf("store URL s3://%s: credentials do not belong into a URL, give them as storage options", loc.Bucket)
+	}
 	s := settings{objstore.NewSettings(options, o.Getenv, "aws_")}
 	if err := s.Check(names); err != nil {
 		return nil, err
