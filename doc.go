@@ -12,7 +12,7 @@
 //
 // [Open] takes a URL: a path, file://, mem:// for tests, and every scheme that one of Options.Openers serves (packages objstore/s3store, gcsstore, azurestore). [OpenConfig] takes a store of a
 // metaxy.toml that package config has read. Neither reads or creates anything, so a store that does not exist yet opens too. A store is safe for concurrent use; Close ends it, and later calls fail with
-// [ErrClosed].
+// [ErrClosed]. With Options.ReadOnly every change is fs.ErrPermission.
 //
 // The definitions in force are Options.Graph, else those that were pushed to the store: of each project the newest push, or Options.Snapshot. Package feature holds them, package config reads them from
 // files. A graph written in the program is checked when the store is opened with it.
@@ -80,5 +80,5 @@
 //
 // A [Warning] has a code and changes nothing. Definitions: NAME_COLLISION, KEY_IN_TWO_PROJECTS, INVALID_STORED_FEATURE, UNRESOLVED_EXTERNAL, EXTERNAL_VERSION_MISMATCH, FOREIGN_DEFINITION. Resolves and reads: FALLBACK_USED,
 // OPTIONAL_MISSING, UNUSED_FILTER, NULL_IDS, NULL_VERSIONS, DUPLICATE_ROWS, MIXED_PROVENANCE, AGGREGATION_ORDER, WEAK_HASH, HASH_MISMATCH. Writes, deletes and copies: PROVENANCE_MISSING, CLOCK_BEHIND, LOSSY_CAST,
-// HISTORY_TOUCHED, FALLBACK_HIDDEN, HISTORY_DROPPED, COPY_SKIPPED. internal/docs/coming-from-metaxy.md says what each is about.
+// HISTORY_TOUCHED, FALLBACK_HIDDEN, HISTORY_DROPPED, COPY_SKIPPED. [DeltaStore.Examine]: VERSION_SEPARATOR, VERSIONS_NOT_READ. internal/docs/coming-from-metaxy.md says what each is about.
 package metaxy

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -29,6 +31,17 @@ func ExampleOpen() {
 	// /data/metadata/video__raw.delta
 	// invalid argument: layout "round": want nested or flat
 	// invalid argument: hash truncation length 4: at least 8
+}
+
+func ExampleOpen_readOnly() {
+	ctx := context.Background()
+	store := must(metaxy.Open(ctx, "/data/metadata", &metaxy.Options{Graph: graphFrom(mediaDefinitions), ReadOnly: true}))
+	_, err := store.Write(ctx, key("video"), videos("v1 sound1 frames1"), nil)
+	fmt.Println(errors.Is(err, fs.ErrPermission))
+	fmt.Println(err)
+	// Output:
+	// true
+	// permission denied: store /data/metadata is opened for reading only
 }
 
 func ExampleOpenConfig() {
@@ -287,6 +300,27 @@ func ExampleDeltaStore_Table() {
 	snap := must(store.Table(key("video")).Snapshot(ctx))
 	fmt.Println("version", snap.Version())
 	// Output: version 1
+}
+
+func ExampleDeltaStore_Examine() {
+	ctx := context.Background()
+	store := filled(ctx)
+	must(store.Write(ctx, key("video"), videos("v3 sound|3 frames3"), nil))
+	for _, w := range must(store.Examine(ctx, key("video"), nil)) {
+		fmt.Println(w.Code)
+	}
+	// Output: VERSION_SEPARATOR
+}
+
+func ExampleExamineTable() {
+	ctx := context.Background()
+	store := filled(ctx)
+	snap := must(store.Table(key("video")).Snapshot(ctx))
+	before := time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC) // a clock that is slow
+	for _, w := range must(metaxy.ExamineTable(ctx, "videos", snap, &metaxy.ExamineOptions{Now: before})) {
+		fmt.Println(w.Code)
+	}
+	// Output: CLOCK_BEHIND
 }
 
 func ExampleDeltaStore_Storage() {

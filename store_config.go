@@ -49,6 +49,7 @@ func openConfigured(ctx context.Context, cfg *config.Config, name string, o Opti
 	if own.Engine == EngineAuto && st.VersioningEngine == "native" {
 		own.Engine = EngineNative
 	}
+	o.ReadOnly = true // for those below
 	var below []error
 	for _, f := range st.FallbackStores {
 		s, err := openConfigured(ctx, cfg, f, o, append(slices.Clone(way), st.Name))

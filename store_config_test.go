@@ -3,6 +3,7 @@ package metaxy_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,12 +35,13 @@ func TestOpenConfig(t *testing.T) {
 project = "p"
 store = "b"
 hash_truncation_length = 16
-stores.a = {type = DELTA, config = {root_path = "~/a"}}
+stores.a = {type = DELTA, config = {root_path = "~/a", hash_algorithm = "md5"}}
 stores.b = {type = DELTA, config = {root_path = "b", layout = "flat", hash_algorithm = "md5", fallback_stores = ["c", "a"]}}
-stores.c = {type = DELTA, config = {root_path = "/c", fallback_stores = ["a"]}}
+stores.c = {type = DELTA, config = {root_path = "/c", hash_algorithm = "md5", fallback_stores = ["a"]}}
 stores.loop = {type = DELTA, config = {root_path = "l", fallback_stores = ["loop2"]}}
 stores.loop2 = {type = DELTA, config = {root_path = "l2", fallback_stores = ["loop"]}}
 stores.native = {type = DELTA, config = {root_path = "n", versioning_engine = "native"}}
+stores.mixed = {type = DELTA, config = {root_path = "m", fallback_stores = ["b"]}}
 stores.duck = {type = "metaxy.DuckDBMetadataStore", config = {}}
 stores.astray = {type = DELTA, config = {root_path = "x", fallback_stores = ["nowhere"]}}
 `)
@@ -59,6 +61,8 @@ stores.astray = {type = DELTA, config = {root_path = "x", fallback_stores = ["no
 		}
 	}
 	want(t, strings.Join(below, ", "), "c /c, a /home/of/someone/a, a /home/of/someone/a")
+	_, err = s.Fallbacks()[0].Store.Write(t.Context(), mustKey(t, "root"), frame(t, []string{"id int"}, "[]"), nil)
+	want(t, errors.Is(err, fs.ErrPermission), true)
 	if _, err := s.Write(t.Context(), key, frame(t, []string{"id int", byField + "{x}"}, `[{"id": 1, "metaxy_provenance_by_field": {"x": "a"}}]`), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +77,7 @@ stores.astray = {type = DELTA, config = {root_path = "x", fallback_stores = ["no
 	_, err = s.Fallbacks()[0].Store.Read(t.Context(), key, nil)
 	want(t, errors.Is(err, metaxy.ErrClosed), true)
 
-	for name, message := range map[string]string{"loop": "fallback stores form a cycle: loop -> loop2 -> loop", "native": "no native engine"} {
+	for name, message := range map[string]string{"loop": "fallback stores form a cycle: loop -> loop2 -> loop", "native": "no native engine", "mixed": "hash algorithm"} {
 		_, err := metaxy.OpenConfig(t.Context(), c, name, nil)
 		if !errors.Is(err, metaxy.ErrInvalid) || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s: %v, want %s", name, err, message)
@@ -137,7 +141,7 @@ func TestStatus(t *testing.T) {
 
 	front := newBench(t, metaxy.Options{Fallbacks: []metaxy.Fallback{{Name: "back", Store: b.store}}}, plainRoot, plainLeaf)
 	st, err = front.store.Status(t.Context(), mustKey(t, "leaf"), nil)
-	if err != nil || !st.Exists || st.Rows != 3 || st.New != 4 || !slices.Contains(codes(st.Warnings), "FALLBACK_USED") {
+	if err != nil || !st.Exists || !st.Source.Fallback || st.Source.Store != b.dir || st.Rows != 3 || st.New != 4 || !slices.Contains(codes(st.Warnings), "FALLBACK_USED") {
 		t.Errorf("%+v, %v", st, err)
 	}
 	st, err = front.store.Status(t.Context(), mustKey(t, "leaf"), &metaxy.StatusOptions{NoFallback: true})

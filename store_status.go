@@ -40,6 +40,8 @@ type Status struct {
 	// Exists: the store, or a fallback store, has a table. Rows are its visible rows.
 	Exists bool
 	Rows   int64
+	// Source says which store has the table; zero when none has.
+	Source Source
 	// Root features have no upstream, so the increment is unknown and its counts are 0.
 	Root                 bool
 	New, Stale, Orphaned int64
@@ -75,7 +77,7 @@ func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOp
 	case err != nil:
 		return Status{}, err
 	default:
-		out.Exists, out.Warnings = true, rows.Warnings
+		out.Exists, out.Source, out.Warnings = true, rows.Source, rows.Warnings
 		for b, err := range rows.Batches {
 			if err != nil {
 				return Status{}, err
