@@ -118,9 +118,6 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 		return nil, s.noTable(key)
 	}
 	for _, f := range s.fallbacks {
-		if ds, ok := f.Store.(*DeltaStore); ok && ds.opts.HashAlgorithm != s.opts.HashAlgorithm {
-			return nil, fmt.Errorf("%w: fallback store %s has the hash algorithm %s, store %s has %s: their versions cannot be compared", ErrInvalid, f.Name, ds.opts.HashAlgorithm, s.name, s.opts.HashAlgorithm)
-		}
 		l, err := f.locate(ctx, g, key, def, o)
 		if errors.Is(err, ErrFeatureNotFound) {
 			continue

@@ -37,7 +37,6 @@ var badInputs = []badInput{
 	{"KeyError feature.py", `resolve nothing/like/it`, 6, "FEATURES_NOT_FOUND", "nothing/like/it", "list features"},
 	{"KeyError feature.py", `write rwa raw.jsonl`, 6, "FEATURES_NOT_FOUND", "rwa", "did you mean raw?"},
 	{"KeyError feature.py", `delete rwa`, 6, "FEATURES_NOT_FOUND", "rwa", "did you mean raw?"},
-	{"KeyError feature.py", `drop rwa --yes`, 6, "FEATURES_NOT_FOUND", "rwa", "did you mean raw?"},
 	{"KeyError feature.py", `copy rwa --from dev --to ./t --definitions defs.toml`, 6, "FEATURES_NOT_FOUND", "rwa", "did you mean raw?"},
 	{"KeyError feature.py", `rebase chil --from x`, 6, "FEATURES_NOT_FOUND", "chil", "did you mean child?"},
 	{"FeatureNotFoundError base.py: no table", `read late`, 6, "FEATURES_NOT_FOUND", "late has no table", "write late FILE"},

@@ -208,7 +208,13 @@ func (a *app) dropCommand() *cobra.Command {
 				return err
 			}
 			return a.each(keys, &deletion{store: store, what: "Drop", mode: "all rows", history: true}, func(key feature.Key) (metaxy.DeleteResult, error) {
-				return store.Delete(ctx, key, &metaxy.DeleteOptions{Hard: true, FeatureHistory: true, DryRun: a.flags.dryRun}) // as Drop, but a feature that nothing defines is an error
+				res, err := store.Drop(ctx, key, &metaxy.DeleteOptions{DryRun: a.flags.dryRun})
+				if g, gerr := store.Graph(ctx); err == nil && gerr == nil {
+					if _, ok := g.Get(key); !ok { // no error, as in Metaxy, so that a drop can be repeated
+						a.note("Warning: NOT_DEFINED: nothing defines " + key.String() + ", so there is nothing to drop: " + nearestHint(g, key.String()))
+					}
+				}
+				return res, err
 			})
 		}}
 	cmd.Flags().BoolVar(&cross, "allow-cross-project-writes", false, "drop a feature of another project")
