@@ -56,7 +56,7 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 		key = partitionDir(names, values) + "/" + key
 	}
 	key = dir + key
-	opts := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(rowGroupRows), parquet.WithDictionaryDefault(false),
+	opts := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(w.to.groupRows), parquet.WithDictionaryDefault(false),
 		parquet.WithAllocator(w.table.opts.Allocator), parquet.WithCreatedBy(w.table.opts.EngineInfo), parquet.WithPageIndexEnabled(true), parquet.WithStats(true), parquet.WithStoreDecimalAsInteger(true)}
 	for i := range w.data {
 		if constantColumn(b.Column(i)) {

@@ -32,6 +32,7 @@ type target struct {
 	checks     []checker
 	dataChange bool
 	bytes      int64 // of a file before the next is begun, negative = no end
+	groupRows  int64
 	tags       map[string]*string
 	change     string // of change data files: what became of the rows
 }
@@ -42,6 +43,8 @@ type FileOptions struct {
 	DataChange bool
 	// TargetBytes is the size at which the next file is begun; 0 = 100 MiB, negative = one file a partition.
 	TargetBytes int64
+	// GroupRows is the number of rows of a row group; 0 = 1,048,576.
+	GroupRows int64
 	// Tags of the adds.
 	Tags map[string]*string
 }
@@ -55,7 +58,7 @@ func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows, opts
 	}
 	c := NewCaster(rows.Schema, snap.schema.Arrow(), t.opts.Allocator)
 	choice := newStatsChoice(snap.state.Metadata.Configuration, snap.state.Domains[clusteringDomain])
-	w := t.newWriter(ctx, &target{schema: snap.schema, partitions: snap.partitions, mapping: snap.mapping, stats: choice, dataChange: o.DataChange, bytes: o.TargetBytes, tags: o.Tags})
+	w := t.newWriter(ctx, &target{schema: snap.schema, partitions: snap.partitions, mapping: snap.mapping, stats: choice, dataChange: o.DataChange, bytes: o.TargetBytes, groupRows: o.GroupRows, tags: o.Tags})
 	return w.all(rows, c)
 }
 
@@ -79,6 +82,9 @@ type writer struct {
 func (t *Table) newWriter(ctx context.Context, to *target) *writer {
 	if to.bytes == 0 {
 		to.bytes = targetFileBytes
+	}
+	if to.groupRows <= 0 {
+		to.groupRows = rowGroupRows
 	}
 	w := &writer{ctx: ctx, table: t, to: to, open: map[string]*dataFile{}}
 	var fields []arrow.Field

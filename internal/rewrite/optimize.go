@@ -198,7 +198,7 @@ func (c *compaction) runSorted(ctx context.Context, j *job, sc *scan.Scan) error
 	defer stop()
 	files := max(size/c.opts.TargetBytes, 1)
 	cut := &cutter{next: next, by: c.by, rows: (rows + files - 1) / files}
-	o := &delta.FileOptions{TargetBytes: -1, Tags: c.sortedTag()}
+	o := &delta.FileOptions{TargetBytes: -1, GroupRows: sortedGroupRows, Tags: c.sortedTag()}
 	for !cut.done {
 		if err := c.write(ctx, j, &delta.Rows{Schema: sc.Schema(), Batches: cut.file()}, o); err != nil {
 			return err

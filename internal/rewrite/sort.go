@@ -21,6 +21,8 @@ const (
 	defaultSortMemory = 512 << 20
 	// sortedRows is the greatest number of rows of a sorted batch.
 	sortedRows = 8192
+	// sortedGroupRows is the size of row groups of sorted files: few keys lie in few of them.
+	sortedGroupRows = 1 << 17
 	// sampledKeys is how many keys tell how the rows are spread.
 	sampledKeys = 1 << 12
 	// maxRanges bounds the parts that rows are spread over at once.
