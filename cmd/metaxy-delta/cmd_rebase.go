@@ -92,9 +92,11 @@ func (a *app) rebase(ctx context.Context, text string, f *rebaseFlags) error {
 		}
 		to = r.FeatureVersion
 		if n == 0 {
-			if w.Warnings, err = noneToRebase(ctx, store, key, f.from); err != nil {
+			none, err := noneToRebase(ctx, store, key, f.from)
+			if err != nil {
 				return err
 			}
+			w.Warnings = append(r.Warnings, none...)
 			break
 		}
 		if w, err = store.Write(ctx, key, r.Rows, &metaxy.WriteOptions{PreserveVersions: true, DryRun: a.flags.dryRun}); err != nil {
