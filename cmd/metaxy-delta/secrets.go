@@ -9,7 +9,7 @@ import (
 )
 
 // redact hides in a text what variables and storage options with the names of secrets hold, and what looks like a credential in a URL. The adapters do so for
-// what they know of; this is the last door, for texts that came another way.
+// what they know of; this is the last door, for texts that came another way. Short values, such as the "test" of a server for tests, would hide too much else.
 func (a *app) redact(text string) string {
 	var secrets []string
 	for name, v := range a.env {
@@ -20,9 +20,12 @@ func (a *app) redact(text string) string {
 	if a.cfg != nil {
 		secrets = append(secrets, a.cfg.secrets()...)
 	}
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) < shortestSecret })
 	slices.SortFunc(secrets, func(x, y string) int { return len(y) - len(x) }) // a secret may be part of another
 	return objstore.RedactText(text, secrets...)
 }
+
+const shortestSecret = 8
 
 // stderr is where messages go, redacted. A message is written at once.
 func (a *app) stderr() io.Writer { return redacting{a} }
