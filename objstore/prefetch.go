@@ -15,7 +15,7 @@ const (
 	// prefetchGap is how many bytes between two ranges are fetched with them: a request costs more.
 	prefetchGap = 128 << 10
 	// prefetchBytes bounds what one Prefetch holds; ranges beyond it are read when they are asked for.
-	prefetchBytes = 64 << 20
+	prefetchBytes = 16 << 20
 	// prefetchParallel is how many of its requests are under way at once.
 	prefetchParallel = 4
 )

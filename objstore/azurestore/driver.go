@@ -130,7 +130,7 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 		return nil, "", d.fail(err)
 	}
 	found = tag(out.ETag)
-	if want != "" && found != want { // the server ignored the condition
+	if want != "" && found != "" && found != want { // the server ignored the condition
 		out.Body.Close()
 		return nil, "", objstore.ErrChanged
 	}

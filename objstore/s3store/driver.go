@@ -87,8 +87,14 @@ func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64
 // Origin is the endpoint, as far as it is not Amazon's own, and the bucket.
 func (d *driver) Origin() string { return "s3 " + d.endpoint + " " + d.bucket }
 
-// tag is an ETag without its quotes, which some services leave out of listings.
-func tag(etag *string) string { return strings.Trim(aws.ToString(etag), `"`) }
+// tag is an ETag without its quotes, which some services leave out of listings. A weak one, as of a proxy that changes bodies on the way, cannot be asked for
+// and is none.
+func tag(etag *string) string {
+	if strings.HasPrefix(aws.ToString(etag), "W/") {
+		return ""
+	}
+	return strings.Trim(aws.ToString(etag), `"`)
+}
 
 func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, length int64) (body io.ReadCloser, found string, err error) {
 	if length == 0 {
@@ -122,7 +128,7 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 	switch {
 	case in.Range != nil && out.ContentRange == nil:
 		err = fmt.Errorf("the server ignored the range %s", *in.Range)
-	case want != "" && found != want: // the server ignored the condition
+	case want != "" && found != "" && found != want: // the server ignored the condition
 		err = objstore.ErrChanged
 	default:
 		return objstore.TemporaryBody(out.Body), found, nil

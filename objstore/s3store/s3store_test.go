@@ -312,3 +312,61 @@ func TestBucketIgnoresConditions(t *testing.T) {
 		}
 	}
 }
+
+// TestTagsOfProxies: a condition that the server ignores is noticed by the tag of what it sends; a tag that cannot be asked for again pins nothing.
+func TestTagsOfProxies(t *testing.T) {
+	srv := start(t)
+	d := srv.open(t, "s3://bucket").(objstore.Tagged)
+	store := objstore.New(srv.open(t, "s3://bucket"))
+	for _, body := range []string{"first", "second"} {
+		if err := store.Put(t.Context(), "k", strings.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, found, err := d.ReadTagged(t.Context(), "k", "", 0, -1)
+	if err != nil || found == "" {
+		t.Fatalf("tag %q, %v", found, err)
+	}
+	body.Close()
+	if _, _, err := d.ReadTagged(t.Context(), "k", "0123", 0, -1); !errors.Is(err, objstore.ErrChanged) {
+		t.Errorf("another tag: %v", err)
+	}
+	srv.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		r.Header.Del("If-Match")
+		next.ServeHTTP(w, r)
+	})
+	if _, _, err := d.ReadTagged(t.Context(), "k", "0123", 0, -1); !errors.Is(err, objstore.ErrChanged) {
+		t.Errorf("another tag, and a server that does not look: %v", err)
+	}
+	srv.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(weak{w}, r)
+		if etag := w.Header().Get("ETag"); !strings.HasPrefix(etag, "W/") { // an answer without a body
+			w.Header().Set("ETag", "W/"+etag)
+		}
+	})
+	if body, again, err := d.ReadTagged(t.Context(), "k", found, 0, -1); err != nil || again != "" {
+		t.Errorf("a weak tag: %q, %v", again, err)
+	} else {
+		body.Close()
+	}
+	if o, err := store.Stat(t.Context(), "k"); err != nil || o.Tag != "" {
+		t.Errorf("a weak tag: %+v, %v", o, err)
+	}
+}
+
+// weak makes every ETag a weak one, as proxies do that compress.
+type weak struct{ http.ResponseWriter }
+
+func (w weak) WriteHeader(status int) {
+	if etag := w.Header().Get("ETag"); etag != "" && !strings.HasPrefix(etag, "W/") {
+		w.Header().Set("ETag", "W/"+etag)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w weak) Write(p []byte) (int, error) {
+	if etag := w.Header().Get("ETag"); !strings.HasPrefix(etag, "W/") {
+		w.Header().Set("ETag", "W/"+etag)
+	}
+	return w.ResponseWriter.Write(p)
+}
