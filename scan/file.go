@@ -58,7 +58,7 @@ func storeFailed(err error) bool {
 	if !errors.As(err, new(*objstore.Error)) {
 		return false
 	}
-	for _, content := range []error{fs.ErrNotExist, fs.ErrInvalid, io.EOF, io.ErrUnexpectedEOF, objstore.ErrTooLarge, objstore.ErrOutside, objstore.ErrInvalidKey} {
+	for _, content := range []error{fs.ErrNotExist, fs.ErrInvalid, io.EOF, io.ErrUnexpectedEOF, objstore.ErrTooLarge, objstore.ErrInvalidKey} {
 		if errors.Is(err, content) {
 			return false
 		}

@@ -71,6 +71,7 @@ func run(ctx context.Context, sys *system) int {
 			a.env[k] = v
 		}
 	}
+	sys.stdout = onTerminal(sys.stdout)
 	a.loadDotEnv()
 	root := a.command()
 	root.SetArgs(rewriteArgs(root, sys.args))

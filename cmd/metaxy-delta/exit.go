@@ -134,6 +134,7 @@ var classes = slices.Concat([]class{
 }, accessClasses, []class{
 	{"CORRUPT", exitCorrupt, is(txlog.ErrCorrupt), say("`metaxy-delta table check URL --read-data` lists every problem of the table")},
 	{"OUTSIDE_ROOT", exitPermission, is(delta.ErrOutsideRoot), say("--allow-outside-root reads such files if you trust the table")},
+	{"OUTSIDE_ROOT", exitPermission, is(objstore.ErrOutside), say("a symbolic link in the store leads out of it; open the directory that it leads to, if you trust it")},
 	{"UNSUPPORTED_FEATURE", exitUnsupported, as[*delta.UnsupportedError], say("`metaxy-delta version --json` lists the features that are known")},
 	{"CONFLICT", exitConflict, as[*txlog.ConflictError], say("another writer was faster; run the command again")},
 	{"SNAPSHOT_ERROR", exitNotFound, func(err error) bool { e := notFound(err); return e != nil && e.Snapshot != "" }, notFoundHint},

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore/servertest"
+)
+
+var fenced = regexp.MustCompile("(?s)```([a-z]+)\n(.*?)```")
+
+// readmeBlocks are the fenced parts of the README's section about clouds, by language.
+func readmeBlocks(t *testing.T) map[string][]string {
+	t.Helper()
+	text := string(readFile(t, filepath.Join("..", "..", "README.md")))
+	_, section, ok := strings.Cut(text, "### On S3, Google Cloud Storage and Azure\n")
+	section, _, end := strings.Cut(section, "\n## ")
+	if !ok || !end {
+		t.Fatal("the README has no section about clouds")
+	}
+	blocks := map[string][]string{}
+	for _, m := range fenced.FindAllStringSubmatch(section, -1) {
+		blocks[m[1]] = append(blocks[m[1]], m[2])
+	}
+	return blocks
+}
+
+var exported = regexp.MustCompile(`([A-Z_]+)=(\S+)`)
+
+// TestReadme runs the README's examples of S3 and GCS as they stand, but for the values of the variables, which are the server's.
+func TestReadme(t *testing.T) {
+	blocks := readmeBlocks(t)
+	if len(blocks["toml"]) != 1 || len(blocks["csv"]) != 1 || len(blocks["sh"]) != 2 {
+		t.Fatalf("the README has the blocks %v", blocks)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, start := range []func(testing.TB) *servertest.Server{servertest.S3, servertest.GCS} {
+		s := start(t)
+		values := maps.Clone(s.Options)
+		values["STORAGE_EMULATOR_HOST"] = strings.TrimPrefix(s.URL, "http://")
+		t.Run(s.Store, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			writeFile(t, filepath.Join(dir, "features.toml"), []byte(blocks["toml"][0]))
+			writeFile(t, filepath.Join(dir, "samples.csv"), []byte(blocks["csv"][0]))
+			if err := os.Symlink(self, filepath.Join(dir, "metaxy-delta")); err != nil {
+				t.Fatal(err)
+			}
+			var script []string
+			for line := range strings.Lines(blocks["sh"][i]) {
+				if strings.HasPrefix(line, "export ") {
+					line = exported.ReplaceAllStringFunc(line, func(pair string) string {
+						name, _, _ := strings.Cut(pair, "=")
+						if values[name] == "" {
+							t.Errorf("the server needs no %s", name)
+						}
+						return name + "=" + values[name]
+					})
+				}
+				script = append(script, line)
+			}
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-e", "-c", strings.Join(script, ""))
+			cmd.Dir, cmd.Env = dir, []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir}
+			out, err := cmd.CombinedOutput()
+			text := string(out)
+			if err != nil || !strings.HasSuffix(text, "video_id\nv1\nv2\n") || !strings.Contains(text, "video/transcript: 2 new, 0 stale, 0 orphaned") || strings.Contains(text, "warning") {
+				t.Errorf("%v\n%s", err, text)
+			}
+			got, err := filepath.Glob(filepath.Join(dir, "todo", "*"))
+			for i := range got {
+				got[i] = filepath.Base(got[i])
+			}
+			if err != nil || !slices.Equal(got, []string{"new.parquet", "orphaned.parquet", "stale.parquet"}) {
+				t.Errorf("resolve wrote %q, %v", got, err)
+			}
+		})
+	}
+}
+
+var namedTest = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+)`")
+
+// TestSecurityNamesTests: the tests that SECURITY.md names are there.
+func TestSecurityNamesTests(t *testing.T) {
+	root := filepath.Join("..", "..")
+	var all strings.Builder
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && strings.HasPrefix(e.Name(), ".") && path != root:
+			return fs.SkipDir
+		case strings.HasSuffix(path, "_test.go"):
+			all.Write(readFile(t, path))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := namedTest.FindAllStringSubmatch(string(readFile(t, filepath.Join(root, "SECURITY.md"))), -1)
+	if len(names) < 20 {
+		t.Errorf("%d tests are named", len(names))
+	}
+	for _, m := range names {
+		if !strings.Contains(all.String(), "\nfunc "+m[1]+"(") {
+			t.Errorf("there is no %s", m[1])
+		}
+	}
+}
