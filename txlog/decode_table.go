@@ -1,7 +1,6 @@
 package txlog
 
 import (
-	"bytes"
 	"encoding/json"
 )
 
@@ -211,18 +210,11 @@ func (r *jsonReader) commitInfo() (*CommitInfo, error) {
 	c := &CommitInfo{}
 	err := r.object(func(key []byte) error {
 		name := r.name(key)
-		raw, err := r.raw()
-		if err != nil {
-			return err
+		v, err := r.value()
+		if err == nil {
+			c.set(name, v)
 		}
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.UseNumber()
-		var v any
-		if err := dec.Decode(&v); err != nil {
-			return r.fail("commitInfo.%s: %v", name, err)
-		}
-		c.set(name, v)
-		return nil
+		return err
 	})
 	return c, err
 }

@@ -1,6 +1,7 @@
 package txlog
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -243,6 +244,43 @@ func (r *jsonReader) skip() error {
 		}
 		return nil
 	}
+}
+
+// value reads any value as encoding/json does with UseNumber: the last of several members of one name counts.
+func (r *jsonReader) value() (any, error) {
+	switch c := r.peek(); c {
+	case '{':
+		m := map[string]any{}
+		err := r.object(func(key []byte) error {
+			name := r.name(key)
+			v, err := r.value()
+			m[name] = v
+			return err
+		})
+		return m, err
+	case '[':
+		list := []any{}
+		err := r.array(func() error {
+			v, err := r.value()
+			list = append(list, v)
+			return err
+		})
+		return list, err
+	case '"':
+		return r.str()
+	case 't', 'f':
+		return r.boolean()
+	case 'n':
+		if r.null() {
+			return nil, nil
+		}
+		return nil, r.unexpected("a value")
+	}
+	b, err := r.number()
+	if err != nil {
+		return nil, r.unexpected("a value")
+	}
+	return json.Number(b), nil
 }
 
 // raw consumes any value and returns its text.
