@@ -370,3 +370,25 @@ func TestDeleteConflicts(t *testing.T) {
 		})
 	}
 }
+
+// TestDeleteFromLongFiles deletes by vectors from a file that is read in several batches: none, some or all of whose rows match.
+func TestDeleteFromLongFiles(t *testing.T) {
+	for text, left := range map[string]func(int64) bool{
+		"id < 10 OR id >= 65536":                     func(i int64) bool { return i < 10 || i >= 65536 },
+		"id >= 65536":                                func(i int64) bool { return i >= 65536 },
+		"id BETWEEN 65536 AND 131071 OR id = 140000": func(i int64) bool { return i >= 65536 && i <= 131071 || i == 140000 },
+	} {
+		tb := open(objstore.New(objstore.NewMem()))
+		write(t, tb, 0, 150_000, with(vectors))
+		if _, err := rewrite.Delete(t.Context(), tb, where(t, text), &rewrite.DeleteOptions{Now: now}); err != nil {
+			t.Fatal(err)
+		}
+		want, got := without(150_000, left), ids(t, snapshot(t, tb))
+		for i := range want {
+			if i >= len(got) || want[i] != got[i] {
+				t.Errorf("%s: %d rows are left, %d of them should be, the first other one is %d", text, len(got), len(want), want[i])
+				break
+			}
+		}
+	}
+}
