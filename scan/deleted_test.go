@@ -34,7 +34,7 @@ func TestDamagedVectors(t *testing.T) {
 		"unknown storage":       {told: `"storageType":"u"`, lie: `"storageType":"x"`},
 		"inline bytes":          {told: `"storageType":"u"`, lie: `"storageType":"i"`},
 		"a path as a name":      {told: `"storageType":"u"`, lie: `"storageType":"p"`},
-		"a path out of it":      {told: `"storageType":"u","pathOrInlineDv":"`, lie: `"storageType":"p","pathOrInlineDv":"file:///etc/`, outside: true},
+		"a path out of it":      {told: `"storageType":"u","pathOrInlineDv":"`, lie: `"storageType":"p","pathOrInlineDv":"file:///etc/vector","was":"`, outside: true},
 		"no feature":            {told: "", lie: "no feature"},
 		"version byte":          {file: func(b []byte) []byte { b[0] = 2; return b }},
 		"size in the file":      {file: func(b []byte) []byte { b[4]++; return b }},
