@@ -89,7 +89,9 @@ func (w *writer) physical(b arrow.RecordBatch) (arrow.RecordBatch, error) {
 	}
 	out := make([]arrow.Array, len(cols))
 	for i, c := range cols {
-		out[i] = Retyped(c, w.file.Field(i).Type)
+		typed := Retyped(c, w.file.Field(i).Type)
+		out[i] = WithTexts(typed)
+		typed.Release()
 		defer out[i].Release()
 	}
 	return array.NewRecordBatch(w.file, out, b.NumRows()), nil

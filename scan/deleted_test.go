@@ -33,7 +33,7 @@ func TestDamagedVectors(t *testing.T) {
 		"offset beyond the end": {told: `"offset":1`, lie: `"offset":100000`},
 		"unknown storage":       {told: `"storageType":"u"`, lie: `"storageType":"x"`},
 		"inline bytes":          {told: `"storageType":"u"`, lie: `"storageType":"i"`},
-		"a path as a name":      {told: `"storageType":"u"`, lie: `"storageType":"p"`},
+		"a path as a name":      {told: `"storageType":"u","pathOrInlineDv":"`, lie: `"storageType":"p","pathOrInlineDv":"name","was":"`},
 		"a path out of it":      {told: `"storageType":"u","pathOrInlineDv":"`, lie: `"storageType":"p","pathOrInlineDv":"file:///etc/vector","was":"`, outside: true},
 		"no feature":            {told: "", lie: "no feature"},
 		"version byte":          {file: func(b []byte) []byte { b[0] = 2; return b }},

@@ -130,11 +130,14 @@ func (u *unit) leafStats(index int, typ string, rows int64) (r filter.Range, exa
 	case *metadata.ByteArrayStatistics:
 		if typ == "string" {
 			r.Min, r.Max = string(st.Min()), string(st.Max())
+			exact = len(st.Min()) < 32 && len(st.Max()) < 32
 			if len(st.Max()) >= 32 {
 				r.Max = string(st.Max()) + "\U0010FFFF" // some writers cut long texts without saying so
-				return r, false
 			}
-			return r, len(st.Min()) < 32
+			if strings.HasPrefix(u.file.meta.GetCreatedBy(), "parquet-go version ") { // Arrow for Go, whose minima may leave empty texts out
+				r.Min, exact = "", false
+			}
+			return r, exact
 		}
 	}
 	return r, r.Min != nil && r.Max != nil

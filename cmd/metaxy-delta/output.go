@@ -18,6 +18,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/metaxy-delta/metaxy-delta/delta"
 )
 
 // frame is rows on their way out.
@@ -67,8 +69,17 @@ type noCloser struct{ io.Writer }
 
 type parquetWriter struct{ *pqarrow.FileWriter }
 
-func (p parquetWriter) write(b arrow.RecordBatch) error { return p.WriteBuffered(b) }
-func (p parquetWriter) close() error                    { return p.Close() }
+func (p parquetWriter) write(b arrow.RecordBatch) error {
+	cols := make([]arrow.Array, b.NumCols())
+	for i, c := range b.Columns() {
+		cols[i] = delta.WithTexts(c)
+		defer cols[i].Release()
+	}
+	rec := array.NewRecordBatch(b.Schema(), cols, b.NumRows())
+	defer rec.Release()
+	return p.WriteBuffered(rec)
+}
+func (p parquetWriter) close() error { return p.Close() }
 
 type arrowWriter struct{ *ipc.FileWriter }
 
