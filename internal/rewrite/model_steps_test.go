@@ -208,22 +208,29 @@ func (m *model) overwrite(t *rapid.T) step {
 	return m.written("overwrite", columns, rows, &delta.AppendOptions{Overwrite: true}, change{restores: -1, apply: func([]row) []row { return rows }})
 }
 
-// replace overwrites one partition, or everything where there are none.
+// replace overwrites the rows of one value, by a predicate or, where the table is partitioned, by its files.
 func (m *model) replace(t *rapid.T) step {
-	if m.partition == nil {
-		return m.overwrite(t)
-	}
 	columns := m.current()
 	rows := m.newRows(t, columns)
 	value := rapid.SampledFrom(modelValues["p"]).Draw(t, "partition")
 	for _, r := range rows {
 		r["p"] = value
 	}
-	of := func(f *delta.File) bool { v, err := f.Partition("p"); return err == nil && v == value }
-	return m.written("overwrite p="+value, columns, rows, &delta.AppendOptions{Overwrite: true, Replace: of, Parameters: map[string]string{"predicate": "p = '" + value + "'"}},
-		change{restores: -1, apply: func(before []row) []row {
-			return append(slices.DeleteFunc(slices.Clone(before), func(r row) bool { v, ok := r["p"]; return ok && v == value }), rows...)
-		}})
+	effect := change{restores: -1, apply: func(before []row) []row {
+		return append(slices.DeleteFunc(slices.Clone(before), func(r row) bool { v, ok := r["p"]; return ok && v == value }), rows...)
+	}}
+	if m.partition != nil && rapid.Bool().Draw(t, "by files") {
+		of := func(f *delta.File) bool { v, err := f.Partition("p"); return err == nil && v == value }
+		return m.written("overwrite p="+value, columns, rows, &delta.AppendOptions{Overwrite: true, Replace: of, Parameters: map[string]string{"predicate": "p = '" + value + "'"}}, effect)
+	}
+	where, err := filter.ParseSQL("p = '" + value + "'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return step{"delete and write p=" + value, func(ctx context.Context, tb *delta.Table) (int64, error) {
+		r, err := rewrite.Overwrite(ctx, tb, frameOf(columns, rows), where, &rewrite.OverwriteOptions{Delete: rewrite.DeleteOptions{Now: m.clock.UnixMilli(), Parallel: 1}})
+		return r.Version, err
+	}, effect}
 }
 
 // delete removes the rows of a predicate.
@@ -261,9 +268,11 @@ func (m *model) deleteAll(*rapid.T) step {
 }
 
 func (m *model) optimize(t *rapid.T) step {
-	target := rapid.SampledFrom([]int64{0, 6000, 20000}).Draw(t, "target")
+	o := rewrite.OptimizeOptions{TargetBytes: rapid.SampledFrom([]int64{0, 6000, 20000}).Draw(t, "target"), KeepOrder: rapid.Bool().Draw(t, "keep order")}
+	o.SortBy = rapid.SampledFrom([][]string{nil, nil, {"id"}, {"k", "x"}}).Draw(t, "sort by")
 	return step{"optimize", func(ctx context.Context, tb *delta.Table) (int64, error) {
-		r, err := rewrite.Optimize(ctx, tb, &rewrite.OptimizeOptions{TargetBytes: target, Now: m.clock.UnixMilli()})
+		o.Now = m.clock.UnixMilli()
+		r, err := rewrite.Optimize(ctx, tb, &o)
 		return r.Version, err
 	}, none(t)}
 }
