@@ -318,8 +318,8 @@ def one(r: Reader, name: str, table: Path, mapping: str, partition: str, checkpo
         except Exception as e:
             print(f"      {name}: {who} does not read it: {str(e)[:100]!r}")
             continue
-        if who == "polars" and vectors and partition == "string" and len(have) > len(want):
-            print(f"      {name}: polars gives deleted rows, as it does where directories have names like 'a b'")
+        if who == "polars" and vectors and partition != "none" and len(have) > len(want):
+            print(f"      {name}: polars gives deleted rows, as it does where directories have names like 'a b' or with colons")
             continue
         check(f"{name}: {who} reads the rows", have == want, difference(want, have))
     stats_hold(name, table, model.num_rows)

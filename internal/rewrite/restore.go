@@ -42,7 +42,7 @@ func Restore(ctx context.Context, t *delta.Table, version int64, opts *RestoreOp
 	if err != nil {
 		return res, err
 	}
-	ch := &delta.Change{Read: now, Operation: "RESTORE", Parameters: map[string]any{"version": strconv.FormatInt(version, 10)}, ReadAll: true, Replaces: true}
+	ch := &delta.Change{Read: now, Operation: "RESTORE", Parameters: map[string]any{"version": strconv.FormatInt(version, 10)}, ReadAll: true, NoneSince: true, Replaces: true}
 	if ch.Metadata, err = restoredMetadata(now, then); err != nil {
 		return res, err
 	}

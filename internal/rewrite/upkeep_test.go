@@ -137,6 +137,19 @@ func TestRestoreConflicts(t *testing.T) {
 	if n := len(ids(t, snapshot(t, other))); n != 111 {
 		t.Errorf("%d rows", n)
 	}
+	// Also a restore that moves no file, only properties back, would undo a delete that it did not see.
+	before := snapshot(t, other).Version()
+	if _, err := other.SetProperties(t.Context(), map[string]string{"delta.dataSkippingNumIndexedCols": "1"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.Add(objstoretest.Rule{Op: objstoretest.OpCreate, Times: 1, Fault: objstoretest.None, Do: func(objstoretest.Op, string) {
+		if _, err := rewrite.Delete(t.Context(), other, nil, nil); err != nil {
+			t.Error(err)
+		}
+	}})
+	if _, err := rewrite.Restore(t.Context(), open(objstore.New(d)), before, nil); !errors.As(err, &lost) || len(ids(t, snapshot(t, other))) != 0 {
+		t.Errorf("while all rows were deleted: %v", err)
+	}
 }
 
 // aged makes every object as old as the test says.
