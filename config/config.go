@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
 
 // Error is a fault of a configuration. File is "" when the value came from the environment variable Variable, or from nowhere; Line is 0 when unknown.
@@ -242,7 +242,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 
 // didYouMean is the known name that looks like name, as the beginning of a hint.
 func didYouMean(name string, known []string) string {
-	if near := filter.Nearest(name, known); len(near) > 0 {
+	if near := nearest.Names(name, known); len(near) > 0 {
 		return "did you mean " + near[0] + "? "
 	}
 	return ""

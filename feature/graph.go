@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
 
 // GraphError is a graph that cannot answer: a missing dep, a cycle, an unknown key. Path is the way through the graph.
@@ -118,7 +118,7 @@ func (g *Graph) Nearest(k string) []Key {
 		names = append(names, key.path)
 	}
 	var out []Key
-	for _, n := range filter.Nearest(k, names) {
+	for _, n := range nearest.Names(k, names) {
 		out = append(out, Key{n})
 	}
 	return out

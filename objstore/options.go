@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
 
 // Names are the storage options that a kind of storage knows, in lower case. delta-rs has most of them with and without its prefix.
@@ -68,37 +70,13 @@ func (s Settings) Check(names Names) error {
 
 // near suggests the served name that a misspelt one is closest to.
 func (n *Names) near(name string) string {
-	best, distance := "", 4
-	for _, known := range n.Served {
-		for _, k := range []string{known, n.Prefix + strings.TrimPrefix(known, n.Prefix)} {
-			if d := edits(name, k); d < distance {
-				best, distance = k, d
-			}
-		}
+	var known []string
+	for _, served := range n.Served {
+		known = append(known, served, n.Prefix+strings.TrimPrefix(served, n.Prefix))
 	}
-	if best == "" {
+	found := nearest.Names(name, known)
+	if len(found) == 0 {
 		return ""
 	}
-	return "; is " + strings.ToUpper(best) + " meant?"
-}
-
-// edits is the number of characters to insert, delete or replace between two names.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return "; is " + strings.ToUpper(found[0]) + " meant?"
 }

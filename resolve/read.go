@@ -9,9 +9,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
 
 // Read plans a read and returns its stream: the newest row per id, without tombstones, that passes every filter. Nothing is read before the stream is consumed;
@@ -74,7 +74,7 @@ func nearNames(name string, schema *arrow.Schema) []string {
 	for _, f := range schema.Fields() {
 		names = append(names, f.Name)
 	}
-	return filter.Nearest(name, names)
+	return nearest.Names(name, names)
 }
 
 // readRows decides which rows are visible and streams their columns.

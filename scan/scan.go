@@ -21,6 +21,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
 
 // FileError is a data file that cannot be read. RowGroup is -1 when the whole file is meant. Damage carries txlog.ErrCorrupt.
@@ -142,7 +143,7 @@ func (s *Scan) columnIndex(name string) (int, error) {
 		}
 		names[i] = f.Name
 	}
-	return -1, &ColumnError{Column: name, Nearest: filter.Nearest(name, names)}
+	return -1, &ColumnError{Column: name, Nearest: nearest.Names(name, names)}
 }
 
 // Schema of the batches of Batches.

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
 
 // rewriteArgs turns spellings that the flag library lacks into ones it has: `--tags.K V` and `-t.K V` become `--tag K=V`, `--no-X` becomes `--X=false` where X
@@ -97,7 +97,7 @@ func nearestWord(root *cobra.Command, args []string, err error) string {
 			known = append(known, sub.Name())
 		}
 	}
-	if near := filter.Nearest(name, known); len(near) > 0 {
+	if near := nearest.Names(name, known); len(near) > 0 {
 		return "did you mean " + strings.Join(near, ", ") + "?"
 	}
 	return ""

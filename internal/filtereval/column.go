@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
 
 // kind is the family of a column's type: values of one family compare with each other.
@@ -46,7 +47,7 @@ func resolve(c filter.Column, schema *arrow.Schema) (*column, error) {
 	for depth, part := range c.Path {
 		i := indexOf(fields, part, c.Fold)
 		if i < 0 {
-			return nil, &ColumnError{Column: out.name, Nearest: nearest(part, fields)}
+			return nil, &ColumnError{Column: out.name, Nearest: nearNames(part, fields)}
 		}
 		out.path = append(out.path, fields[i].Name)
 		t = fields[i].Type
@@ -113,13 +114,13 @@ func indexOf(fields []arrow.Field, name string, fold bool) int {
 	return found
 }
 
-// nearest are up to three names that look like name.
-func nearest(name string, fields []arrow.Field) []string {
+// nearNames are up to three names that look like name.
+func nearNames(name string, fields []arrow.Field) []string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.Name
 	}
-	return filter.Nearest(name, names)
+	return nearest.Names(name, names)
 }
 
 // vector is a column of one batch; parents are the structs it lies in, whose nulls are its nulls.
@@ -140,7 +141,7 @@ func (v vector) isNull(i int) bool {
 func (c *column) find(b arrow.RecordBatch) (vector, error) {
 	i := slices.IndexFunc(b.Schema().Fields(), func(f arrow.Field) bool { return f.Name == c.path[0] })
 	if i < 0 {
-		return vector{}, &ColumnError{Column: c.name, Nearest: nearest(c.path[0], b.Schema().Fields())}
+		return vector{}, &ColumnError{Column: c.name, Nearest: nearNames(c.path[0], b.Schema().Fields())}
 	}
 	v := vector{arr: b.Column(i)}
 	for _, part := range c.path[1:] {

@@ -11,25 +11,26 @@ import (
 // root. A package without a line fails, so that a new folder is a decision.
 var law = map[string]string{
 	"filter":           "",
-	"objstore":         "",
+	"objstore":         "internal/nearest",
 	"hashjoin":         "",
 	"internal/dv":      "",
 	"internal/pqcheck": "",
 	"internal/rowhash": "",
 	"internal/lint":    "",
+	"internal/nearest": "",
 
-	"feature":             "filter",
+	"feature":             "filter internal/nearest",
 	"txlog":               "objstore internal/pqcheck",
-	"internal/filtereval": "filter",
+	"internal/filtereval": "filter internal/nearest",
 	"objstore/s3store":    "objstore",
 	"objstore/gcsstore":   "objstore",
 	"objstore/azurestore": "objstore",
 
 	"delta":   "txlog objstore filter",
-	"resolve": "feature filter hashjoin internal/rowhash internal/filtereval",
+	"resolve": "feature filter hashjoin internal/rowhash internal/filtereval internal/nearest",
 
-	"scan":   "delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck",
-	"config": "feature filter",
+	"scan":   "delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/nearest",
+	"config": "feature filter internal/nearest",
 
 	"internal/rewrite": "delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
@@ -40,7 +41,7 @@ var law = map[string]string{
 
 	"bench/compare": "bench",
 
-	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve internal/rewrite",
+	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve internal/rewrite internal/nearest",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",

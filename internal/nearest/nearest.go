@@ -1,12 +1,13 @@
-package filter
+// Package nearest finds the known names that a misspelt one may have meant, for the hints of errors. It counts bytes, not letters: the names are mostly ASCII.
+package nearest
 
 import (
 	"slices"
 	"strings"
 )
 
-// Nearest returns the known names that look like name, best first, at most three.
-func Nearest(name string, known []string) []string {
+// Names returns the known names that look like name, best first, equals in the order given, at most three. The cost is len(name) times the length of all of them.
+func Names(name string, known []string) []string {
 	cost := map[string]int{}
 	var found []string
 	for _, k := range known {
