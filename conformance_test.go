@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
-	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/scenariotest"
 )
 
@@ -13,6 +12,7 @@ import (
 var (
 	collectRows = scenariotest.CollectRows
 	each        = scenariotest.Each
+	mustKey     = scenariotest.MustKey
 	rowsFault   = scenariotest.RowsFault
 )
 
@@ -37,12 +37,3 @@ func TestScenariosSpilled(t *testing.T) {
 
 // littleMemory holds about five rows.
 const littleMemory = 1000
-
-func mustKey(t *testing.T, s string) feature.Key {
-	t.Helper()
-	k, err := feature.DecodeKey(feature.StringValue(s))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}

@@ -31,7 +31,7 @@ type ListOptions struct {
 type Driver interface {
 	// Stat returns size and modification time.
 	Stat(ctx context.Context, key string) (Object, error)
-	// ReadRange returns length bytes from offset; length < 0 reads to the end. A range past the end is short, not an error.
+	// ReadRange returns length bytes from offset; length < 0 reads to the end, 0 does not come. A range past the end is short, not an error.
 	ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
 	// List returns objects in ascending byte order of their keys.
 	List(ctx context.Context, opts ListOptions) iter.Seq2[Object, error]

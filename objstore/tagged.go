@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 )
 
 // ErrChanged is an object that was replaced while it was read. Reading it anew gives the other one.
@@ -17,8 +18,15 @@ func origin(d Driver) string {
 	return ""
 }
 
-// readTagged is Tagged.ReadTagged, and ReadRange without a tag for a driver that is not Tagged.
+// readTagged is Tagged.ReadTagged, and ReadRange without a tag for a driver that is not Tagged. No bytes are asked for by Stat: services have no empty ranges.
 func readTagged(ctx context.Context, d Driver, key, tag string, offset, length int64) (io.ReadCloser, string, error) {
+	if length == 0 {
+		o, err := d.Stat(ctx, key)
+		if err == nil && tag != "" && o.Tag != tag {
+			err = ErrChanged
+		}
+		return io.NopCloser(strings.NewReader("")), o.Tag, err
+	}
 	if t, ok := d.(Tagged); ok {
 		return t.ReadTagged(ctx, key, tag, offset, length)
 	}

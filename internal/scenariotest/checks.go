@@ -123,7 +123,7 @@ func (c *run) push(st *step, store *metaxy.DeltaStore) ([]metaxy.Warning, error)
 		return nil, fmt.Errorf("updated %q, want %q", r.Updated, want)
 	}
 	for text, want := range st.Expect.Versions {
-		if err := versionFault(g, mustKey(c.t, text), want); err != nil {
+		if err := versionFault(g, MustKey(c.t, text), want); err != nil {
 			return nil, fmt.Errorf("%s: %w", text, err)
 		}
 	}

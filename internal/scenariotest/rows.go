@@ -111,7 +111,7 @@ var ClockColumns = []string{"metaxy_created_at", "metaxy_updated_at", "recorded_
 // compareTable compares the columns and every stored row of a table; of what a clock makes, only whether it is there.
 func (c *run) compareTable(st *step, root, key string, want *frameFile) string {
 	store := c.open(st, root, st.Target)
-	schema, got, err := tableRows(c.t.Context(), store, mustKey(c.t, key))
+	schema, got, err := tableRows(c.t.Context(), store, MustKey(c.t, key))
 	if want == nil {
 		if err == nil {
 			return "table " + key + " should not exist"

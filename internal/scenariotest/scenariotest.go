@@ -308,7 +308,7 @@ func (c *run) check(st *step) string {
 	case "rebase":
 		return c.checkRebase(st, root)
 	case "has_feature":
-		has, err := c.open(st, root, st.Target).HasFeature(c.t.Context(), mustKey(c.t, st.Feature), &metaxy.HasOptions{CheckFallback: st.Args.CheckFallback})
+		has, err := c.open(st, root, st.Target).HasFeature(c.t.Context(), MustKey(c.t, st.Feature), &metaxy.HasOptions{CheckFallback: st.Args.CheckFallback})
 		if err == nil && has != *st.Expect.HasFeature {
 			return fmt.Sprintf("has feature: %v", has)
 		}
@@ -333,7 +333,8 @@ func (c *run) check(st *step) string {
 	return ""
 }
 
-func mustKey(t *testing.T, s string) feature.Key {
+// MustKey is the key that a text spells.
+func MustKey(t *testing.T, s string) feature.Key {
 	t.Helper()
 	k, err := feature.DecodeKey(feature.StringValue(s))
 	if err != nil {

@@ -20,7 +20,7 @@ func (c *run) act(st *step, root string) ([]metaxy.Warning, error) {
 	case "external", "cli": // as part of the way to another step
 		switch {
 		case st.Args.Action == "create_checkpoint":
-			t := store.Table(mustKey(c.t, st.Feature))
+			t := store.Table(MustKey(c.t, st.Feature))
 			snap, err := t.Snapshot(ctx)
 			if err != nil {
 				return nil, err
@@ -34,7 +34,7 @@ func (c *run) act(st *step, root string) ([]metaxy.Warning, error) {
 		return c.push(st, store)
 	case "write":
 		schema, batches := readParquet(c.t, filepath.Join(c.dir, st.Inputs["frame"].File))
-		r, err := store.AllowCrossProjectWrites().Write(ctx, mustKey(c.t, st.Feature), &metaxy.Rows{Schema: schema, Batches: Each(batches)},
+		r, err := store.AllowCrossProjectWrites().Write(ctx, MustKey(c.t, st.Feature), &metaxy.Rows{Schema: schema, Batches: Each(batches)},
 			&metaxy.WriteOptions{PreserveVersions: st.Args.Preserve, MaterializationID: st.Args.Materialization, AllowNullIDs: true})
 		return r.Warnings, err
 	case "delete":
@@ -42,14 +42,14 @@ func (c *run) act(st *step, root string) ([]metaxy.Warning, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := store.AllowCrossProjectWrites().Delete(ctx, mustKey(c.t, st.Feature), &metaxy.DeleteOptions{Filters: filters, Hard: st.Args.Soft != nil && !*st.Args.Soft,
+		r, err := store.AllowCrossProjectWrites().Delete(ctx, MustKey(c.t, st.Feature), &metaxy.DeleteOptions{Filters: filters, Hard: st.Args.Soft != nil && !*st.Args.Soft,
 			FeatureHistory: st.Args.history(), SampleHistory: st.Args.SampleHistory})
 		return r.Warnings, err
 	case "write_multi":
 		frames := map[feature.Key]*metaxy.Rows{}
 		for key, name := range st.Args.Frames {
 			schema, batches := readParquet(c.t, filepath.Join(c.dir, st.Inputs[name].File))
-			frames[mustKey(c.t, key)] = &metaxy.Rows{Schema: schema, Batches: Each(batches)}
+			frames[MustKey(c.t, key)] = &metaxy.Rows{Schema: schema, Batches: Each(batches)}
 		}
 		results, err := store.AllowCrossProjectWrites().WriteMulti(ctx, frames, nil)
 		var warnings []metaxy.Warning
@@ -58,7 +58,7 @@ func (c *run) act(st *step, root string) ([]metaxy.Warning, error) {
 		}
 		return warnings, err
 	case "drop":
-		key := mustKey(c.t, st.Feature)
+		key := MustKey(c.t, st.Feature)
 		r, err := store.AllowCrossProjectWrites().Drop(ctx, key, nil)
 		if err != nil || st.Expect.HasAfter == nil {
 			return r.Warnings, err
@@ -76,14 +76,14 @@ func (c *run) act(st *step, root string) ([]metaxy.Warning, error) {
 func (c *run) copy(st *step, root string, store *metaxy.DeltaStore) ([]metaxy.Warning, error) {
 	o := &metaxy.CopyOptions{SampleHistory: st.Args.SampleHistory, CurrentVersionOnly: st.Args.FeatureHistory != nil && !*st.Args.FeatureHistory, Filters: map[feature.Key][]filter.Expr{}}
 	for _, f := range st.Args.Features {
-		o.Features = append(o.Features, mustKey(c.t, f))
+		o.Features = append(o.Features, MustKey(c.t, f))
 	}
 	var err error
 	if o.GlobalFilters, err = parseAll(st.Args.Global.list); err != nil {
 		return nil, err
 	}
 	for k, texts := range st.Args.Filters.byKey {
-		if o.Filters[mustKey(c.t, k)], err = parseAll(texts); err != nil {
+		if o.Filters[MustKey(c.t, k)], err = parseAll(texts); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +97,7 @@ func (c *run) copy(st *step, root string, store *metaxy.DeltaStore) ([]metaxy.Wa
 func (c *run) checkRebase(st *step, root string) string {
 	schema, batches := readParquet(c.t, filepath.Join(c.dir, st.Inputs["frame"].File))
 	var rows []string
-	r, err := c.open(st, root, st.Target).Rebase(c.t.Context(), mustKey(c.t, st.Feature), &metaxy.Rows{Schema: schema, Batches: Each(batches)}, &metaxy.RebaseOptions{ToVersion: st.Args.ToVersion})
+	r, err := c.open(st, root, st.Target).Rebase(c.t.Context(), MustKey(c.t, st.Feature), &metaxy.Rows{Schema: schema, Batches: Each(batches)}, &metaxy.RebaseOptions{ToVersion: st.Args.ToVersion})
 	if err == nil {
 		_, rows, err = CollectRows(r.Rows, nil)
 	}
@@ -154,7 +154,7 @@ func (c *run) checkRead(st *step, root string) string {
 	if err == nil {
 		o := &metaxy.ReadOptions{Filters: filters, Columns: st.Args.Columns, FeatureHistory: st.Args.history(), SampleHistory: st.Args.SampleHistory, SoftDeleted: st.Args.SoftDeleted,
 			FeatureVersion: st.Args.FeatureVersion, NoFallback: st.Args.AllowFallback != nil && !*st.Args.AllowFallback}
-		if r, err = c.open(st, root, st.Target).Read(c.t.Context(), mustKey(c.t, st.Feature), o); err == nil {
+		if r, err = c.open(st, root, st.Target).Read(c.t.Context(), MustKey(c.t, st.Feature), o); err == nil {
 			_, rows, err = CollectRows(r, nil)
 		}
 	}
@@ -191,7 +191,7 @@ func (c *run) checkResolve(st *step, root string) string {
 	var inc *metaxy.Increment
 	ctx := c.t.Context()
 	if err == nil {
-		if inc, err = c.open(st, root, st.Target).ResolveUpdate(ctx, mustKey(c.t, st.Feature), o); err == nil {
+		if inc, err = c.open(st, root, st.Target).ResolveUpdate(ctx, MustKey(c.t, st.Feature), o); err == nil {
 			err = inc.Count(ctx)
 		}
 	}
@@ -234,7 +234,7 @@ func (c *run) resolveOptions(st *step) (*metaxy.ResolveOptions, error) {
 		}
 	}
 	for k, texts := range st.Args.Filters.byKey {
-		if o.Filters[mustKey(c.t, k)], err = parseAll(texts); err != nil {
+		if o.Filters[MustKey(c.t, k)], err = parseAll(texts); err != nil {
 			return nil, err
 		}
 	}

@@ -107,13 +107,6 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 	if err := check(key); err != nil {
 		return nil, "", err
 	}
-	if length == 0 {
-		o, err := d.Stat(ctx, key)
-		if err == nil && want != "" && o.Tag != want {
-			err = objstore.ErrChanged
-		}
-		return http.NoBody, o.Tag, err
-	}
 	opts := &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: offset, Count: max(0, length)}}
 	if want != "" {
 		etag := azcore.ETag(`"` + want + `"`)

@@ -71,13 +71,6 @@ func (d *driver) Origin() string { return "gs " + d.endpoint + " " + d.name }
 func tag(generation int64) string { return strconv.FormatInt(generation, 10) }
 
 func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, length int64) (body io.ReadCloser, found string, err error) {
-	if length == 0 {
-		o, err := d.Stat(ctx, key)
-		if err == nil && want != "" && o.Tag != want {
-			err = objstore.ErrChanged
-		}
-		return http.NoBody, o.Tag, err
-	}
 	object := d.bucket.Object(key)
 	if want != "" {
 		generation, err := strconv.ParseInt(want, 10, 64)

@@ -97,13 +97,6 @@ func tag(etag *string) string {
 }
 
 func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, length int64) (body io.ReadCloser, found string, err error) {
-	if length == 0 {
-		o, err := d.Stat(ctx, key)
-		if err == nil && want != "" && o.Tag != want {
-			err = objstore.ErrChanged
-		}
-		return http.NoBody, o.Tag, err
-	}
 	in := &s3.GetObjectInput{Bucket: &d.bucket, Key: &key}
 	switch {
 	case length > 0:
