@@ -15,17 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from report import FAULTS, check, end
+
 BINARY = sys.argv[1]
-FAULTS: list[str] = []
-CHECKS = 0
-
-
-def check(what: str, ok: bool, detail: object = "") -> None:
-    global CHECKS
-    CHECKS += 1
-    if not ok:
-        FAULTS.append(what)
-        print("FAIL ", what, detail)
 
 
 def run(*args: object) -> tuple[int, str]:
@@ -163,8 +155,7 @@ def main() -> None:
                 check(name, False, str(e)[:800])
             print("ok   " if len(FAULTS) == before else "FAIL ", name, flush=True)
         spark.stop()
-    print(f"upkeep beside Spark: {tables} tables, {CHECKS} checks,", "all passed" if not FAULTS else f"{len(FAULTS)} failed")
-    sys.exit(1 if FAULTS else 0)
+    end("upkeep beside Spark", tables)
 
 
 main()
