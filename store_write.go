@@ -12,6 +12,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
@@ -157,17 +158,14 @@ func (s *DeltaStore) append(ctx context.Context, key feature.Key, rows *Rows, o 
 	for _, w := range r.Warnings {
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
 	}
-	if n := r.TableFiles; n >= manySmallFiles && r.TableBytes/int64(n) < smallFileBytes {
+	if n := r.TableFiles; n >= rewrite.ManySmallFiles && r.TableBytes/int64(n) < smallFileBytes {
 		out.Warnings = append(out.Warnings, Warning{Code: "SMALL_FILES", Message: fmt.Sprintf("%s: %d files of %d bytes on average: `metaxy-delta table optimize %s` merges them", key, n, r.TableBytes/int64(n), s.TableURL(key))})
 	}
 	return out, nil
 }
 
-// A table of so many files that are small on average is worth a warning: each costs a request and a line of the log.
-const (
-	manySmallFiles = 100
-	smallFileBytes = 4 << 20
-)
+// smallFileBytes is the average size below which many files are worth a warning.
+const smallFileBytes = 4 << 20
 
 // The table properties that record how row versions were hashed (D11).
 const (

@@ -11,9 +11,6 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 )
 
-// manySmallFiles is how many files that could be merged are worth a hint.
-const manySmallFiles = 100
-
 // optimizeFlags are the flags of `table optimize`.
 type optimizeFlags struct {
 	target             int64
@@ -104,7 +101,7 @@ func smallFilesHint(s *delta.Snapshot, url string) string {
 		return ""
 	}
 	n := rewrite.Mergeable(s)
-	if n < manySmallFiles {
+	if n < rewrite.ManySmallFiles {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d files are small: `metaxy-delta table optimize %s` merges them", n, len(s.Files()), url)

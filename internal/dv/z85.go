@@ -67,6 +67,3 @@ func RelativePath(pathOrInline string) (string, error) {
 	}
 	return pathOrInline[:cut] + "/" + name, nil
 }
-
-// RelativeName is what a descriptor of storage type "u" states for a directory ("" = the root) and a UUID.
-func RelativeName(dir string, id [16]byte) string { return dir + EncodeZ85(id[:]) }

@@ -85,6 +85,9 @@ func Optimize(ctx context.Context, t *delta.Table, opts *OptimizeOptions) (Optim
 	return c.commit(ctx)
 }
 
+// ManySmallFiles are worth a hint: each costs a request and a line of the log.
+const ManySmallFiles = 100
+
 // Mergeable is how many files of a table Optimize would merge, keeping their order, into files of the default size.
 func Mergeable(snap *delta.Snapshot) int {
 	n := 0

@@ -128,11 +128,6 @@ func (t *Texts) Array(mem memory.Allocator, rows []int32) arrow.Array {
 	return b.NewArray()
 }
 
-// WordArray makes a utf8 array of texts that are words (0 is null); the caller releases it.
-func WordArray(mem memory.Allocator, words []uint64) arrow.Array {
-	return wordArray(mem, len(words), func(i int) uint64 { return words[i] })
-}
-
 // wordArray writes each text by one store of 8 bytes; the next one overwrites what is too much.
 func wordArray(mem memory.Allocator, n int, word func(int) uint64) arrow.Array {
 	offsets, data, valid := memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem)

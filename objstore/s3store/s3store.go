@@ -209,7 +209,7 @@ func (s settings) assume(cfg *aws.Config, role string) error {
 	byToken, file := s.Settings.Only("aws_role_arn", "role_arn"), s.Settings.Only("aws_web_identity_token_file", "web_identity_token_file")
 	session := s.Get("aws_iam_role_session_name", "iam_role_session_name", "aws_s3_role_session_name", "s3_role_session_name", "aws_role_session_name", "role_session_name")
 	if arn := cmp.Or(plain, byToken); arn != "" && !strings.HasPrefix(arn, "arn:") {
-		return fmt.Errorf("role %q: want an ARN, which starts with arn:", arn)
+		return fmt.Errorf("role %q: want an ARN, such as arn:aws:iam::123456789012:role/name", arn)
 	}
 	var p aws.CredentialsProvider
 	switch {
