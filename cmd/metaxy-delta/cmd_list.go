@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
@@ -198,13 +199,17 @@ func (a *app) listStores(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	o, err := a.baseOptions(c)
+	if err != nil {
+		return err
+	}
 	list := []storeJSON{}
 	for _, name := range sortedNames(c.Stores) {
 		conf, err := c.StoreNamed(name)
 		if err != nil {
 			return err
 		}
-		s, err := a.openNamed(cmd.Context(), c, name, nil)
+		s, err := metaxy.OpenConfig(cmd.Context(), c.Config, name, o)
 		if err != nil {
 			return err
 		}
