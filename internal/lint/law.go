@@ -26,16 +26,17 @@ var law = map[string]string{
 	"objstore/gcsstore":   "objstore",
 	"objstore/azurestore": "objstore",
 
+	"frame":   "filter",
 	"delta":   "txlog objstore filter",
-	"resolve": "feature filter hashjoin internal/rowhash internal/filtereval internal/nearest",
+	"resolve": "frame feature filter hashjoin internal/rowhash internal/filtereval internal/nearest",
 
-	"scan":   "delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/nearest",
+	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/nearest",
 	"config": "feature filter internal/nearest",
 
-	"internal/rewrite": "delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
+	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
 
-	".": "feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval",
+	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval",
 
 	"bench": ". feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
@@ -64,7 +65,7 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
+		"frame delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",
