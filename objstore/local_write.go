@@ -109,7 +109,7 @@ func (d *localDriver) createTemp(root *os.Root, dir string) (*os.File, string, e
 	temp := filepath.Join(dir, tempPrefix+hex.EncodeToString(id[:]))
 	var f *os.File
 	create := func() (err error) {
-		f, err = root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		f, err = root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		return err
 	}
 	err := d.step("create", temp, "", create)
@@ -150,7 +150,7 @@ func (d *localDriver) makeDir(root *os.Root, dir string) error {
 	if err := d.ensureDir(root, up); err != nil {
 		return err
 	}
-	err := d.step("mkdir", dir, "", func() error { return root.Mkdir(dir, 0o755) })
+	err := d.step("mkdir", dir, "", func() error { return root.Mkdir(dir, 0o777) })
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -169,7 +169,7 @@ func makeDirs(dir string) error {
 	if err := makeDirs(up); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return syncAbove(up)

@@ -28,6 +28,8 @@ type system struct {
 // app is one run of the command.
 type app struct {
 	sys *system
+	// ctx is that of the run, for output that may have to wait for its reader.
+	ctx context.Context
 	env map[string]string
 	// dotEnv has the lines of .env that gave variables of env.
 	dotEnv map[string]int
@@ -65,7 +67,7 @@ type globalFlags struct {
 }
 
 func run(ctx context.Context, sys *system) int {
-	a := &app{sys: sys, env: map[string]string{}, dotEnv: map[string]int{}, now: func() time.Time { return time.Now().UTC() }}
+	a := &app{sys: sys, ctx: ctx, env: map[string]string{}, dotEnv: map[string]int{}, now: func() time.Time { return time.Now().UTC() }}
 	for _, kv := range sys.environ {
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			a.env[k] = v

@@ -14,6 +14,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/config"
+	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 )
 
 func (a *app) lockCommand() *cobra.Command {
@@ -71,7 +72,7 @@ func (a *app) lock(ctx context.Context) error {
 
 // writeLock replaces the file when what it locks changed, and reports what did.
 func (a *app) writeLock(path string, text []byte, store *metaxy.DeltaStore) error {
-	old, err := os.ReadFile(path)
+	old, err := readRegular(path)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !missing {
 		return err
@@ -82,7 +83,7 @@ func (a *app) writeLock(path string, text []byte, store *metaxy.DeltaStore) erro
 	}
 	write := (report.Changed() || missing || err != nil) && !a.flags.dryRun
 	if write {
-		if err := writeFileAtomically(path, string(text)); err != nil {
+		if err := atomicfile.WriteFile(a.ctx, path, text); err != nil {
 			return err
 		}
 	}
@@ -102,6 +103,15 @@ func (a *app) writeLock(path string, text []byte, store *metaxy.DeltaStore) erro
 		return a.printJSON(report)
 	}
 	return nil
+}
+
+// readRegular reads a file that is there to be read again: a pipe or a device,
+// to which a lock may be written, has none before.
+func readRegular(path string) ([]byte, error) {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return nil, fs.ErrNotExist
+	}
+	return os.ReadFile(path)
 }
 
 // lockLines has a line a change, by project where there are several.

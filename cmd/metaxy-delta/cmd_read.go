@@ -31,7 +31,7 @@ func (a *app) readCommand() *cobra.Command {
 				return err
 			}
 			a.warn(rows.Warnings)
-			_, err = writeFrame(a.sys.stdout, a.flags.output, a.rowFormat("table"), frame{rows.Schema, rows.Batches})
+			_, err = writeFrame(ctx, a.sys.stdout, a.flags.output, a.rowFormat("table"), frame{rows.Schema, rows.Batches})
 			return err
 		}}
 	f := cmd.Flags()

@@ -13,6 +13,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 )
 
 type resolveFlags struct {
@@ -148,7 +149,7 @@ func (a *app) consume(ctx context.Context, inc *metaxy.Increment, dir string, ba
 		}
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	format := a.flags.format
@@ -162,7 +163,7 @@ func (a *app) consume(ctx context.Context, inc *metaxy.Increment, dir string, ba
 		}
 	}()
 	for p, name := range partNames {
-		f, err := newPartFile(filepath.Join(dir, name+"."+format), format, inc.Schema(metaxy.Part(p)))
+		f, err := newPartFile(ctx, filepath.Join(dir, name+"."+format), format, inc.Schema(metaxy.Part(p)))
 		if err != nil {
 			return err
 		}
@@ -178,27 +179,31 @@ func (a *app) consume(ctx context.Context, inc *metaxy.Increment, dir string, ba
 		bar.add(pb.Batch.NumRows())
 	}
 	for _, f := range files {
-		if err := f.finish(); err != nil {
+		if err := f.rows.close(); err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
+		if err := f.out.Commit(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// partFile is a part on its way to disk under a temporary name.
+// partFile is a part on its way to disk.
 type partFile struct {
-	path string
-	temp *os.File
+	out  *atomicfile.File
 	rows rowWriter
 }
 
-func newPartFile(path, format string, schema *arrow.Schema) (*partFile, error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+func newPartFile(ctx context.Context, path, format string, schema *arrow.Schema) (*partFile, error) {
+	out, err := atomicfile.Create(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	f := &partFile{path: path, temp: temp}
-	if f.rows, err = newRowWriter(format, temp, schema); err != nil {
+	f := &partFile{out: out}
+	if f.rows, err = newRowWriter(format, out, schema); err != nil {
 		f.discard()
 		return nil, err
 	}
@@ -207,25 +212,10 @@ func newPartFile(path, format string, schema *arrow.Schema) (*partFile, error) {
 
 func (f *partFile) write(b arrow.RecordBatch) error { return f.rows.write(b) }
 
-func (f *partFile) finish() error {
-	err := f.rows.close()
-	if cerr := f.temp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Chmod(f.temp.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(f.temp.Name(), f.path)
-	}
-	return err
-}
-
-// discard removes what finish has not published; after finish there is nothing to remove.
+// discard removes what was not committed.
 func (f *partFile) discard() {
 	if f != nil {
-		f.temp.Close()
-		os.Remove(f.temp.Name())
+		f.out.Discard()
 	}
 }
 

@@ -212,7 +212,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 			if a.flags.verbose {
 				a.note(sc.Plan().String())
 			}
-			_, err = writeFrame(a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame{sc.Schema(), sc.Batches(cmd.Context())}, limit))
+			_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame{sc.Schema(), sc.Batches(cmd.Context())}, limit))
 			return err
 		}}
 	f.register(cmd)

@@ -3,12 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/csv"
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 )
 
 // frame is rows on their way out.
@@ -256,8 +256,9 @@ func printable(s string) string {
 	}, s)
 }
 
-// writeFrame writes rows to path ("" or "-": stdout). A file appears under its name only when it is complete.
-func writeFrame(stdout io.Writer, path, format string, f frame) (int64, error) {
+// writeFrame writes rows to path ("" or "-": stdout). A file appears under its
+// name only when it is complete; what is no regular file is written in place.
+func writeFrame(ctx context.Context, stdout io.Writer, path, format string, f frame) (int64, error) {
 	if path == "" || path == "-" {
 		w := bufio.NewWriterSize(stdout, 1<<16)
 		n, err := copyFrame(w, format, f)
@@ -266,24 +267,18 @@ func writeFrame(stdout io.Writer, path, format string, f frame) (int64, error) {
 		}
 		return n, err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	out, err := atomicfile.Create(ctx, path)
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(temp.Name())
-	w := bufio.NewWriterSize(temp, 1<<18)
+	defer out.Discard()
+	w := bufio.NewWriterSize(out, 1<<18)
 	n, err := copyFrame(w, format, f)
 	if ferr := w.Flush(); err == nil {
 		err = ferr
 	}
-	if cerr := temp.Close(); err == nil {
-		err = cerr
-	}
 	if err == nil {
-		err = os.Chmod(temp.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
+		err = out.Commit()
 	}
 	return n, err
 }

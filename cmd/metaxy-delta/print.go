@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 )
 
 // printJSON writes a value to stdout or --output, indented as Metaxy does.
@@ -51,7 +53,7 @@ func (a *app) printText(text string) error {
 		_, err := io.WriteString(a.sys.stdout, text)
 		return err
 	}
-	return writeFileAtomically(a.flags.output, text)
+	return atomicfile.WriteFile(a.ctx, a.flags.output, []byte(text))
 }
 
 func writeJSONLine(w io.Writer, v any) {
