@@ -40,6 +40,10 @@ func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, op
 		o = *opts
 	}
 	res := &RebaseResult{}
+	rows, err := asDeclared(key, rows)
+	if err != nil {
+		return nil, err
+	}
 	g, err := s.rebaseTarget(ctx, key, o.ToVersion, res)
 	if err != nil {
 		return nil, err

@@ -221,15 +221,19 @@ func (l *located) asTable() (resolve.Table, error) {
 	if l.table != nil {
 		return l.table, nil
 	}
+	rows, err := asDeclared(l.source.Feature, l.rows)
+	if err != nil {
+		return nil, err
+	}
 	var batches []arrow.RecordBatch
-	for b, err := range l.rows.Batches {
+	for b, err := range rows.Batches {
 		if err != nil {
 			return nil, err
 		}
 		b.Retain()
 		batches = append(batches, b)
 	}
-	return resolve.MemTable(l.rows.Schema, batches), nil
+	return resolve.MemTable(rows.Schema, batches), nil
 }
 
 // checkFilterKeys refuses filters for keys that no definition has and warns of those for features that are not involved.

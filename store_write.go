@@ -60,6 +60,10 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 	if o.DryRun {
 		s = s.rehearse()
 	}
+	rows, err := asDeclared(key, rows)
+	if err != nil {
+		return WriteResult{}, err
+	}
 	if isSystem(key) {
 		return s.append(ctx, key, rows, &delta.AppendOptions{})
 	}

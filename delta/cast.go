@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/declared"
 )
 
 // Caster brings batches to the columns and types of another schema, as delta-rs does when it appends: whatever has a value of the wanted type is converted, lossy
@@ -17,6 +19,7 @@ type Caster struct {
 	from, to *arrow.Schema
 	source   []int // column of the batch for each wanted one, -1 = all null
 	mem      memory.Allocator
+	rows     int64 // converted so far
 	lossy    map[string]int64
 }
 
@@ -45,8 +48,12 @@ func (c *Caster) warnings() []Warning {
 	return out
 }
 
-// Batch converts; the caller releases the result.
+// Batch converts; the caller releases the result. A batch that is not of the schema to convert from is a *SchemaError.
 func (c *Caster) Batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBatch, error) {
+	if f := declared.Batch(c.from, b, c.rows); f != nil {
+		return nil, undeclared(f)
+	}
+	c.rows += b.NumRows()
 	cols := make([]arrow.Array, len(c.source))
 	defer func() {
 		for _, a := range cols {

@@ -19,6 +19,9 @@ const ChangeColumn = "_change_type"
 
 // WriteChanges writes rows of the table's logical columns as change data files of one kind, a value of ChangeColumn, uncommitted.
 func (t *Table) WriteChanges(ctx context.Context, snap *Snapshot, rows *Rows, kind string) ([]*txlog.CDC, error) {
+	if err := rows.Check(); err != nil {
+		return nil, err
+	}
 	w := t.newChangeWriter(ctx, &target{schema: snap.schema, partitions: snap.partitions, mapping: snap.mapping}, kind)
 	if _, err := w.all(rows, NewCaster(rows.Schema, snap.schema.Arrow(), t.opts.Allocator)); err != nil {
 		return nil, err

@@ -52,6 +52,9 @@ type FileOptions struct {
 // WriteFiles writes rows of the snapshot, changed or moved, as data files of its schema (physical names, partition directories, statistics) and returns
 // their adds, uncommitted. Rows must have the table's logical columns; they are cast as an append casts them. NOT NULL is checked, CHECK constraints are not.
 func (t *Table) WriteFiles(ctx context.Context, snap *Snapshot, rows *Rows, opts *FileOptions) ([]*txlog.Add, error) {
+	if err := rows.Check(); err != nil {
+		return nil, err
+	}
 	o := FileOptions{}
 	if opts != nil {
 		o = *opts

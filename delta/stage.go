@@ -24,6 +24,9 @@ func (t *Table) Stage(ctx context.Context, snap *Snapshot, rows *Rows, opts *App
 	if t.opts.Now == nil {
 		return nil, errors.New("append: Options.Now is not set")
 	}
+	if err := rows.Check(); err != nil {
+		return nil, err
+	}
 	o := AppendOptions{}
 	if opts != nil {
 		o = *opts

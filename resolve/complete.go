@@ -31,6 +31,10 @@ func Complete(ctx context.Context, rows *Rows, plan *feature.Plan, alg Algorithm
 }
 
 func complete(ctx context.Context, rows *Rows, plan *feature.Plan, alg Algorithm, mapMode, rehash bool) (*Rows, error) {
+	rows, err := asDeclared(plan.Feature.Spec.Key.String(), rows)
+	if err != nil {
+		return nil, err
+	}
 	h, err := rowhash.New(alg.Name, alg.Truncation)
 	if err != nil {
 		return nil, err

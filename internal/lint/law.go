@@ -19,6 +19,7 @@ var law = map[string]string{
 	"internal/rowhash":    "",
 	"internal/lint":       "",
 	"internal/nearest":    "",
+	"internal/declared":   "",
 
 	"feature":             "filter internal/nearest",
 	"txlog":               "objstore internal/pqcheck",
@@ -28,8 +29,8 @@ var law = map[string]string{
 	"objstore/azurestore": "objstore",
 
 	"frame":   "filter",
-	"delta":   "txlog objstore filter",
-	"resolve": "frame feature filter hashjoin internal/rowhash internal/filtereval internal/nearest",
+	"delta":   "txlog objstore filter internal/declared",
+	"resolve": "frame feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/nearest",
 	"config": "feature filter internal/nearest",
@@ -37,7 +38,7 @@ var law = map[string]string{
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
 
-	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval",
+	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval internal/declared",
 
 	"bench": ". feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
@@ -66,7 +67,7 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
+		"frame internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",

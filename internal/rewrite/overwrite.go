@@ -38,11 +38,14 @@ type OverwriteResult struct {
 // them, those that a predicate over partition columns takes out without reading them; all of it is one commit. A missing table is created. Memory is that of
 // Delete and of an append.
 func Overwrite(ctx context.Context, t *delta.Table, rows *delta.Rows, where filter.Expr, opts *OverwriteOptions) (OverwriteResult, error) {
+	none := OverwriteResult{Result: delta.Result{Version: -1}}
+	if err := rows.Check(); err != nil {
+		return none, err
+	}
 	o := OverwriteOptions{}
 	if opts != nil {
 		o = *opts
 	}
-	none := OverwriteResult{Result: delta.Result{Version: -1}}
 	o.Write.Overwrite, o.Write.Replace = true, func(*delta.File) bool { return false }
 	o.Write.Parameters = withPredicate(o.Write.Parameters, where)
 	snap, err := t.Snapshot(ctx)
