@@ -1,9 +1,16 @@
-// Package hashjoin is hash tables over key columns of Arrow batches: joins by key and the latest row per key; it knows neither tables nor features.
+// Package hashjoin is keys of Arrow rows and what is known by key: joins and the
+// latest row per key. It knows neither tables nor features.
 //
-// A key of one integer column is itself; any other is a seeded 128-bit hash of its canonical bytes, so that keys are 16 bytes and
-// are compared without going back to the columns. The seed dies with the process: nothing made here can be stored. Null keys never match in a
-// join and form one group in Latest. Work that does not fit memory is cut
-// into partitions that a Spill keeps on disk; without room there it fails with *LimitError.
+// A Layout turns key columns into Keys, a block of rows at a time. A key of one
+// column of fixed width is its value; any other is a seeded 128-bit hash of its
+// canonical bytes, so that keys are compared without going back to the columns.
+// The seed dies with the process: nothing made here can be stored. An Index
+// gives keys slots, and what is known of a key lies in arrays beside it. Null
+// keys never match in a join and form groups in Latest.
+//
+// Work that does not fit memory is cut into partitions that a Spill keeps on
+// disk; without room there it fails with *LimitError. Key, Encoder, Table, Multi
+// and Latest are the same for single rows.
 package hashjoin
 
 import (
