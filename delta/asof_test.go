@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
 // TestAsOf reads versions by time: file times in milliseconds that only grow, where a file says otherwise one after the last, and stamps inside the commits
@@ -70,6 +71,20 @@ func TestAsOf(t *testing.T) {
 	} {
 		ask(when, want)
 	}
+	times := func() []time.Time {
+		t.Helper()
+		var commits []txlog.CommitFile
+		for c, err := range tb.Log().Commits(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			commits = append(commits, c)
+		}
+		return snapshot(t, tb).CommitTimes(commits)
+	}
+	for v, when := range times() {
+		ask(when.Sub(clock), int64(v))
+	}
 	// From here on the commits carry their times.
 	clock = clock.Add(time.Hour)
 	if _, err := tb.SetProperties(t.Context(), map[string]string{"delta.enableInCommitTimestamps": "true"}, nil); err != nil {
@@ -86,5 +101,11 @@ func TestAsOf(t *testing.T) {
 	clock = clock.Add(-2 * time.Hour)
 	for when, want := range map[time.Duration]int64{400000 * ms: 4, time.Hour - ms: 4, time.Hour: 5, 2*time.Hour - ms: 5, 2 * time.Hour: 6, 3 * time.Hour: 6, 300001 * ms: 2} {
 		ask(when, want)
+	}
+	// The stamps inside count from there on, so that the files have no time.
+	for v, when := range times() {
+		if v >= 5 != when.IsZero() {
+			t.Errorf("version %d has the time %v", v, when)
+		}
 	}
 }

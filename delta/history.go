@@ -88,20 +88,38 @@ func (t *Table) stampedAt(ctx context.Context, commits []txlog.CommitFile, at ti
 	return commits[lo-1].Version, nil
 }
 
-// filedAt is the same by file times in milliseconds, each at least one after the one before.
+// filedAt is the same by file times.
 func filedAt(commits []txlog.CommitFile, at time.Time) int64 {
-	found, last := int64(-1), time.Time{}
-	for _, c := range commits {
-		stamp := c.ModTime.Truncate(time.Millisecond) // as every engine tells it
-		if !last.IsZero() && !stamp.After(last) {
-			stamp = last.Add(time.Millisecond)
-		}
+	found := int64(-1)
+	for i, stamp := range increasing(commits) {
 		if stamp.After(at) {
 			break
 		}
-		found, last = c.Version, stamp
+		found = commits[i].Version
 	}
 	return found
+}
+
+// increasing returns the file times of commits in milliseconds, which is what
+// every engine tells, each at least one after the one before.
+func increasing(commits []txlog.CommitFile) []time.Time {
+	out := make([]time.Time, len(commits))
+	for i, c := range commits {
+		out[i] = c.ModTime.Truncate(time.Millisecond)
+		if i > 0 && !out[i].After(out[i-1]) {
+			out[i] = out[i-1].Add(time.Millisecond)
+		}
+	}
+	return out
+}
+
+// CommitTimes returns the times by which SnapshotAsOf finds commits, which must
+// be all that the log has, in order. The time is zero where the stamp inside
+// the commit is the one that counts. It reads nothing.
+func (s *Snapshot) CommitTimes(commits []txlog.CommitFile) []time.Time {
+	from := stampedFrom(s.state)
+	first := sort.Search(len(commits), func(i int) bool { return commits[i].Version >= from })
+	return append(increasing(commits[:first]), make([]time.Time, len(commits)-first)...)
 }
 
 // inCommitTime is the stamp inside a commit.

@@ -184,9 +184,8 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		{"log-format", g.logFormat, []string{"text", "json"}},
 		{"color", g.color, []string{"auto", "always", "never"}},
 		{"progress", g.progress, []string{"auto", "plain", "json", "off"}},
-		{"format", g.format, append([]string{"", "toml"}, formats...)},
 	} {
-		ok := c.name == "format" && cmd.Annotations["formats"] != ""
+		ok := false
 		for _, v := range c.allowed {
 			ok = ok || v == c.value
 		}
@@ -194,7 +193,7 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 			return usagef("--%s %q: want one of %s", c.name, c.value, strings.Trim(strings.Join(c.allowed, ", "), ", "))
 		}
 	}
-	return nil
+	return a.checkFormat(cmd)
 }
 
 func (a *app) warn(warnings []metaxy.Warning) {

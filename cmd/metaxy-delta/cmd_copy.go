@@ -96,7 +96,7 @@ func wouldWrite(store *metaxy.DeltaStore, w *metaxy.WriteResult) string {
 }
 
 func (a *app) printCopied(to *metaxy.DeltaStore, r *metaxy.CopyResult, partial *metaxy.PartialError) error {
-	if a.flags.json || a.flags.format == "json" {
+	if a.forPrograms() {
 		out := copiedJSON{Copied: r.Features, Rows: r.Rows, DryRun: a.flags.dryRun, Features: []writtenJSON{}}
 		for i := range r.Written {
 			out.Features = append(out.Features, writtenOf(&r.Written[i]))
@@ -105,7 +105,7 @@ func (a *app) printCopied(to *metaxy.DeltaStore, r *metaxy.CopyResult, partial *
 			out.Features = append(out.Features, failedOf(partial)...)
 			slices.SortStableFunc(out.Features, func(x, y writtenJSON) int { return strings.Compare(x.Feature, y.Feature) })
 		}
-		return a.printJSON(out)
+		return a.printList(out, out.Features)
 	}
 	var b strings.Builder
 	done := "✓ Copy complete"

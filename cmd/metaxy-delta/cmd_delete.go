@@ -153,8 +153,8 @@ func (a *app) undoHint(store *metaxy.DeltaStore, key feature.Key, version int64)
 }
 
 func (a *app) printDeleted(list []deletedJSON, said *deletion) error {
-	if a.flags.json || a.flags.format == "json" {
-		return a.printJSON(map[string]any{"features": list, "dry_run": a.flags.dryRun})
+	if a.forPrograms() {
+		return a.printList(map[string]any{"features": list, "dry_run": a.flags.dryRun}, list)
 	}
 	if a.flags.dryRun {
 		return a.printText(said.preview(list))

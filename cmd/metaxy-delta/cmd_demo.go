@@ -24,7 +24,7 @@ var demoSpecs = [...]string{
 }
 
 func (a *app) demoCommand() *cobra.Command {
-	return &cobra.Command{Use: "demo [DIR]", Short: "Make a small store and resolve it before and after a change", Args: cobra.MaximumNArgs(1),
+	return &cobra.Command{Use: "demo [DIR]", Short: "Make a small store and resolve it before and after a change", Args: cobra.MaximumNArgs(1), Annotations: textFormats,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := filepath.Join(os.TempDir(), "metaxy-delta-demo")
 			if len(args) == 1 {

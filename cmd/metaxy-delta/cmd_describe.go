@@ -96,14 +96,14 @@ func (a *app) describeFeatures(ctx context.Context, args []string, all bool) err
 	if len(missing) > 0 {
 		return a.notFound(g, missing)
 	}
-	if a.flags.json || a.flags.format == "json" {
+	if a.forPrograms() {
 		switch len(list) {
 		case 0:
 			return nil
 		case 1:
 			return a.printJSON(list[0])
 		}
-		return a.printJSON(map[string]any{"features": list})
+		return a.printList(map[string]any{"features": list}, list)
 	}
 	var blocks []string
 	for _, f := range list {
@@ -222,7 +222,7 @@ func (a *app) describeGraph(ctx context.Context) error {
 	if m.ProjectVersion == "" {
 		m.ProjectVersion = a.shownVersion(ctx, store, g)
 	}
-	if a.flags.json || a.flags.format == "json" {
+	if a.forPrograms() {
 		return a.printJSON(m)
 	}
 	a.note("Describing current feature graph...")

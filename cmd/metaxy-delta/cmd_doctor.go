@@ -83,8 +83,8 @@ func (a *app) printFindings(list findings) error {
 		fmt.Fprintf(&b, "%-8s  %s: %s\n", f.Status, printable(f.Check), printable(f.Message))
 	}
 	var err error
-	if a.flags.json || a.flags.format == "json" {
-		err = a.printJSON(map[string]any{"checks": list, "ok": failed == 0})
+	if a.forPrograms() {
+		err = a.printList(map[string]any{"checks": list, "ok": failed == 0}, list)
 	} else {
 		err = a.printText(b.String())
 	}

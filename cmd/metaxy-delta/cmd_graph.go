@@ -12,7 +12,7 @@ import (
 
 func (a *app) pushCommand() *cobra.Command {
 	var tags []string
-	cmd := &cobra.Command{Use: "push", Short: "Record the definitions of a project in the store", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "push", Short: "Record the definitions of a project in the store", Args: cobra.NoArgs, Annotations: textFormats,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			store, err := a.openStore(ctx, "", nil)
@@ -97,8 +97,8 @@ func (a *app) historyCommand() *cobra.Command {
 			for _, e := range list {
 				out = append(out, historyJSON{e.ProjectVersion, e.RecordedAt.Format("2006-01-02T15:04:05.000000"), e.Features, e.Project, e.LastPushed.Format("2006-01-02T15:04:05.000000"), e.Distinct})
 			}
-			if a.flags.json || a.flags.format == "json" {
-				return a.printJSON(out)
+			if a.forPrograms() {
+				return a.printList(out, out)
 			}
 			if len(list) == 0 {
 				a.note("No graph snapshots recorded yet")

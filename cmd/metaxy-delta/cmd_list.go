@@ -114,8 +114,8 @@ func (a *app) listFeatures(cmd *cobra.Command, _ []string) error {
 		}
 		list = append(list, f)
 	}
-	if a.flags.json || a.flags.format == "json" {
-		return a.printJSON(map[string]any{"feature_count": len(list), "features": list})
+	if a.forPrograms() {
+		return a.printList(map[string]any{"feature_count": len(list), "features": list}, list)
 	}
 	if len(list) == 0 {
 		a.note("No features found in the current project.")
@@ -225,8 +225,8 @@ func (a *app) listStores(cmd *cobra.Command, _ []string) error {
 		}
 		return 0
 	})
-	if a.flags.json || a.flags.format == "json" {
-		return a.printJSON(map[string]any{"default_store": c.Store, "store_count": len(list), "stores": list})
+	if a.forPrograms() {
+		return a.printList(map[string]any{"default_store": c.Store, "store_count": len(list), "stores": list}, list)
 	}
 	if len(list) == 0 {
 		a.note("No stores configured.")

@@ -98,7 +98,7 @@ func (a *app) writeLock(path string, text []byte, store *metaxy.DeltaStore) erro
 	default:
 		a.note("Lock file " + path + " is up to date")
 	}
-	if a.flags.json || a.flags.format == "json" {
+	if a.forPrograms() {
 		a.flags.output = ""
 		return a.printJSON(report)
 	}

@@ -9,7 +9,7 @@ import (
 func (a *app) readCommand() *cobra.Command {
 	var o metaxy.ReadOptions
 	var columns, column, filters []string
-	cmd := &cobra.Command{Use: "read KEY", Short: "Rows of a feature: the newest per id, without deleted ones", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "read KEY", Short: "Rows of a feature: the newest per id, without deleted ones", Args: cobra.ExactArgs(1), Annotations: rowFormats,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			key, err := a.parseKey(args[0])

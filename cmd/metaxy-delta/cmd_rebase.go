@@ -126,7 +126,7 @@ func noneToRebase(ctx context.Context, store *metaxy.DeltaStore, key feature.Key
 
 func (a *app) printRebased(store *metaxy.DeltaStore, w *metaxy.WriteResult, from, to string) error {
 	a.undoHint(store, w.Feature, w.TableVersion)
-	if a.flags.json || a.flags.format == "json" {
+	if a.forPrograms() {
 		return a.printJSON(rebasedJSON{w.Feature.String(), from, to, w.Rows, w.Files, w.Bytes, w.TableVersion, a.flags.dryRun, warningsJSON(w.Warnings)})
 	}
 	text := fmt.Sprintf("✓ Rebased %d row(s)\n", w.Rows)

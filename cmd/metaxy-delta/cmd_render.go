@@ -58,9 +58,6 @@ func (f *renderFlags) settle(cmd *cobra.Command, verbose bool) error {
 	return nil
 }
 
-// ownFormats marks verbs that check --format themselves.
-var ownFormats = map[string]string{"formats": "own"}
-
 func (a *app) graphCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "graph", Short: "Draw the graph", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	var f renderFlags

@@ -24,7 +24,7 @@ type resolveFlags struct {
 
 func (a *app) resolveCommand() *cobra.Command {
 	var f resolveFlags
-	cmd := &cobra.Command{Use: "resolve KEY", Short: "Which samples of a feature are new, stale and orphaned", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "resolve KEY", Short: "Which samples of a feature are new, stale and orphaned", Args: cobra.ExactArgs(1), Annotations: rowFormats,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.resolve(cmd.Context(), args[0], &f) }}
 	fl := cmd.Flags()
 	fl.StringVar(&f.samples, "samples", "", "file of samples to compare with instead of the upstream features (needed for roots)")
@@ -49,6 +49,9 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	key, err := a.parseKey(text)
 	if err != nil {
 		return err
+	}
+	if f.out == "" && (a.flags.format == "parquet" || a.flags.format == "arrow") {
+		return usagef("--format %s is one of files: --out DIR names the folder for them", a.flags.format)
 	}
 	opts, err := f.options()
 	if err != nil {
@@ -255,7 +258,8 @@ func warningsJSON(ws []metaxy.Warning) []warningJSON {
 func (a *app) printIncrement(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, inc *metaxy.Increment, f *resolveFlags) error {
 	st := inc.Stats()
 	a.warn(inc.Warnings())
-	if a.flags.json || a.flags.format == "json" {
+	// With --out a format other than JSON is that of the files.
+	if a.flags.json || a.flags.format == "json" || f.out == "" && a.forPrograms() {
 		pv, err := store.ProjectVersion(ctx)
 		if err != nil {
 			pv = "" // several projects and none chosen: there is no one version to tell

@@ -191,11 +191,11 @@ var statusIcons = map[string]string{"missing": "✗", "root_feature": "○", "ne
 
 func (a *app) printStatus(g *feature.Graph, out *statusJSON, list []*featureStatus) error {
 	const none = "No valid features to check"
-	if a.flags.json || a.flags.format == "json" {
+	if a.forPrograms() {
 		if len(list) == 0 {
-			return a.printJSON(members{{"warning", none}, {"features", members{}}, {"project_version", out.ProjectVersion}, {"needs_update", false}})
+			return a.printList(members{{"warning", none}, {"features", members{}}, {"project_version", out.ProjectVersion}, {"needs_update", false}}, list)
 		}
-		return a.printJSON(out)
+		return a.printList(out, list)
 	}
 	if out.Warnings != nil {
 		for _, k := range out.Warnings.MissingInGraph {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -20,6 +19,8 @@ import (
 type tableFlags struct {
 	version          int64
 	timestamp        string
+	versionGiven     bool
+	timestampGiven   bool
 	allowOutsideRoot bool
 }
 
@@ -27,6 +28,9 @@ func (t *tableFlags) register(cmd *cobra.Command) {
 	cmd.Flags().Int64Var(&t.version, "version", -1, "table version; default the newest")
 	cmd.Flags().StringVar(&t.timestamp, "timestamp", "", "newest version at that time: yyyy-MM-dd HH:mm:ss[.SSS] UTC, or RFC 3339")
 	cmd.Flags().BoolVar(&t.allowOutsideRoot, "allow-outside-root", false, "read files that lie outside the table's root")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		t.versionGiven, t.timestampGiven = cmd.Flags().Changed("version"), cmd.Flags().Changed("timestamp")
+	}
 }
 
 // openTable opens any Delta table by path or URL; close releases its storage. With --dry-run what is written to it is not kept.
@@ -56,13 +60,18 @@ func (a *app) openSnapshot(ctx context.Context, url string, f *tableFlags) (*del
 	return s, done, nil
 }
 
+// snapshotOf returns the state that the flags choose. A version or a time that
+// was given counts, whatever its value: -1 and "" are refused and not the same
+// as none.
 func snapshotOf(ctx context.Context, t *delta.Table, f *tableFlags) (*delta.Snapshot, error) {
 	switch {
-	case f.version >= 0 && f.timestamp != "":
+	case f.versionGiven && f.timestampGiven:
 		return nil, usagef("--version and --timestamp exclude each other")
-	case f.version >= 0:
+	case f.versionGiven && f.version < 0:
+		return nil, usagef("--version %d: want a version from 0", f.version)
+	case f.versionGiven:
 		return t.SnapshotAt(ctx, f.version)
-	case f.timestamp != "":
+	case f.timestampGiven:
 		at, err := parseTime(f.timestamp)
 		if err != nil {
 			return nil, err
@@ -78,7 +87,7 @@ func parseTime(s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, usagef("time %q: want yyyy-MM-dd HH:mm:ss[.SSS] (UTC) or RFC 3339", s)
+	return time.Time{}, usagef("--timestamp %q: want yyyy-MM-dd HH:mm:ss[.SSS] (UTC) or RFC 3339", s)
 }
 
 func (a *app) tableCommand() *cobra.Command {
@@ -97,10 +106,14 @@ func (a *app) tableInfoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.flags.json || a.flags.format == "json" {
+			if a.forPrograms() {
 				return a.printJSON(info)
 			}
-			return info.print(a.sys.stdout)
+			text, err := info.text()
+			if err != nil {
+				return err
+			}
+			return a.printText(text)
 		}}
 	f.register(cmd)
 	return cmd
@@ -160,7 +173,9 @@ func typeInfo(t *delta.Type) any {
 	return t.Name
 }
 
-func (i *tableInfo) print(w io.Writer) error {
+// text describes a table for people.
+func (i *tableInfo) text() (string, error) {
+	w := &strings.Builder{}
 	rows := "unknown"
 	if i.NumRows != nil {
 		rows = thousands(*i.NumRows)
@@ -177,7 +192,7 @@ func (i *tableInfo) print(w io.Writer) error {
 	for _, c := range i.Schema {
 		t, err := plainJSON(c.Type)
 		if err != nil {
-			return err
+			return "", err
 		}
 		null := ""
 		if !c.Nullable {
@@ -185,7 +200,7 @@ func (i *tableInfo) print(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "  %s  %s%s\n", printable(c.Name), printable(strings.Trim(string(t), `"`)), null)
 	}
-	return nil
+	return w.String(), nil
 }
 
 func (a *app) tableReadCommand() *cobra.Command {
@@ -194,7 +209,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 	var where string
 	var limit int64
 	var unverified bool
-	cmd := &cobra.Command{Use: "read URL", Short: "Rows of a table", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "read URL", Short: "Rows of a table", Args: cobra.ExactArgs(1), Annotations: rowFormats,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			expr, err := parseWhere(where)
 			if err != nil {
@@ -294,15 +309,16 @@ func (a *app) printFiles(files []delta.File) error {
 			out[i].Rows = &n
 		}
 	}
-	if a.flags.json || a.flags.format == "json" {
-		return a.printJSON(out)
+	if a.forPrograms() {
+		return a.printList(out, out)
 	}
+	var b strings.Builder
 	for _, f := range out {
 		rows := "?"
 		if f.Rows != nil {
 			rows = thousands(*f.Rows)
 		}
-		fmt.Fprintf(a.sys.stdout, "%12s  %12s  %s\n", byteSize(f.SizeBytes), rows, printable(f.Path))
+		fmt.Fprintf(&b, "%12s  %12s  %s\n", byteSize(f.SizeBytes), rows, printable(f.Path))
 	}
-	return nil
+	return a.printText(b.String())
 }

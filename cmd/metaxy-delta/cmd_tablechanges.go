@@ -14,7 +14,7 @@ func (a *app) tableChangesCommand() *cobra.Command {
 	var where string
 	var limit int64
 	var outside bool
-	cmd := &cobra.Command{Use: "changes URL", Short: "Rows that commits inserted, updated or deleted (the change data feed)", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "changes URL", Short: "Rows that commits inserted, updated or deleted (the change data feed)", Args: cobra.ExactArgs(1), Annotations: rowFormats,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if from < 0 {
 				return usagef("--from N is needed: the first version whose changes are wanted")

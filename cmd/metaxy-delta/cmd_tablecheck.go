@@ -40,7 +40,7 @@ func (a *app) tableCheckCommand() *cobra.Command {
 					return err
 				}
 			}
-			if err := a.printJSON(map[string]any{"problems": problems}); err != nil || len(problems) == 0 {
+			if err := a.printList(map[string]any{"problems": problems}, problems); err != nil || len(problems) == 0 {
 				return err
 			}
 			return &cliError{code: "CORRUPT", exit: exitCorrupt, msg: fmt.Sprintf("table %s: %d problems", args[0], len(problems)), hint: "`metaxy-delta table history` and `table restore` may lead back to a sound version"}

@@ -50,8 +50,11 @@ func (a *app) tableRestoreCommand() *cobra.Command {
 	version := int64(-1)
 	cmd := &cobra.Command{Use: "restore URL", Short: "Make the table hold again what it held at an older version", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if version < 0 {
+			switch {
+			case !cmd.Flags().Changed("to-version"):
 				return usagef("--to-version N is needed")
+			case version < 0:
+				return usagef("--to-version %d: want a version from 0", version)
 			}
 			if err := a.confirm(fmt.Sprintf("Restore %s to version %d?", args[0], version), "Restoring a table requires --yes", "--dry-run compares the versions"); err != nil {
 				return err

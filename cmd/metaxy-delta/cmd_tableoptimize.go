@@ -109,7 +109,7 @@ func smallFilesHint(s *delta.Snapshot, url string) string {
 
 // hintSmallFiles offers to merge the files of features that have many small ones, to people.
 func (a *app) hintSmallFiles(ctx context.Context, store *metaxy.DeltaStore, list []*featureStatus) {
-	if a.flags.json || a.flags.format == "json" {
+	if a.forPrograms() {
 		return
 	}
 	for _, st := range list {

@@ -18,15 +18,6 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 )
 
-// printJSON writes a value to stdout or --output, indented as Metaxy does.
-func (a *app) printJSON(v any) error {
-	text, err := jsonText(v)
-	if err != nil {
-		return err
-	}
-	return a.printText(text)
-}
-
 func jsonText(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)

@@ -32,11 +32,11 @@ func (a *app) describeTable(ctx context.Context, url string, f *tableFlags) (*ta
 		return info, nil
 	}
 	failed := fmt.Errorf("table %s: %w", url, err)
-	if !errors.As(err, new(*delta.UnsupportedError)) || f.timestamp != "" {
+	if !errors.As(err, new(*delta.UnsupportedError)) || f.timestampGiven {
 		return nil, failed
 	}
 	version := int64(txlog.Newest)
-	if f.version >= 0 {
+	if f.versionGiven {
 		version = f.version
 	}
 	seg, err := t.Log().Segment(ctx, version)

@@ -21,7 +21,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Version of the program and the Delta features it knows", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			version, commit := buildVersion()
-			if a.flags.json || a.flags.format == "json" {
+			if a.forPrograms() {
 				return a.printJSON(map[string]any{"version": version, "commit": commit, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 					"reader_features": delta.ReaderFeatures(), "writer_features": delta.WriterFeatures()})
 			}
@@ -35,7 +35,7 @@ func versionText() string {
 }
 
 func (a *app) completionCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{Use: "completion SHELL", Short: "Completion script for bash, zsh, fish or powershell", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "completion SHELL", Short: "Completion script for bash, zsh, fish or powershell", Args: cobra.ExactArgs(1), Annotations: textFormats,
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch args[0] {
 			case "bash":
@@ -52,7 +52,7 @@ func (a *app) completionCommand(root *cobra.Command) *cobra.Command {
 }
 
 func (a *app) manCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{Use: "man DIR", Short: "Write manual pages", Args: cobra.ExactArgs(1),
+	return &cobra.Command{Use: "man DIR", Short: "Write manual pages", Args: cobra.ExactArgs(1), Annotations: textFormats,
 		RunE: func(_ *cobra.Command, args []string) error {
 			root.DisableAutoGenTag = true
 			return doc.GenManTree(root, &doc.GenManHeader{Title: "METAXY-DELTA", Section: "1"}, args[0])
