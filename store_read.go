@@ -10,7 +10,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
+	"github.com/metaxy-delta/metaxy-delta/scan"
 )
 
 // ReadOptions of a read; nil = the visible rows with every column.
@@ -88,7 +90,7 @@ func (s *DeltaStore) readWith(ctx context.Context, g *feature.Graph, key feature
 
 // located is where the rows of a feature are: a table of this store or a fallback, or rows that a foreign fallback store gave.
 type located struct {
-	table    resolve.Table
+	table    frame.Table
 	rows     *Rows
 	source   Source
 	warnings []Warning
@@ -103,7 +105,7 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 		if err != nil {
 			return nil, err
 		}
-		t, err := s.scanTable(snap, versionFilter(o, version, snap), o.unverified)
+		t, err := s.scan(snap, versionFilter(o, version, snap), o.unverified)
 		if err != nil {
 			return nil, err
 		}
@@ -154,6 +156,13 @@ func (f Fallback) locate(ctx context.Context, g *feature.Graph, key feature.Key,
 	return &located{rows: rows, source: rows.Source, warnings: rows.Warnings}, nil
 }
 
+// scan returns a table whose rows are compared with the statistics of the log,
+// unless it is unverified.
+func (s *DeltaStore) scan(snap *delta.Snapshot, where filter.Expr, unverified bool) (*scan.Scan, error) {
+	o := scan.Options{Filter: where, Parallel: s.opts.Parallel, Allocator: s.opts.Allocator, Unverified: unverified}
+	return scan.New(snap, &o)
+}
+
 func (s *DeltaStore) noTable(key feature.Key) error {
 	return &NotFoundError{Feature: key.String(), NoTable: true}
 }
@@ -185,7 +194,7 @@ func (s *DeltaStore) readSystem(ctx context.Context, key feature.Key, o *ReadOpt
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.scanTable(snap, nil, false)
+	t, err := s.scan(snap, nil, false)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
@@ -217,7 +218,7 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 }
 
 // asTable gives the rows of a foreign fallback store as one unit in memory.
-func (l *located) asTable() (resolve.Table, error) {
+func (l *located) asTable() (frame.Table, error) {
 	if l.table != nil {
 		return l.table, nil
 	}

@@ -13,10 +13,11 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 // MemTable is a table over batches in memory, one unit each, for stores that are not Delta and for tests. It keeps the batches as they are; who made them releases them.
-func MemTable(schema *arrow.Schema, batches []arrow.RecordBatch) Table {
+func MemTable(schema *arrow.Schema, batches []arrow.RecordBatch) frame.Table {
 	return &memTable{schema, batches}
 }
 
@@ -27,36 +28,37 @@ type memTable struct {
 
 func (t *memTable) Schema() *arrow.Schema { return t.schema }
 
-func (t *memTable) Units(context.Context) ([]Unit, error) {
-	out := make([]Unit, len(t.batches))
+func (t *memTable) Units(context.Context) ([]frame.Unit, error) {
+	out := make([]frame.Unit, len(t.batches))
 	for i, b := range t.batches {
-		out[i] = Unit{Rows: b.NumRows(), Stats: func(string) (filter.Range, bool) { return filter.Range{}, false }}
+		out[i] = frame.Unit{Rows: b.NumRows(), Stats: func(string) (filter.Range, bool) { return filter.Range{}, false }}
 	}
 	return out, nil
 }
 
-func (t *memTable) Read(_ context.Context, unit int, rows Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
-	return func(yield func(arrow.RecordBatch, error) bool) {
+func (t *memTable) Read(_ context.Context, unit int, rows frame.Span, cols []string) iter.Seq2[frame.Block, error] {
+	return func(yield func(frame.Block, error) bool) {
 		b := t.batches[unit]
 		out, err := project(b, cols)
 		if err != nil {
-			yield(nil, err)
+			yield(frame.Block{}, err)
 			return
 		}
 		defer out.Release()
-		cut := out.NewSlice(min(rows.From, b.NumRows()), min(rows.To, b.NumRows()))
+		from := min(rows.From, b.NumRows())
+		cut := out.NewSlice(from, min(rows.To, b.NumRows()))
 		defer cut.Release()
 		if cut.NumRows() > 0 {
-			yield(cut, nil)
+			yield(frame.Block{Batch: cut, First: from}, nil)
 		}
 	}
 }
 
-func (t *memTable) Take(ctx context.Context, refs []RowRef, cols []string) iter.Seq2[arrow.RecordBatch, error] {
+func (t *memTable) Take(ctx context.Context, refs []frame.Ref, cols []string) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		for len(refs) > 0 {
-			u := refs[0] >> 40
-			n, _ := slices.BinarySearch(refs, (u+1)<<40)
+			u := refs[0].Unit()
+			n, _ := slices.BinarySearch(refs, frame.RefOf(u+1, 0))
 			b, err := project(t.batches[u], cols)
 			if err != nil {
 				yield(nil, err)
@@ -64,7 +66,7 @@ func (t *memTable) Take(ctx context.Context, refs []RowRef, cols []string) iter.
 			}
 			idx := make([]int64, n)
 			for i, r := range refs[:n] {
-				idx[i] = int64(r & (1<<40 - 1))
+				idx[i] = r.Row()
 			}
 			out, err := takeBatch(ctx, b, idx)
 			b.Release()

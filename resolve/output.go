@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
@@ -191,7 +192,7 @@ func (r *rowset) takeRead(ctx context.Context, pos []int32, c int, t arrow.DataT
 
 // takeLate reads columns of chosen rows in file order and puts them into the order of pos.
 func (r *rowset) takeLate(ctx context.Context, pos []int32, names []string) ([]arrow.Array, error) {
-	refs := make([]RowRef, 0, len(pos))
+	refs := make([]frame.Ref, 0, len(pos))
 	ascending := true
 	for _, p := range pos {
 		if p < 0 {
@@ -223,7 +224,7 @@ func (r *rowset) takeLate(ctx context.Context, pos []int32, names []string) ([]a
 			idx = append(idx, -1)
 			continue
 		}
-		at, _ := slices.BinarySearchFunc(order, r.ref(p), func(a, b RowRef) int { return cmp.Compare(a, b) })
+		at, _ := slices.BinarySearchFunc(order, r.ref(p), func(a, b frame.Ref) int { return cmp.Compare(a, b) })
 		idx = append(idx, int64(at))
 	}
 	for i, a := range whole {
@@ -238,7 +239,7 @@ func (r *rowset) takeLate(ctx context.Context, pos []int32, names []string) ([]a
 }
 
 // readTaken reads columns of rows into one array each.
-func readTaken(ctx context.Context, t Table, refs []RowRef, names []string) ([]arrow.Array, error) {
+func readTaken(ctx context.Context, t frame.Table, refs []frame.Ref, names []string) ([]arrow.Array, error) {
 	parts := make([][]arrow.Array, len(names))
 	defer func() {
 		for _, list := range parts {

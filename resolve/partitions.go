@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 // cut is a resolve that does not fit memory: its tables are on disk in partitions by join key, each of which is resolved by itself.
@@ -82,7 +84,7 @@ func (inc *Increment) compares() bool {
 
 // estimate is the memory of all deciding columns at once.
 func (inc *Increment) estimate(ctx context.Context) (bytes int64, err error) {
-	add := func(t Table, cols []string, err error) error {
+	add := func(t frame.Table, cols []string, err error) error {
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
@@ -97,10 +98,10 @@ func readRows(ctx context.Context, req *ReadRequest, schema *arrow.Schema, yield
 }
 
 // readParts are the table, or partitions of it where it does not fit memory: by id, or by unit when every row is shown.
-func readParts(ctx context.Context, req *ReadRequest) ([]Table, *hashjoin.Spill, error) {
+func readParts(ctx context.Context, req *ReadRequest) ([]frame.Table, *hashjoin.Spill, error) {
 	t, o := req.Source.Table, &req.Options
 	if o.MemoryLimit <= 0 {
-		return []Table{t}, nil, nil
+		return []frame.Table{t}, nil, nil
 	}
 	cols, err := decidingRead(ctx, req)
 	if err != nil {
@@ -116,7 +117,7 @@ func readParts(ctx context.Context, req *ReadRequest) ([]Table, *hashjoin.Spill,
 		if err != nil {
 			return nil, nil, err
 		}
-		var out []Table
+		var out []frame.Table
 		for u := range units {
 			out = append(out, &unitTable{t, u})
 		}
@@ -124,14 +125,14 @@ func readParts(ctx context.Context, req *ReadRequest) ([]Table, *hashjoin.Spill,
 	}
 	parts, err := o.partitionsFor(bytes)
 	if err != nil || parts == 1 {
-		return []Table{t}, nil, err
+		return []frame.Table{t}, nil, err
 	}
 	s := &splitter{enc: hashjoin.NewEncoder(), opts: o, parts: parts, need: bytes}
 	st, err := s.scatter(ctx, t, cols, req.Source.IDs)
 	if err != nil {
 		return nil, nil, err
 	}
-	var out []Table
+	var out []frame.Table
 	for p := range parts {
 		out = append(out, st.part(p))
 	}
@@ -140,11 +141,11 @@ func readParts(ctx context.Context, req *ReadRequest) ([]Table, *hashjoin.Spill,
 
 // unitTable is a table of which one unit has rows.
 type unitTable struct {
-	Table
+	frame.Table
 	unit int
 }
 
-func (t *unitTable) Units(ctx context.Context) ([]Unit, error) {
+func (t *unitTable) Units(ctx context.Context) ([]frame.Unit, error) {
 	units, err := t.Table.Units(ctx)
 	out := slices.Clone(units)
 	for i := range out {
@@ -155,9 +156,9 @@ func (t *unitTable) Units(ctx context.Context) ([]Unit, error) {
 	return out, err
 }
 
-func (t *unitTable) Read(ctx context.Context, unit int, rows Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
+func (t *unitTable) Read(ctx context.Context, unit int, rows frame.Span, cols []string) iter.Seq2[frame.Block, error] {
 	if unit != t.unit {
-		return func(func(arrow.RecordBatch, error) bool) {}
+		return func(func(frame.Block, error) bool) {}
 	}
 	return t.Table.Read(ctx, unit, rows, cols)
 }
@@ -245,7 +246,7 @@ func visible(ctx context.Context, req *ReadRequest) (*rowset, []bool, error) {
 }
 
 // schemaOfTable leaves out what the table does not have.
-func schemaOfTable(s *arrow.Schema, t Table) *arrow.Schema {
+func schemaOfTable(s *arrow.Schema, t frame.Table) *arrow.Schema {
 	var fields []arrow.Field
 	for _, f := range s.Fields() {
 		if t.Schema().HasField(f.Name) {

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
@@ -32,7 +33,7 @@ const (
 
 // rowset is the deciding columns of a table in memory: rows have positions in tie order, oldest first. Columns are read once; the batches are retained until close.
 type rowset struct {
-	table   Table
+	table   frame.Table
 	cols    []string
 	batches []rowBatch
 	rows    int
@@ -49,19 +50,19 @@ type rowBatch struct {
 	unit  int
 	rec   arrow.RecordBatch
 	// from is the row in the unit of the first row when rows are consecutive; numbers has them otherwise.
-	from    uint32
+	from    int64
 	numbers []uint32
 }
 
-func (b *rowBatch) ref(i int) RowRef {
+func (b *rowBatch) ref(i int) frame.Ref {
 	if b.numbers != nil {
-		return RowRef(b.unit)<<40 | RowRef(b.numbers[i])
+		return frame.RefOf(b.unit, int64(b.numbers[i]))
 	}
-	return RowRef(b.unit)<<40 | RowRef(b.from+uint32(i))
+	return frame.RefOf(b.unit, b.from+int64(i))
 }
 
 // load reads columns of every unit, units at once.
-func load(ctx context.Context, t Table, cols []string, parallel int) (*rowset, error) {
+func load(ctx context.Context, t frame.Table, cols []string, parallel int) (*rowset, error) {
 	units, err := t.Units(ctx)
 	if err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func load(ctx context.Context, t Table, cols []string, parallel int) (*rowset, e
 const wideRows = 1 << 17
 
 // loadColumns reads the columns of one unit at once, which a table of few large units needs to use the machine. Every column comes in the same batches, because tables cut a unit by rows.
-func loadColumns(ctx context.Context, t Table, unit int, rows int64, cols []string) ([]rowBatch, error) {
+func loadColumns(ctx context.Context, t frame.Table, unit int, rows int64, cols []string) ([]rowBatch, error) {
 	parts := make([][]rowBatch, len(cols))
 	errs := make([]error, len(cols))
 	var wg sync.WaitGroup
@@ -147,20 +148,14 @@ func loadColumns(ctx context.Context, t Table, unit int, rows int64, cols []stri
 	return out, nil
 }
 
-func loadUnit(ctx context.Context, t Table, unit int, rows int64, cols []string) ([]rowBatch, error) {
+func loadUnit(ctx context.Context, t frame.Table, unit int, rows int64, cols []string) ([]rowBatch, error) {
 	var out []rowBatch
-	at := uint32(0)
-	for b, err := range t.Read(ctx, unit, Span{0, rows}, cols) {
+	for b, err := range t.Read(ctx, unit, frame.Span{To: rows}, cols) {
 		if err != nil {
 			return out, err
 		}
-		rb := rowBatch{unit: unit, from: at, rec: b}
-		if n := int(b.NumCols()); n > len(cols) {
-			rb.numbers = slices.Clone(b.Column(n - 1).(*array.Uint32).Uint32Values())
-		}
-		b.Retain()
-		at += uint32(b.NumRows())
-		out = append(out, rb)
+		b.Batch.Retain()
+		out = append(out, rowBatch{unit: unit, from: b.First, numbers: slices.Clone(b.Rows), rec: b.Batch})
 	}
 	return out, nil
 }
@@ -188,7 +183,7 @@ func (r *rowset) find(pos int32) (*rowBatch, int) {
 }
 
 // ref is the row reference of a position.
-func (r *rowset) ref(pos int32) RowRef {
+func (r *rowset) ref(pos int32) frame.Ref {
 	b, i := r.find(pos)
 	return b.ref(i)
 }
@@ -279,7 +274,7 @@ func hasColumn(s *arrow.Schema, name string) bool {
 }
 
 // stampColumns are the columns of the order key that the table has and that statistics do not answer.
-func stampColumns(ctx context.Context, t Table) (read []string, err error) {
+func stampColumns(ctx context.Context, t frame.Table) (read []string, err error) {
 	units, err := t.Units(ctx)
 	if err != nil {
 		return nil, err

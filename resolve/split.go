@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
@@ -24,7 +25,7 @@ const maxPartitions = 4096
 // leastLimit is what a partition may always take.
 const leastLimit = 1 << 20
 
-// rowNumber is the last column of batches whose rows are not consecutive.
+// rowNumber is the last column of spilled batches: the rows of the unit.
 const rowNumber = "__row"
 
 // partitionsFor is into how many partitions work of so many bytes is cut, 1 when it fits.
@@ -49,7 +50,7 @@ func (o *Options) readers() int {
 }
 
 // tableRows counts the rows that a table has to read.
-func tableRows(ctx context.Context, t Table) (rows int64, err error) {
+func tableRows(ctx context.Context, t frame.Table) (rows int64, err error) {
 	units, err := t.Units(ctx)
 	for _, u := range units {
 		rows += u.Rows
@@ -67,8 +68,8 @@ type splitter struct {
 
 // splitTable is a table on disk.
 type splitTable struct {
-	table Table
-	units []Unit
+	table frame.Table
+	units []frame.Unit
 	spill *hashjoin.Spill
 	cols  int
 	rows  int64
@@ -77,7 +78,7 @@ type splitTable struct {
 }
 
 // part is the table that has the rows of one partition.
-func (s *splitTable) part(p int) Table { return &partTable{s.table, s, p} }
+func (s *splitTable) part(p int) frame.Table { return &partTable{s.table, s, p} }
 
 func (s *splitter) spill() (*hashjoin.Spill, error) {
 	return hashjoin.NewSpill(s.opts.SpillDir, s.parts, s.opts.MemoryLimit, s.need)
@@ -85,7 +86,7 @@ func (s *splitter) spill() (*hashjoin.Spill, error) {
 
 // split reads columns of a table once and writes them to partitions by key. Where rows with equal ids could differ in their key columns the newest row
 // of each id is found first, in partitions by id: a partition must have all rows of its ids.
-func (s *splitter) split(ctx context.Context, t Table, cols, keys, ids []string) (*splitTable, error) {
+func (s *splitter) split(ctx context.Context, t frame.Table, cols, keys, ids []string) (*splitTable, error) {
 	whole := !slices.ContainsFunc(keys, func(k string) bool { return !slices.Contains(ids, k) })
 	if !whole {
 		byID, err := s.scatter(ctx, t, cols, ids)
@@ -99,7 +100,7 @@ func (s *splitter) split(ctx context.Context, t Table, cols, keys, ids []string)
 }
 
 // scatter writes every row of a table.
-func (s *splitter) scatter(ctx context.Context, t Table, cols, keys []string) (*splitTable, error) {
+func (s *splitter) scatter(ctx context.Context, t frame.Table, cols, keys []string) (*splitTable, error) {
 	units, err := t.Units(ctx)
 	if err != nil {
 		return nil, err
@@ -145,19 +146,12 @@ func (s *splitter) check(t *splitTable) error {
 	return nil
 }
 
-func (s *splitter) unit(ctx context.Context, t Table, unit int, rows int64, cols, keys []string, to *hashjoin.Spill) error {
-	at := uint32(0)
-	for b, err := range t.Read(ctx, unit, Span{0, rows}, cols) {
+func (s *splitter) unit(ctx context.Context, t frame.Table, unit int, rows int64, cols, keys []string, to *hashjoin.Spill) error {
+	for b, err := range t.Read(ctx, unit, frame.Span{To: rows}, cols) {
 		if err != nil {
 			return err
 		}
-		numbered := b
-		if int(b.NumCols()) == len(cols) {
-			numbered = withRowNumbers(b, at)
-			at += uint32(b.NumRows())
-		} else {
-			b.Retain()
-		}
+		numbered := withRowNumbers(&b)
 		err := s.batch(ctx, numbered, unit, keys, to)
 		numbered.Release()
 		if err != nil {
@@ -167,13 +161,15 @@ func (s *splitter) unit(ctx context.Context, t Table, unit int, rows int64, cols
 	return nil
 }
 
-// withRowNumbers appends consecutive row numbers; the caller releases it.
-func withRowNumbers(b arrow.RecordBatch, from uint32) arrow.RecordBatch {
+// withRowNumbers returns the batch of a block with a last column of row numbers;
+// the caller releases it.
+func withRowNumbers(block *frame.Block) arrow.RecordBatch {
+	b := block.Batch
 	nb := array.NewUint32Builder(memory.DefaultAllocator)
 	defer nb.Release()
 	nb.Reserve(int(b.NumRows()))
-	for i := range uint32(b.NumRows()) {
-		nb.UnsafeAppend(from + i)
+	for i := range int(b.NumRows()) {
+		nb.UnsafeAppend(uint32(block.Row(i)))
 	}
 	numbers := nb.NewArray()
 	defer numbers.Release()
@@ -242,8 +238,8 @@ func (s *splitter) newest(ctx context.Context, from *splitTable, cols, keys, ids
 	return out, s.check(out)
 }
 
-func (s *splitter) newestOf(ctx context.Context, t Table, cols, keys, ids []string, to *hashjoin.Spill) error {
-	set, err := load(ctx, t, cols, 1) // whole units: the row numbers must come with the columns
+func (s *splitter) newestOf(ctx context.Context, t frame.Table, cols, keys, ids []string, to *hashjoin.Spill) error {
+	set, err := load(ctx, t, cols, 1)
 	if err != nil {
 		return err
 	}
@@ -260,7 +256,9 @@ func (s *splitter) newestOf(ctx context.Context, t Table, cols, keys, ids []stri
 				idx = append(idx, int64(row))
 			}
 		}
-		kept, err := takeBatch(ctx, b.rec, idx)
+		numbered := withRowNumbers(&frame.Block{Batch: b.rec, First: b.from, Rows: b.numbers})
+		kept, err := takeBatch(ctx, numbered, idx)
+		numbered.Release()
 		if err != nil {
 			return err
 		}
@@ -275,12 +273,12 @@ func (s *splitter) newestOf(ctx context.Context, t Table, cols, keys, ids []stri
 
 // partTable is the rows of one partition of a table: deciding columns come from disk, late ones from the table itself.
 type partTable struct {
-	Table
+	frame.Table
 	from *splitTable
 	part int
 }
 
-func (t *partTable) Units(context.Context) ([]Unit, error) {
+func (t *partTable) Units(context.Context) ([]frame.Unit, error) {
 	out := slices.Clone(t.from.units)
 	for i := range out {
 		out[i].Rows = t.from.spill.Rows(t.part, i)
@@ -288,30 +286,34 @@ func (t *partTable) Units(context.Context) ([]Unit, error) {
 	return out, nil
 }
 
-func (t *partTable) Read(ctx context.Context, unit int, _ Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
-	names := append(slices.Clone(cols), rowNumber)
-	return func(yield func(arrow.RecordBatch, error) bool) {
+func (t *partTable) Read(ctx context.Context, unit int, _ frame.Span, cols []string) iter.Seq2[frame.Block, error] {
+	return func(yield func(frame.Block, error) bool) {
 		batches := t.from.spill.Read(ctx, t.part, unit)
 		if t.from.mixed {
 			batches = inOrder(ctx, batches)
 		}
 		for b, err := range batches {
 			if err != nil {
-				yield(nil, err)
+				yield(frame.Block{}, err)
 				return
 			}
-			out, err := project(b, names)
+			out, err := project(b, cols)
 			if err != nil {
-				yield(nil, err)
+				yield(frame.Block{}, err)
 				return
 			}
-			ok := yield(out, nil)
+			ok := yield(frame.Block{Batch: out, Rows: numbersOf(b)}, nil)
 			out.Release()
 			if !ok {
 				return
 			}
 		}
 	}
+}
+
+// numbersOf returns the row numbers of a spilled batch.
+func numbersOf(b arrow.RecordBatch) []uint32 {
+	return b.Column(int(b.NumCols()) - 1).(*array.Uint32).Uint32Values()
 }
 
 // inOrder gives all rows of batches as one batch in the order of their row numbers.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
@@ -33,7 +34,7 @@ type Rows struct {
 // Source is the stored rows of one feature version: Table holds all rows of that version (or, with a wider scan, of several).
 type Source struct {
 	// Table is nil when the table does not exist.
-	Table Table
+	Table frame.Table
 	// IDs are the feature's id columns.
 	IDs []string
 	// Filters act on the newest row per id, after tombstones are gone.

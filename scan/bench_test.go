@@ -11,6 +11,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
@@ -137,11 +138,11 @@ func BenchmarkRead(b *testing.B) {
 			for b.Loop() {
 				n := int64(0)
 				for u := range units {
-					for batch, err := range s.Read(b.Context(), u, scan.Span{To: units[u].Rows}, cols) {
+					for block, err := range s.Read(b.Context(), u, frame.Span{To: units[u].Rows}, cols) {
 						if err != nil {
 							b.Fatal(err)
 						}
-						n += batch.NumRows()
+						n += block.Batch.NumRows()
 					}
 				}
 				if n != rows {
@@ -153,7 +154,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-func benchUnits(b *testing.B, rows int) (*scan.Scan, []scan.Unit) {
+func benchUnits(b *testing.B, rows int) (*scan.Scan, []frame.Unit) {
 	s, err := scan.New(benchSnapshot(b, rows, 1), nil)
 	if err != nil {
 		b.Fatal(err)
@@ -170,10 +171,10 @@ func BenchmarkTake(b *testing.B) {
 	const rows = 1_000_000
 	s, units := benchUnits(b, rows)
 	for _, every := range []int64{10, 1000, 100_000} {
-		var refs []scan.RowRef
+		var refs []frame.Ref
 		for u := range units {
 			for row := int64(0); row < units[u].Rows; row += every {
-				refs = append(refs, scan.RowRef(u)<<40|scan.RowRef(row))
+				refs = append(refs, frame.RefOf(u, row))
 			}
 		}
 		b.Run(fmt.Sprintf("one in %d", every), func(b *testing.B) {

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
@@ -97,14 +98,14 @@ func readDamaged(t *testing.T, data []byte) (rows int64, err error) {
 	}
 	n := int64(0)
 	for u := range units {
-		for b, err := range s.Read(t.Context(), u, scan.Span{To: units[u].Rows}, []string{"id", "s.a"}) {
+		for b, err := range s.Read(t.Context(), u, frame.Span{To: units[u].Rows}, []string{"id", "s.a"}) {
 			if err != nil {
 				return 0, err
 			}
-			for _, c := range b.Columns() {
+			for _, c := range b.Batch.Columns() {
 				_ = c.String()
 			}
-			n += b.NumRows()
+			n += b.Batch.NumRows()
 		}
 	}
 	if n != rows {

@@ -304,7 +304,7 @@ func (s *Scan) produce(ctx context.Context, u *unit, pass *pass, out chan<- resu
 		if b.batch.NumRows() == 0 {
 			continue
 		}
-		cut := withoutRowColumn(b.batch, s.schema)
+		cut := project(b.batch, s.schema)
 		if !send(result{batch: cut}) {
 			return
 		}

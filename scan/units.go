@@ -14,29 +14,19 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
 
-// Unit is a row group. Units come in tie order (older first): rows compare by (index of the unit, row). Deleted rows (deletion vectors) are
-// counted in Rows but never given by Read or Take.
-type Unit struct {
-	File     string
-	RowGroup int
-	Rows     int64
-	// First is the unit's first row within the file.
+// RowGroup is a unit with its place in the files. Deleted rows are counted in
+// Rows but never given by Read or Take.
+type RowGroup struct {
+	frame.Unit
+	File  string
+	Index int
+	// First is the first row of the unit within its file.
 	First int64
-	// Stats answers for the row group what the footer proves of a column ("a.b" for a member); exact says that Min and Max occur.
-	Stats func(column string) (r filter.Range, exact bool)
 }
-
-// Span is rows [From, To) of a unit.
-type Span struct{ From, To int64 }
-
-// RowRef is unit<<40 | row.
-type RowRef = uint64
-
-// RowColumn is the name of the row number column that Read may append.
-const RowColumn = "__row"
 
 // unit is a row group of a file.
 type unit struct {
@@ -46,17 +36,30 @@ type unit struct {
 	kept bool
 }
 
-// Units opens the footers of the planned files (in parallel) and lists their row groups that the filter's statistics do not exclude.
-func (s *Scan) Units(ctx context.Context) ([]Unit, error) {
+// Units opens the footers of the planned files, many at once, and returns
+// their row groups that the filter's statistics do not exclude, as frame.Table
+// says. Stats answers what the footer proves.
+func (s *Scan) Units(ctx context.Context) ([]frame.Unit, error) {
+	groups, err := s.RowGroups(ctx)
+	out := make([]frame.Unit, len(groups))
+	for i := range groups {
+		out[i] = groups[i].Unit
+	}
+	return out, err
+}
+
+// RowGroups returns what Units returns, with the places in the files.
+func (s *Scan) RowGroups(ctx context.Context) ([]RowGroup, error) {
 	units, err := s.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Unit, len(units))
+	out := make([]RowGroup, len(units))
 	for i := range units {
 		u := &units[i]
-		out[i] = Unit{File: u.file.Key, RowGroup: u.group, Rows: u.file.meta.RowGroup(u.group).NumRows(), First: u.file.starts[u.group],
-			Stats: func(column string) (filter.Range, bool) { return u.stats(s, s.path(column)) }}
+		stats := func(column string) (filter.Range, bool) { return u.stats(s, s.path(column)) }
+		out[i] = RowGroup{Unit: frame.Unit{Rows: u.file.meta.RowGroup(u.group).NumRows(), Stats: stats},
+			File: u.file.Key, Index: u.group, First: u.file.starts[u.group]}
 	}
 	return out, nil
 }
@@ -271,8 +274,9 @@ func gather(ctx context.Context, s *Scan, b arrow.RecordBatch, rows []uint32, ba
 	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
 }
 
-// withoutRowColumn projects a batch to the first columns, those of schema; the caller releases it.
-func withoutRowColumn(b arrow.RecordBatch, schema *arrow.Schema) arrow.RecordBatch {
+// project returns the first columns of a batch, those of schema; the caller
+// releases it.
+func project(b arrow.RecordBatch, schema *arrow.Schema) arrow.RecordBatch {
 	return array.NewRecordBatch(schema, b.Columns()[:schema.NumFields()], b.NumRows())
 }
 
@@ -293,35 +297,35 @@ func (s *Scan) wantsOf(cols []string) ([]want, error) {
 	return out, nil
 }
 
-// Read gives columns of rows of one unit; many goroutines at once. cols may name struct members as "a.b", or keys of a map of strings. A further column
-// RowColumn (uint32, rows within the unit) is appended to each batch when deletion vectors or the scan's filter drop rows; without it rows are consecutive from the
-// span's start. The scan's filter is applied only where statistics have not answered it for the unit. The producer releases each batch after the step.
-func (s *Scan) Read(ctx context.Context, unit int, rows Span, cols []string) iter.Seq2[arrow.RecordBatch, error] {
-	return func(yield func(arrow.RecordBatch, error) bool) {
+// Read streams columns of rows of one unit, as frame.Table says, and releases
+// each block's batch after the step. The scan's filter is applied only where
+// statistics have not answered it for the unit.
+func (s *Scan) Read(ctx context.Context, unit int, rows frame.Span, cols []string) iter.Seq2[frame.Block, error] {
+	return func(yield func(frame.Block, error) bool) {
 		units, err := s.load(ctx)
 		if err != nil {
-			yield(nil, err)
+			yield(frame.Block{}, err)
 			return
 		}
 		wants, err := s.wantsOf(cols)
 		if err != nil {
-			yield(nil, err)
+			yield(frame.Block{}, err)
 			return
 		}
 		plain := s.wantSchema(wants)
 		at := int64(0)
 		for k, err := range s.rows(ctx, &units[unit], wants, s.newPass(false)) {
 			if err != nil {
-				yield(nil, err)
+				yield(frame.Block{}, err)
 				return
 			}
 			b := spanOf(k, rows, at, plain)
 			at += k.batch.NumRows()
-			if b == nil {
+			if b.Batch == nil {
 				continue
 			}
 			ok := yield(b, nil)
-			b.Release()
+			b.Batch.Release()
 			if !ok {
 				return
 			}
@@ -329,9 +333,10 @@ func (s *Scan) Read(ctx context.Context, unit int, rows Span, cols []string) ite
 	}
 }
 
-// spanOf cuts a batch to the span and appends the row numbers where rows are missing; nil when nothing is left.
-func spanOf(k keptRows, rows Span, at int64, plain *arrow.Schema) arrow.RecordBatch {
-	b := withoutRowColumn(k.batch, plain)
+// spanOf cuts kept rows, which begin at a row of the unit, to the span. Without
+// a batch nothing is left.
+func spanOf(k keptRows, rows frame.Span, at int64, plain *arrow.Schema) frame.Block {
+	b := project(k.batch, plain)
 	defer b.Release()
 	from, to := int64(0), b.NumRows()
 	if k.rows == nil {
@@ -342,24 +347,18 @@ func spanOf(k keptRows, rows Span, at int64, plain *arrow.Schema) arrow.RecordBa
 		from, to = int64(lower), int64(upper)
 	}
 	if from >= to {
-		return nil
+		return frame.Block{}
 	}
-	if k.rows == nil {
-		return b.NewSlice(from, to)
+	out := frame.Block{Batch: b.NewSlice(from, to), First: at + from}
+	if k.rows != nil {
+		out.First, out.Rows = 0, k.rows[from:to]
 	}
-	nb := array.NewUint32Builder(allocatorOr(nil))
-	defer nb.Release()
-	nb.AppendValues(k.rows[from:to], nil)
-	numbers := nb.NewArray()
-	defer numbers.Release()
-	cut := b.NewSlice(from, to)
-	defer cut.Release()
-	fields := append(slices.Clone(plain.Fields()), arrow.Field{Name: RowColumn, Type: arrow.PrimitiveTypes.Uint32})
-	return array.NewRecordBatch(arrow.NewSchema(fields, nil), append(slices.Clone(cut.Columns()), numbers), to-from)
+	return out
 }
 
-// Take gives columns of chosen rows, in the order of refs, which must ascend. Strings are utf8; nested columns are whole. The producer releases each batch after the step.
-func (s *Scan) Take(ctx context.Context, refs []RowRef, cols []string) iter.Seq2[arrow.RecordBatch, error] {
+// Take streams columns of chosen rows, as frame.Table says; nested columns are
+// whole. It releases each batch after the step.
+func (s *Scan) Take(ctx context.Context, refs []frame.Ref, cols []string) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		units, err := s.load(ctx)
 		if err != nil {
@@ -372,8 +371,8 @@ func (s *Scan) Take(ctx context.Context, refs []RowRef, cols []string) iter.Seq2
 			return
 		}
 		for len(refs) > 0 {
-			u := refs[0] >> 40
-			n, _ := slices.BinarySearch(refs, (u+1)<<40)
+			u := refs[0].Unit()
+			n, _ := slices.BinarySearch(refs, frame.RefOf(u+1, 0))
 			if !s.takeUnit(ctx, &units[u], refs[:n], wants, yield) {
 				return
 			}
@@ -383,7 +382,7 @@ func (s *Scan) Take(ctx context.Context, refs []RowRef, cols []string) iter.Seq2
 }
 
 // takeUnit gives chosen rows of one row group; false when the consumer has enough or an error was given.
-func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []RowRef, wants []want, yield func(arrow.RecordBatch, error) bool) bool {
+func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []frame.Ref, wants []want, yield func(arrow.RecordBatch, error) bool) bool {
 	g, err := s.readGroup(ctx, u.file, u.group, wants)
 	if err != nil {
 		yield(nil, err)
@@ -392,10 +391,10 @@ func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []RowRef, wants []wan
 	defer g.closer()
 	pass := s.newPass(false)
 	var rows []uint32
-	for at := uint64(0); len(refs) > 0; {
+	for at := int64(0); len(refs) > 0; {
 		b, err := g.next(ctx)
 		if err == nil && b != nil {
-			if err = pass.verify(u, wants, b, int64(at)); err != nil {
+			if err = pass.verify(u, wants, b, at); err != nil {
 				b.Release()
 			}
 		}
@@ -406,10 +405,10 @@ func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []RowRef, wants []wan
 			yield(nil, err)
 			return false
 		}
-		end := at + uint64(b.NumRows())
+		end := at + b.NumRows()
 		rows = rows[:0]
-		for len(refs) > 0 && refs[0]&(1<<40-1) < end {
-			rows = append(rows, uint32(refs[0]&(1<<40-1)))
+		for len(refs) > 0 && refs[0].Row() < end {
+			rows = append(rows, uint32(refs[0].Row()))
 			refs = refs[1:]
 		}
 		if len(rows) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -69,14 +70,14 @@ func read(ctx context.Context, tb *delta.Table, o *scan.Options) (streamed, read
 	}
 	columns := []string{"l", "i", "b", "f", "d", "s", "da", "ts", "dec", "st", "st.a"}
 	for i := range units {
-		for b, e := range sc.Read(ctx, i, scan.Span{To: units[i].Rows}, columns) {
+		for b, e := range sc.Read(ctx, i, frame.Span{To: units[i].Rows}, columns) {
 			if e != nil {
 				err = errors.Join(err, e)
 				break
 			}
-			read += b.NumRows()
+			read += b.Batch.NumRows()
 		}
-		for b, e := range sc.Take(ctx, []scan.RowRef{uint64(i)<<40 | 1}, columns) {
+		for b, e := range sc.Take(ctx, []frame.Ref{frame.RefOf(i, 1)}, columns) {
 			if e != nil {
 				err = errors.Join(err, e)
 				break

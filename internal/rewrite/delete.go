@@ -15,6 +15,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -262,18 +263,17 @@ func (r *removal) matching(ctx context.Context, f *delta.File) (*dv.Bitmap, erro
 	if err != nil {
 		return nil, err
 	}
-	units, err := sc.Units(ctx)
+	units, err := sc.RowGroups(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := &dv.Bitmap{}
 	for i := range units {
-		at := uint64(0)
-		for b, err := range sc.Read(ctx, i, scan.Span{To: units[i].Rows}, nil) {
+		for b, err := range sc.Read(ctx, i, frame.Span{To: units[i].Rows}, nil) {
 			if err != nil {
 				return nil, err
 			}
-			at = mark(out, b, uint64(units[i].First), at)
+			mark(out, &b, units[i].First)
 		}
 	}
 	return out, nil

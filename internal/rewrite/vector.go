@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"context"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/google/uuid"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -104,21 +103,10 @@ func physicalRows(ctx context.Context, f *delta.File) (int64, error) {
 	return n, err
 }
 
-// mark puts the rows of a batch that Read gave into the set; first is the first row of the unit in its file, at the row of the unit where a batch without
-// row numbers begins. It returns where the next one does.
-func mark(set *dv.Bitmap, b arrow.RecordBatch, first, at uint64) uint64 {
-	if n := b.NumCols(); n > 0 && b.ColumnName(int(n)-1) == scan.RowColumn {
-		if numbers, ok := b.Column(int(n) - 1).(*array.Uint32); ok {
-			for _, row := range numbers.Uint32Values() {
-				set.Add(first + uint64(row))
-				at = uint64(row) + 1
-			}
-			return at
-		}
+// mark puts the rows of a block into the set. The unit's first row is row first
+// of its file.
+func mark(set *dv.Bitmap, b *frame.Block, first int64) {
+	for i := range int(b.Batch.NumRows()) {
+		set.Add(uint64(first + b.Row(i)))
 	}
-	for range b.NumRows() {
-		set.Add(first + at)
-		at++
-	}
-	return at
 }
