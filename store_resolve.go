@@ -21,7 +21,7 @@ type ResolveOptions struct {
 	// Filters act on the named feature's rows, GlobalFilters on every table, TargetFilters on the feature itself.
 	Filters                      map[feature.Key][]filter.Expr
 	GlobalFilters, TargetFilters []filter.Expr
-	// StaleIf marks stored samples stale for which one of the predicates is true.
+	// StaleIf marks stored samples stale for which one of the predicates is true. Unknown columns are an error also where nothing is stored yet.
 	StaleIf []filter.Expr
 	// SkipComparison makes every expected sample new.
 	SkipComparison bool
@@ -147,6 +147,11 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	inc.inner, err = resolve.Update(ctx, req)
 	if err != nil {
 		return nil, err
+	}
+	if req.Current.Table == nil {
+		if err := checkStaleIf(plan.Feature, inc.Schema(New), o.StaleIf); err != nil {
+			return nil, err
+		}
 	}
 	return inc, nil
 }

@@ -52,11 +52,11 @@ const (
 	maxFilterDepth = 200
 )
 
-// lexer splits a text into tokens; sql selects the dialect's quotes.
+// lexer splits a text into tokens; the dialect selects the quotes.
 type lexer struct {
 	text string
-	sql  bool
-	pos  int
+	dialect
+	pos int
 }
 
 func (l *lexer) fail(pos int, format string, a ...any) error {
@@ -127,14 +127,14 @@ func (l *lexer) next() (token, error) {
 		s, err := l.quoted('\'', "string")
 		t.kind, t.text = tokString, s
 		return t, err
-	case c == '"' && !l.sql, c == '`' && l.sql:
+	case c == '"' && !l.texts, c == '`' && l.sql:
 		s, err := l.quoted(c, "name")
 		t.kind, t.text = tokQuoted, s
 		if err == nil && s == "" {
 			err = l.fail(t.pos, "empty name")
 		}
 		return t, err
-	case c == '"' && l.sql:
+	case c == '"':
 		s, err := l.quoted('"', "string")
 		t.kind, t.text = tokString, s
 		return t, err

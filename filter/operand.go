@@ -62,6 +62,9 @@ func (p *parser) signed(t token) (Expr, error) {
 		return e, nil
 	case "+", "-":
 		p.at++
+		if t.text == "+" && !p.sql {
+			return p.unsigned() // a plus sign changes nothing in Metaxy's language
+		}
 		e, err := p.operand()
 		if err != nil {
 			return nil, err
@@ -78,6 +81,14 @@ func (p *parser) signed(t token) (Expr, error) {
 		return nil, p.fail("parameters are not supported")
 	}
 	return nil, p.fail("a column or a literal is wanted, found %s", t)
+}
+
+// unsigned reads what stands behind a plus sign.
+func (p *parser) unsigned() (Expr, error) {
+	if t := p.peek(); t.kind == tokOp && t.text == "!" || p.nextWord(0, "not") {
+		return p.not()
+	}
+	return p.operand()
 }
 
 func (p *parser) positive(t token, lit Literal) (Expr, error) {

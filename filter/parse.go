@@ -9,23 +9,30 @@ import (
 )
 
 // Parse reads the filter language of Metaxy 0.1.11. Every rejection is a *ParseError.
-func Parse(text string) (Expr, error) { return parse(text, false) }
+func Parse(text string) (Expr, error) { return parse(text, dialect{}) }
 
-// ParseSQL reads a predicate in the SQL of delta-spark. Every rejection is a *ParseError.
-func ParseSQL(text string) (Expr, error) { return parse(text, true) }
+// ParseSQL reads a predicate in the SQL of delta-spark, but that names may stand in double quotes too, as in standard SQL and in Metaxy's language.
+// Every rejection is a *ParseError.
+func ParseSQL(text string) (Expr, error) { return parse(text, dialect{sql: true}) }
 
-func parse(text string, sql bool) (Expr, error) {
-	l := &lexer{text: text, sql: sql}
+// ParseConstraint is ParseSQL for the rules that stand in a table, where a double-quoted word is a text, as it is for delta-spark.
+func ParseConstraint(text string) (Expr, error) { return parse(text, dialect{sql: true, texts: true}) }
+
+// dialect is SQL or the language of Metaxy; texts says that double quotes enclose texts instead of names.
+type dialect struct{ sql, texts bool }
+
+func parse(text string, d dialect) (Expr, error) {
+	l := &lexer{text: text, dialect: d}
 	tokens, err := l.tokens()
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{lexer: l, tokens: tokens, sql: sql}
+	p := &parser{lexer: l, tokens: tokens}
 	e, err := p.or()
 	if err != nil {
 		return nil, err
 	}
-	if p.peek().text == ";" && p.peek().kind == tokOp && !sql {
+	if p.peek().text == ";" && p.peek().kind == tokOp && !p.sql {
 		if p.at++; p.peek().spaced && strings.TrimSpace(text[p.tokens[p.at-1].pos+1:]) != "" {
 			return nil, p.fail("nothing may follow `;`")
 		}
@@ -54,7 +61,6 @@ type parser struct {
 	*lexer
 	tokens []token
 	at     int
-	sql    bool
 	depth  int
 }
 
@@ -340,7 +346,9 @@ func (p *parser) in(left Expr, pos int, negated bool) (Expr, error) {
 		end = ")"
 	case !p.sql && p.op("["):
 		end = "]"
-	case !p.sql && !negated || !p.sql:
+	case !p.sql && p.peek().kind == tokOp && strings.Contains("+-", p.peek().text):
+		return nil, p.fail("a list is wanted, found %s", p.peek())
+	case !p.sql:
 		if _, err := p.operand(); err != nil {
 			return nil, err
 		}
@@ -360,7 +368,7 @@ func (p *parser) in(left Expr, pos int, negated bool) (Expr, error) {
 		}
 		lit, ok := item.(Literal)
 		if !ok {
-			return nil, p.lexer.fail(itemPos, "the elements of IN must be literals")
+			return nil, p.lexer.fail(itemPos, "the elements of IN must be literals, texts in single quotes")
 		}
 		if p.sql || lit.Value != nil {
 			e.List = append(e.List, lit)
@@ -397,7 +405,7 @@ func (p *parser) subquery(end string) error {
 func (p *parser) like(left Expr) (Expr, error) {
 	t := p.peek()
 	if t.kind != tokString {
-		return nil, p.fail("LIKE needs a pattern in quotes")
+		return nil, p.fail("LIKE needs a pattern in single quotes")
 	}
 	p.at++
 	return Like{left, t.text}, nil

@@ -20,7 +20,7 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 	var where string
 	cmd := &cobra.Command{Use: "delete URL", Short: "Remove the rows for which a SQL predicate is true", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			expr, err := parseWhere(where)
+			expr, err := parseRemoval(cmd, where)
 			if err != nil {
 				return err
 			}

@@ -246,6 +246,21 @@ func parseWhere(text string) (filter.Expr, error) {
 	return filter.ParseSQL(text)
 }
 
+// parseRemoval reads the predicate of rows that are to go. One in which no column takes part is a mistake, but for the word true; so is an empty one.
+func parseRemoval(cmd *cobra.Command, text string) (filter.Expr, error) {
+	e, err := parseWhere(text)
+	if err != nil {
+		return nil, err
+	}
+	if text == "" && cmd.Flags().Changed("where") {
+		return nil, usagef("--where is empty: without the flag every row goes")
+	}
+	if e != nil && e != filter.Expr(filter.Literal{Value: true}) && len(filter.Columns(e)) == 0 {
+		return nil, usagef("--where %q: no column takes part, so that it holds for every row or for none; only the word true may say so", text)
+	}
+	return e, nil
+}
+
 // columnList is --columns a,b and --column NAME; nil (all) when neither names one.
 func columnList(lists, single []string) []string {
 	var out []string

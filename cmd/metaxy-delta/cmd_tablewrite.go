@@ -48,10 +48,10 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 		}
 		opts.Configuration[k] = v
 	}
-	if f.where != "" && f.mode != "overwrite" {
+	if cmd.Flags().Changed("where") && f.mode != "overwrite" {
 		return usagef("--where needs --mode overwrite")
 	}
-	where, err := parseWhere(f.where)
+	where, err := parseRemoval(cmd, f.where)
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ var classes = slices.Concat([]class{
 	{"SCHEMA_ERROR", exitFailure, as[*delta.SchemaError], say("nothing was stored; `metaxy-delta table info URL` shows the types that the table has")},
 	{"PROJECT_MISMATCH", exitFailure, is(metaxy.ErrProjectMismatch), say("--project NAME says which project you mean; --allow-cross-project-writes writes all the same")},
 	{"FILTER_ERROR", exitUsage, as[*filter.ParseError], say(filterHint)},
-	{"UNKNOWN_COLUMN", exitUsage, as[*scan.ColumnError], say("`metaxy-delta read KEY --limit 1` or `metaxy-delta table info URL` shows the columns")},
+	{"UNKNOWN_COLUMN", exitUsage, as[*scan.ColumnError], say(columnHint)},
 	{"FILTER_ERROR", exitUsage, as[*scan.FilterTypeError], say(filterHint)},
 	{"CONFIG_ERROR", exitUsage, as[*config.Error], say("`metaxy-delta config print --origin` shows where each value comes from")},
 	{"GRAPH_ERROR", exitUsage, as[*feature.GraphError], say("`metaxy-delta describe features KEY` shows a definition")},
@@ -157,7 +157,8 @@ var classes = slices.Concat([]class{
 // The hints that several kinds of failures share.
 const (
 	usageHint  = "`metaxy-delta --help` lists the verbs, `metaxy-delta VERB --help` the flags of one"
-	filterHint = "a filter is like: size > 10 AND (kind IN ('a', 'b') OR \"my column\" IS NOT NULL); no functions, no arithmetic"
+	filterHint = "a filter is like: size > 10 AND (kind IN ('a', 'b') OR \"my column\" IS NOT NULL); texts in single quotes, names in double quotes; no functions, no arithmetic"
+	columnHint = "`metaxy-delta read KEY --limit 1` or `metaxy-delta table info URL` shows the columns; a text takes single quotes: 'like this'"
 )
 
 // hintsByCode serve where nothing more is known of a failure.
