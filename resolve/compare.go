@@ -8,7 +8,6 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
-	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
 
 // result is what was decided: expected rows of each part by their number, orphaned rows of the current table by position.
@@ -30,7 +29,7 @@ type current struct {
 	keys    []hashjoin.Key
 	nulls   []bool
 	text    *rowText
-	flagged []bool // by a staleness predicate; nil without
+	flagged []bool // by a staleness predicate, by row, by key id where rows are collapsed; nil without
 	stamp   []int64
 	// table finds rows by join key; byID does when the join columns are the ids, each of which has one row.
 	table *hashjoin.Multi
@@ -182,9 +181,6 @@ func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 	if len(inc.req.Plan.Deps) > 0 {
 		inc.warnForeign(c) // what roots store is their users' own
 	}
-	if err := c.flag(inc.req.StaleIf); err != nil {
-		return nil, err
-	}
 	if c.byID == nil {
 		c.table = hashjoin.NewMulti(c.set.rows, 0)
 	}
@@ -201,7 +197,11 @@ func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
 	inc.mu.Lock()
 	inc.stats.Current = int64(c.rows)
 	inc.mu.Unlock()
-	return c, nil
+	if inc.expands() && len(inc.req.StaleIf) > 0 {
+		c.flagged, err = c.flagGroups(ctx, inc.req.StaleIf)
+		return c, err
+	}
+	return c, c.flag(inc.req.StaleIf)
 }
 
 // flag evaluates the staleness predicates: any of them true marks a row.
@@ -210,24 +210,15 @@ func (c *current) flag(exprs []filter.Expr) error {
 		return nil
 	}
 	c.flagged = make([]bool, c.set.rows)
-	for _, e := range exprs {
-		for i := range c.set.batches {
-			b := &c.set.batches[i]
-			rec := renamed(b.rec, c.set.cols, same)
-			p, err := filtereval.Bind(e, rec.Schema())
-			if err != nil {
-				rec.Release()
-				return err
-			}
-			keep, err := p.Eval(rec)
-			rec.Release()
-			if err != nil {
-				return err
-			}
-			for j, k := range keep {
-				c.flagged[b.start+j] = c.flagged[b.start+j] || k
-			}
+	for i := range c.set.batches {
+		b := &c.set.batches[i]
+		rec := renamed(b.rec, c.set.cols, same)
+		flags, err := anyTrue(exprs, rec)
+		rec.Release()
+		if err != nil {
+			return err
 		}
+		copy(c.flagged[b.start:], flags)
 	}
 	return nil
 }
@@ -287,15 +278,11 @@ func (c *current) rowStale(row int32, want string, ok bool) bool {
 	return t.IsNull(i) || ok && t.Value(i) != want || c.flagged != nil && c.flagged[row]
 }
 
-// groupStale compares the stored rows of one parent: stale when a non-null provenance differs, when all are null, or when a predicate marks the newest row, which stands for the group. mixed: they differ among themselves.
+// groupStale compares the stored rows of one parent: stale when a non-null provenance differs, when all are null, or when a predicate marks them as one row. mixed: they differ among themselves.
 func (c *current) groupStale(id int, want string, ok bool) (stale, mixed bool) {
 	allNull, first := true, ""
-	newest := int32(-1)
 	c.each(id, func(row int32) {
 		t, i := c.text.at(row)
-		if newest < 0 || c.stamp[row] > c.stamp[newest] {
-			newest = row
-		}
 		if t.IsNull(i) {
 			return
 		}
@@ -308,7 +295,7 @@ func (c *current) groupStale(id int, want string, ok bool) (stale, mixed bool) {
 		}
 		stale = stale || ok && v != want
 	})
-	return stale || allNull || c.flagged != nil && c.flagged[newest], mixed
+	return stale || allNull || c.flagged != nil && c.flagged[id], mixed
 }
 
 // progress is the share of distinct input units that are not new.

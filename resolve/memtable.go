@@ -274,6 +274,7 @@ func plainText(a arrow.Array) (arrow.Array, error) {
 
 func takeBatch(ctx context.Context, b arrow.RecordBatch, idx []int64) (arrow.RecordBatch, error) {
 	cols := make([]arrow.Array, b.NumCols())
+	fields := b.Schema().Fields()
 	defer func() {
 		for _, c := range cols {
 			if c != nil {
@@ -286,7 +287,7 @@ func takeBatch(ctx context.Context, b arrow.RecordBatch, idx []int64) (arrow.Rec
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", b.ColumnName(i), err)
 		}
-		cols[i] = a
+		cols[i], fields[i].Type = a, a.DataType() // texts of other layouts become plain
 	}
-	return array.NewRecordBatch(b.Schema(), cols, int64(len(idx))), nil
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), cols, int64(len(idx))), nil
 }

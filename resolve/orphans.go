@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,7 +9,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 )
 
 var errNoRows = errors.New("rows that were seen before are gone")
@@ -68,7 +71,6 @@ func (inc *Increment) collapseOrphans(ctx context.Context, r *result) error {
 		return nil
 	}
 	c := r.current
-	stamp, _ := c.set.stamps()
 	groups := hashjoin.NewTable(len(r.orphans), 0)
 	var rows [][]int32
 	for _, row := range r.orphans {
@@ -83,12 +85,7 @@ func (inc *Increment) collapseOrphans(ctx context.Context, r *result) error {
 	}
 	var order []int32
 	for _, g := range rows {
-		slices.SortStableFunc(g, func(a, b int32) int {
-			if stamp[a] != stamp[b] {
-				return boolInt(stamp[a] < stamp[b]) - boolInt(stamp[a] > stamp[b])
-			}
-			return int(a - b)
-		})
+		newestFirst(g, c.stamp)
 		order = append(order, g...)
 	}
 	all, err := c.rowBatch(ctx, order, inc.schemas[Orphaned])
@@ -118,4 +115,74 @@ func (inc *Increment) collapseOrphans(ctx context.Context, r *result) error {
 	}
 	r.orphanBatches = append(r.orphanBatches, array.NewRecordBatch(inc.schemas[Orphaned], cols, int64(len(rows))))
 	return nil
+}
+
+// newestFirst orders rows as they count when they become one: newest first, of
+// one time the earlier row first.
+func newestFirst(rows []int32, stamp []int64) {
+	slices.SortStableFunc(rows, func(a, b int32) int {
+		if c := cmp.Compare(stamp[b], stamp[a]); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	})
+}
+
+// flagGroups evaluates the staleness predicates on the stored rows of each
+// parent as one row, which has of every column the first value that is not
+// null, newest row first. The flags are by key id.
+func (c *current) flagGroups(ctx context.Context, exprs []filter.Expr) ([]bool, error) {
+	names := unique(filterColumns(exprs))
+	pos := make([][]int32, len(names))
+	for id := range c.keyCount() {
+		var rows []int32
+		c.each(id, func(row int32) { rows = append(rows, row) })
+		newestFirst(rows, c.stamp)
+		for i, name := range names {
+			pos[i] = append(pos[i], c.firstValue(rows, c.set.column(name)))
+		}
+	}
+	cols, fields := make([]arrow.Array, len(names)), make([]arrow.Field, len(names))
+	for i, name := range names {
+		at := c.set.column(name)
+		f, _ := c.set.table.Schema().FieldsByName(name)
+		a, err := c.set.takeRead(ctx, pos[i], at, plainType(f[0].Type))
+		if err != nil {
+			return nil, err
+		}
+		defer a.Release()
+		cols[i], fields[i] = a, arrow.Field{Name: name, Type: a.DataType(), Nullable: true}
+	}
+	collapsed := array.NewRecordBatch(arrow.NewSchema(fields, nil), cols, int64(c.keyCount()))
+	defer collapsed.Release()
+	return anyTrue(exprs, collapsed)
+}
+
+// firstValue is the first of rows whose value is not null, -1 when there is none.
+func (c *current) firstValue(rows []int32, column int) int32 {
+	for _, row := range rows {
+		if b, i := c.set.find(row); b.rec.Column(column).IsValid(i) {
+			return row
+		}
+	}
+	return -1
+}
+
+// anyTrue marks the rows for which one of the predicates is true.
+func anyTrue(exprs []filter.Expr, rec arrow.RecordBatch) ([]bool, error) {
+	out := make([]bool, rec.NumRows())
+	for _, e := range exprs {
+		p, err := filtereval.Bind(e, rec.Schema())
+		if err != nil {
+			return nil, err
+		}
+		keep, err := p.Eval(rec)
+		if err != nil {
+			return nil, err
+		}
+		for i, k := range keep {
+			out[i] = out[i] || k
+		}
+	}
+	return out, nil
 }

@@ -299,6 +299,9 @@ func stampColumns(ctx context.Context, t frame.Table) (read []string, err error)
 func (r *rowset) stamps() (stamp []int64, dead []bool) {
 	stamp, dead = make([]int64, 0, r.rows), make([]bool, r.rows)
 	del, upd, cre := r.column(colDeletedAt), r.column(colUpdatedAt), r.column(colCreatedAt)
+	if r.table.Schema().HasField(colUpdatedAt) {
+		cre = -1 // a filter may have asked for it
+	}
 	for i := range r.batches {
 		b := &r.batches[i]
 		columns := [3]func(int) (int64, bool){stampOf(b.rec, del), stampOf(b.rec, upd), stampOf(b.rec, cre)}
