@@ -49,7 +49,7 @@ var law = map[string]string{
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
 	"objstore/servertest":   "objstore objstore/s3store objstore/gcsstore objstore/azurestore",
-	"internal/deltatest":    "delta txlog objstore",
+	"internal/deltatest":    "delta txlog objstore feature",
 	"internal/scenariotest": ". feature filter objstore resolve scan internal/deltatest",
 }
 
