@@ -99,7 +99,7 @@ type Index struct {
 }
 
 // NewIndex returns an empty index for keys of a layout. Hash takes 12 bytes a
-// hinted row with one word, 24 with two; Dense takes a bit for each value of the
+// hinted row with one word, 32 with two; Dense takes a bit for each value of the
 // range.
 func NewIndex(l *Layout, h Hints) *Index {
 	x := &Index{layout: l, strategy: h.Choose(l), nullGroup: h.NullGroup}
@@ -113,14 +113,17 @@ func NewIndex(l *Layout, h Hints) *Index {
 		return x
 	}
 	rows := max(h.Rows, 0)
-	if rows > maxSlots/3*2 {
-		x.beyond = min(rows, math.MaxInt64/32) * 12 * int64(l.Words())
+	if rows > maxSlots/2-8 {
+		x.beyond = min(rows, math.MaxInt64/32) * 32
 		rows = 0
 	}
+	// A search steps over other keys: rarely while half the slots are free. It
+	// matters less where eight keys share a cache line.
 	x.most, x.size = int(rows), uint64(rows+rows/2+8)
 	if l.word {
 		x.ones = make([]uint64, x.size)
 	} else {
+		x.size = uint64(2*rows + 8)
 		x.twos = make([][2]uint64, x.size)
 	}
 	x.mix, x.salt = rand.Uint64()|1, rand.Uint64()

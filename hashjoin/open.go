@@ -136,27 +136,18 @@ func (x *Index) findOne(k *Keys, slots []int32) {
 }
 
 func (x *Index) insertTwo(k *Keys, slots []int32) bool {
-	var first [probeRows][2]uint64
+	var first [probeRows]uint64
 	skip, ok := k.Null != nil && !x.nullGroup, true
 	for from := 0; from < len(slots); from += probeRows {
 		to := min(from+probeRows, len(slots))
-		x.loadTwo(k.Lo[from:to], slots[from:], &first)
-		for i := from; i < to; i++ {
-			if skip && k.IsNull(i) {
+		lo, hi, slots := k.Lo[from:to], k.Hi[from:to], slots[from:to]
+		x.loadTwo(lo, slots, &first)
+		for i, w := range lo {
+			if skip && k.IsNull(from+i) {
 				slots[i] = -1
 				continue
 			}
-			key := [2]uint64{k.Lo[i], k.Hi[i]}
-			if key == ([2]uint64{}) {
-				if slots[i], ok = x.insertZero(); !ok {
-					return false
-				}
-				continue
-			}
-			if first[i-from] == key {
-				continue
-			}
-			if slots[i], ok = x.addTwo(key, int(slots[i])); !ok {
+			if slots[i], ok = x.addTwo(w, hi[i], int(slots[i])); !ok {
 				return false
 			}
 		}
@@ -164,57 +155,63 @@ func (x *Index) insertTwo(k *Keys, slots []int32) bool {
 	return true
 }
 
-// loadTwo is loadOne for two words.
-func (x *Index) loadTwo(lo []uint64, slots []int32, first *[probeRows][2]uint64) {
+// loadTwo is loadOne for two words, of which it loads the first.
+func (x *Index) loadTwo(lo []uint64, slots []int32, first *[probeRows]uint64) {
 	table, size := x.twos, x.size
 	slots = slots[:len(lo)]
 	for i, w := range lo[:min(len(lo), probeRows)] {
 		at := placeTwo(w, size)
 		slots[i] = int32(at)
-		first[i] = table[at]
+		first[i] = table[at][0]
 	}
 }
 
 // addTwo is addOne for two words.
-func (x *Index) addTwo(key [2]uint64, at int) (int32, bool) {
+func (x *Index) addTwo(lo, hi uint64, at int) (int32, bool) {
+	if lo|hi == 0 {
+		return x.insertZero()
+	}
 	table := x.twos
-	for table[at] != key {
-		if table[at] == ([2]uint64{}) {
+	for {
+		e := &table[at]
+		if e[0] == lo && e[1] == hi {
+			return int32(at), true
+		}
+		if e[0]|e[1] == 0 {
 			if x.keys == x.most {
 				return -1, false
 			}
-			table[at] = key
+			*e = [2]uint64{lo, hi}
 			x.keys++
-			break
+			return int32(at), true
 		}
 		if at++; at == len(table) {
 			at = 0
 		}
 	}
-	return int32(at), true
 }
 
 func (x *Index) findTwo(k *Keys, slots []int32) {
 	table := x.twos
-	var first [probeRows][2]uint64
+	var first [probeRows]uint64
 	for from := 0; from < len(slots); from += probeRows {
 		to := min(from+probeRows, len(slots))
-		x.loadTwo(k.Lo[from:to], slots[from:], &first)
-		for i := from; i < to; i++ {
-			key, v := [2]uint64{k.Lo[i], k.Hi[i]}, first[i-from]
-			if key == ([2]uint64{}) {
+		lo, hi, slots := k.Lo[from:to], k.Hi[from:to], slots[from:to]
+		x.loadTwo(lo, slots, &first)
+		for i, w := range lo {
+			h, at := hi[i], int(slots[i])
+			if w|h == 0 {
 				slots[i] = x.zeroSlot()
 				continue
 			}
-			at := int(slots[i])
-			for v != key && v != ([2]uint64{}) {
+			for e := &table[at]; e[0] != w || e[1] != h; e = &table[at] {
+				if e[0]|e[1] == 0 {
+					at = -1
+					break
+				}
 				if at++; at == len(table) {
 					at = 0
 				}
-				v = table[at]
-			}
-			if v != key {
-				at = -1
 			}
 			slots[i] = int32(at)
 		}
