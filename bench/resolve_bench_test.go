@@ -134,7 +134,7 @@ func TestResolve(t *testing.T) {
 	if _, err := bench.Make(t.Context(), base, bench.StoreConfig{Phase: "full"}); err == nil {
 		t.Error("made a store of an unknown phase")
 	}
-	if _, err := (bench.ResolveConfig{Store: base, Feature: "no/such"}).Run(t.Context()); err == nil {
+	if _, err := (bench.ResolveConfig{Store: base, Features: []string{"no/such"}}).Run(t.Context()); err == nil {
 		t.Error("resolved a feature that is not there")
 	}
 }

@@ -40,7 +40,7 @@ var law = map[string]string{
 
 	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval internal/declared",
 
-	"bench": ". feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
+	"bench": ". frame feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
 	"bench/compare": "bench",
 

@@ -1,0 +1,4 @@
+package bench
+
+// CPUSeconds is the processor time of this process so far.
+var CPUSeconds = cpuSeconds
