@@ -12,6 +12,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
@@ -104,15 +105,17 @@ func (a *app) wantsJSON() bool {
 	return false
 }
 
-// rowFormat is --format, json when --json is given, else by the suffix of --output, else def.
+// rowFormat is --format, json when --json is given, else by the suffix of
+// --output, which checkFormat has judged, else def.
 func (a *app) rowFormat(def string) string {
 	switch {
 	case a.flags.json:
 		return "json"
 	case a.flags.format != "":
 		return a.flags.format
-	case a.flags.output != "" && a.flags.output != "-":
-		return formatOf(a.flags.output)
+	}
+	if format, err := rowio.FormatOf(a.flags.output); err == nil {
+		return format
 	}
 	return def
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 func (a *app) readCommand() *cobra.Command {
@@ -31,7 +32,7 @@ func (a *app) readCommand() *cobra.Command {
 				return err
 			}
 			a.warn(rows.Warnings)
-			_, err = writeFrame(ctx, a.sys.stdout, a.flags.output, a.rowFormat("table"), frame{rows.Schema, rows.Batches})
+			_, err = writeFrame(ctx, a.sys.stdout, a.flags.output, a.rowFormat("table"), frame.Rows{Schema: rows.Schema, Batches: rows.Batches})
 			return err
 		}}
 	f := cmd.Flags()

@@ -10,6 +10,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 type rebaseFlags struct {
@@ -74,7 +75,7 @@ func (a *app) rebase(ctx context.Context, text string, f *rebaseFlags) error {
 	rows, err := read()
 	n := int64(0)
 	if err == nil {
-		n, err = countFrame(frame{rows.Schema, rows.Batches})
+		n, err = countFrame(frame.Rows{Schema: rows.Schema, Batches: rows.Batches})
 	}
 	var none *metaxy.NotFoundError
 	switch {
@@ -114,7 +115,7 @@ func noneToRebase(ctx context.Context, store *metaxy.DeltaStore, key feature.Key
 	if err != nil {
 		return nil, err
 	}
-	n, err := countFrame(frame{rows.Schema, rows.Batches})
+	n, err := countFrame(frame.Rows{Schema: rows.Schema, Batches: rows.Batches})
 	if err != nil {
 		return nil, err
 	}

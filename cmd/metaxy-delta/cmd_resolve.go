@@ -14,6 +14,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
 type resolveFlags struct {
@@ -64,12 +65,12 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	}
 	defer store.Close()
 	if f.samples != "" {
-		in, done, err := a.readFrame(ctx, f.samples, f.inputFormat, func() (columnTypes, error) { return featureTypes(ctx, store, key) })
+		in, done, err := a.readRows(ctx, f.samples, f.inputFormat, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
 		if err != nil {
 			return err
 		}
 		defer done()
-		opts.Samples = &metaxy.Rows{Schema: in.schema, Batches: in.batches}
+		opts.Samples = &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}
 	}
 	inc, err := store.ResolveUpdate(ctx, key, opts)
 	if err != nil {
@@ -182,7 +183,7 @@ func (a *app) consume(ctx context.Context, inc *metaxy.Increment, dir string, ba
 		bar.add(pb.Batch.NumRows())
 	}
 	for _, f := range files {
-		if err := f.rows.close(); err != nil {
+		if err := f.rows.Close(); err != nil {
 			return err
 		}
 	}
@@ -197,7 +198,7 @@ func (a *app) consume(ctx context.Context, inc *metaxy.Increment, dir string, ba
 // partFile is a part on its way to disk.
 type partFile struct {
 	out  *atomicfile.File
-	rows rowWriter
+	rows rowio.Writer
 }
 
 func newPartFile(ctx context.Context, path, format string, schema *arrow.Schema) (*partFile, error) {
@@ -206,14 +207,14 @@ func newPartFile(ctx context.Context, path, format string, schema *arrow.Schema)
 		return nil, err
 	}
 	f := &partFile{out: out}
-	if f.rows, err = newRowWriter(format, out, schema); err != nil {
+	if f.rows, err = newRowWriter(format, path, out, schema); err != nil {
 		f.discard()
 		return nil, err
 	}
 	return f, nil
 }
 
-func (f *partFile) write(b arrow.RecordBatch) error { return f.rows.write(b) }
+func (f *partFile) write(b arrow.RecordBatch) error { return f.rows.Write(b) }
 
 // discard removes what was not committed.
 func (f *partFile) discard() {

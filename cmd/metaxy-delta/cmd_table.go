@@ -11,6 +11,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
@@ -227,7 +228,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 			if a.flags.verbose {
 				a.note(sc.Plan().String())
 			}
-			_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame{sc.Schema(), sc.Batches(cmd.Context())}, limit))
+			_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame.Rows{Schema: sc.Schema(), Batches: sc.Batches(cmd.Context())}, limit))
 			return err
 		}}
 	f.register(cmd)

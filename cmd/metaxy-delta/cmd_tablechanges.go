@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
 
@@ -35,7 +36,7 @@ func (a *app) tableChangesCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("table %s: %w", args[0], err)
 			}
-			_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame{rows.Schema, rows.Batches}, limit))
+			_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame.Rows{Schema: rows.Schema, Batches: rows.Batches}, limit))
 			return err
 		}}
 	cmd.Flags().Int64Var(&from, "from", -1, "first version")

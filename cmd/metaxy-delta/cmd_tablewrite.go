@@ -12,6 +12,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
 // tableWriteFlags are the flags of `table write`.
@@ -74,12 +75,12 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 	default:
 		return usagef("--mode %q: want append, overwrite or error", f.mode)
 	}
-	in, closeInput, err := a.readFrame(ctx, path, f.inputFormat, func() (columnTypes, error) { return tableTypes(ctx, t) })
+	in, closeInput, err := a.readRows(ctx, path, f.inputFormat, func() (rowio.Types, error) { return tableTypes(ctx, t) })
 	if err != nil {
 		return err
 	}
 	defer closeInput()
-	r, err := a.overwriteOrAppend(ctx, t, &delta.Rows{Schema: in.schema, Batches: in.batches}, where, opts)
+	r, err := a.overwriteOrAppend(ctx, t, &delta.Rows{Schema: in.Schema, Batches: in.Batches}, where, opts)
 	if err != nil {
 		return fmt.Errorf("table %s: %w", url, err)
 	}

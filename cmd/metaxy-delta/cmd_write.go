@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -79,13 +80,13 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 		return err
 	}
 	defer store.Close()
-	in, done, err := a.readFrame(ctx, path, f.inputFormat, func() (columnTypes, error) { return featureTypes(ctx, store, key) })
+	in, done, err := a.readRows(ctx, path, f.inputFormat, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
 	if err != nil {
 		return err
 	}
 	defer done()
 	f.DryRun = a.flags.dryRun
-	r, err := store.Write(ctx, key, &metaxy.Rows{Schema: in.schema, Batches: in.batches}, &f.WriteOptions)
+	r, err := store.Write(ctx, key, &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}, &f.WriteOptions)
 	var lost *txlog.ConflictError
 	if f.Resolved != nil && errors.As(err, &lost) {
 		return &cliError{code: "CONFLICT", exit: exitConflict, err: err, hint: "others changed the feature after it was resolved: resolve again and write what that gives"}

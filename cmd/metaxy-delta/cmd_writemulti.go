@@ -10,6 +10,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
 // pairs accepts KEY FILE, once or more.
@@ -82,12 +83,12 @@ func (a *app) readFrames(ctx context.Context, store *metaxy.DeltaStore, args []s
 		keys = append(keys, key)
 	}
 	for i, key := range keys {
-		in, closeFrame, err := a.readFrame(ctx, args[2*i+1], format, func() (columnTypes, error) { return featureTypes(ctx, store, key) })
+		in, closeFrame, err := a.readRows(ctx, args[2*i+1], format, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
 		if err != nil {
 			return nil, done, err
 		}
 		opened = append(opened, closeFrame)
-		frames[key] = &metaxy.Rows{Schema: in.schema, Batches: in.batches}
+		frames[key] = &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}
 	}
 	return frames, done, nil
 }

@@ -5,19 +5,15 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
-
-// columnTypes are the types that columns are known to have, by name.
-type columnTypes map[string]arrow.DataType
 
 // featureTypes are the column types of a feature's table, and of the id columns that it has not yet those of its upstream tables, so that an id
 // read from text joins as what it is.
-func featureTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key) (columnTypes, error) {
+func featureTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key) (rowio.Types, error) {
 	g, err := store.Graph(ctx)
 	if err != nil {
 		return nil, err
@@ -26,7 +22,7 @@ func featureTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key
 	if !ok {
 		return nil, nil // the verb itself says so
 	}
-	types := columnTypes{}
+	types := rowio.Types{}
 	if err := addTypes(ctx, store, key, types, func(name string) string { return name }); err != nil {
 		return nil, err
 	}
@@ -37,7 +33,7 @@ func featureTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key
 	if !missing {
 		return types, nil
 	}
-	ids := columnTypes{}
+	ids := rowio.Types{}
 	for i := range def.Spec.Deps {
 		d := &def.Spec.Deps[i]
 		if err := addTypes(ctx, store, d.Feature, ids, d.Renamed); err != nil {
@@ -53,7 +49,7 @@ func featureTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key
 }
 
 // addTypes adds the column types of a feature's table, if it has one. Only the table's schema is read.
-func addTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, types columnTypes, renamed func(string) string) error {
+func addTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, types rowio.Types, renamed func(string) string) error {
 	rows, err := store.Read(ctx, key, &metaxy.ReadOptions{FeatureHistory: true})
 	if errors.Is(err, metaxy.ErrFeatureNotFound) {
 		return nil
@@ -68,7 +64,7 @@ func addTypes(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, ty
 }
 
 // tableTypes are the column types of a table, none when it does not exist.
-func tableTypes(ctx context.Context, t *delta.Table) (columnTypes, error) {
+func tableTypes(ctx context.Context, t *delta.Table) (rowio.Types, error) {
 	s, err := t.Snapshot(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -76,7 +72,7 @@ func tableTypes(ctx context.Context, t *delta.Table) (columnTypes, error) {
 	if err != nil {
 		return nil, err
 	}
-	types := columnTypes{}
+	types := rowio.Types{}
 	for _, f := range s.Schema().Arrow().Fields() {
 		types[f.Name] = f.Type
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
@@ -141,6 +142,8 @@ var classes = slices.Concat([]class{
 	{"FEATURES_NOT_FOUND", exitNotFound, is(metaxy.ErrFeatureNotFound), notFoundHint},
 	{"SCHEMA_ERROR", exitFailure, as[*resolve.InputError], schemaHint},
 	{"SCHEMA_ERROR", exitFailure, as[*delta.SchemaError], say("nothing was stored; `metaxy-delta table info URL` shows the types that the table has")},
+	{"INPUT_ERROR", exitUsage, as[*rowio.FormatError], say(inputHint)},
+	{"INPUT_ERROR", exitFailure, as[*rowio.DataError], say("nothing was stored; `metaxy-delta table info URL` shows the types that a table has")},
 	{"PROJECT_MISMATCH", exitFailure, is(metaxy.ErrProjectMismatch), say("--project NAME says which project you mean; --allow-cross-project-writes writes all the same")},
 	{"FILTER_ERROR", exitUsage, as[*filter.ParseError], say(filterHint)},
 	{"UNKNOWN_COLUMN", exitUsage, as[*scan.ColumnError], say(columnHint)},
@@ -156,6 +159,7 @@ var classes = slices.Concat([]class{
 
 // The hints that several kinds of failures share.
 const (
+	inputHint  = "--input-format says parquet, arrow, csv or jsonl where the suffix does not"
 	usageHint  = "`metaxy-delta --help` lists the verbs, `metaxy-delta VERB --help` the flags of one"
 	filterHint = "a filter is like: size > 10 AND (kind IN ('a', 'b') OR \"my column\" IS NOT NULL); texts in single quotes, names in double quotes; no functions, no arithmetic"
 	columnHint = "`metaxy-delta read KEY --limit 1` or `metaxy-delta table info URL` shows the columns; a text takes single quotes: 'like this'"
@@ -168,7 +172,6 @@ var hintsByCode = map[string]string{
 	"MISSING_REQUIRED_FLAG": usageHint,
 	"INVALID_FEATURE_KEY":   "a key is like video/raw: parts of a-z, 0-9, _ and -, with / between them",
 	"DEFINITIONS":           "a definition file has `project` and a list `features`; `metaxy-delta describe features KEY --json` shows how one looks",
-	"INPUT_ERROR":           "--input-format says parquet, arrow, csv or jsonl where the suffix does not",
 }
 
 func notFound(err error) *metaxy.NotFoundError {

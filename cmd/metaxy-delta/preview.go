@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
 // previewRows is how many rows of each part a preview shows.
@@ -122,5 +123,5 @@ func previewCell(a arrow.Array, i int) string {
 		}
 		return "{" + strings.Join(members, ", ") + "}"
 	}
-	return cell(a, i, "null")
+	return rowio.Text(a, i, "null")
 }

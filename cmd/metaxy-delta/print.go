@@ -15,6 +15,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
+
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 )
 
@@ -78,11 +80,11 @@ func byteSize(n int64) string {
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // limited ends a stream after limit rows; 0 = never.
-func limited(f frame, limit int64) frame {
+func limited(f frame.Rows, limit int64) frame.Rows {
 	if limit <= 0 {
 		return f
 	}
-	return frame{f.schema, limitBatches(f.batches, limit)}
+	return frame.Rows{Schema: f.Schema, Batches: limitBatches(f.Batches, limit)}
 }
 
 func limitBatches(in iter.Seq2[arrow.RecordBatch, error], left int64) iter.Seq2[arrow.RecordBatch, error] {
@@ -106,9 +108,9 @@ func limitBatches(in iter.Seq2[arrow.RecordBatch, error], left int64) iter.Seq2[
 	}
 }
 
-func countFrame(f frame) (int64, error) {
+func countFrame(f frame.Rows) (int64, error) {
 	var n int64
-	for b, err := range f.batches {
+	for b, err := range f.Batches {
 		if err != nil {
 			return n, err
 		}

@@ -5,10 +5,13 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
 // The formats that verbs can give. rowFormats marks verbs that print rows of a
@@ -27,6 +30,10 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 	switch cmd.Annotations["formats"] {
 	case "own":
 		return nil
+	case "rows":
+		if err := a.checkOutput(); err != nil {
+			return err
+		}
 	case "text":
 		allowed = []string{"table", "plain", "json"}
 	case "":
@@ -36,6 +43,20 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 		return usagef("--format %q: `%s` gives one of %s", f, cmd.CommandPath(), strings.Join(allowed, ", "))
 	}
 	return nil
+}
+
+// checkOutput refuses an output file whose suffix does not say what rows become
+// in it, unless it is no regular file or --format says it.
+func (a *app) checkOutput() error {
+	path := a.flags.output
+	if path == "" || path == "-" || a.flags.json || a.flags.format != "" {
+		return nil
+	}
+	_, err := rowio.FormatOf(path)
+	if st, serr := os.Stat(path); err == nil || serr == nil && !st.Mode().IsRegular() {
+		return nil
+	}
+	return &cliError{code: "USAGE", exit: exitUsage, msg: "--output " + err.Error(), hint: "--format says one of " + strings.Join(formats, ", ")}
 }
 
 // forPrograms reports whether the output is to be JSON, JSON Lines or CSV.

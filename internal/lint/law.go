@@ -40,11 +40,13 @@ var law = map[string]string{
 
 	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval internal/declared",
 
+	"internal/rowio": "frame delta internal/pqcheck",
+
 	"bench": ". frame feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
 	"bench/compare": "bench",
 
-	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve internal/rewrite internal/nearest internal/atomicfile",
+	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
@@ -67,12 +69,12 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
+		"frame internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",
 		[]string{"github.com/parquet-go/parquet-go", "github.com/apache/arrow-go/v18/parquet"},
-		"txlog delta scan internal/pqcheck internal/rewrite internal/deltatest internal/scenariotest bench cmd/metaxy-delta",
+		"txlog delta scan internal/pqcheck internal/rewrite internal/rowio internal/deltatest internal/scenariotest bench",
 	},
 	{
 		"the command line", "a library has no flags",

@@ -1,0 +1,153 @@
+package rowio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"github.com/apache/arrow-go/v18/parquet/schema"
+
+	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/pqcheck"
+)
+
+// maxFooter bounds what a Parquet file may claim of its footer.
+const maxFooter = 256 << 20
+
+// decodeParquet reads in one goroutine, so that a panic of the library ends in
+// an error.
+func decodeParquet(ctx context.Context, src *source) (frame.Rows, error) {
+	if err := checkFooter(src); err != nil {
+		return frame.Rows{}, err
+	}
+	pf, err := file.NewParquetReader(src.file)
+	if err != nil {
+		return frame.Rows{}, fmt.Errorf("damaged Parquet file: %w", err)
+	}
+	if err := refuseIntervals(pf.MetaData().Schema.Root(), ""); err != nil {
+		return frame.Rows{}, err
+	}
+	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
+	if err != nil {
+		return frame.Rows{}, err
+	}
+	fields := make([]arrow.Field, len(fr.Manifest.Fields))
+	for i := range fields {
+		fields[i] = markJSON(&fr.Manifest.Fields[i], pf.MetaData().Schema)
+	}
+	return plainRows(ctx, arrow.NewSchema(fields, nil), func(yield func(arrow.RecordBatch, error) bool) {
+		rr, err := fr.GetRecordReader(ctx, nil, nil)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer rr.Release()
+		eachBatch(rr, yield)
+	})
+}
+
+// checkFooter judges the footer by its bytes before a library believes it.
+func checkFooter(src *source) error {
+	st, err := src.file.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() < 12 {
+		return errors.New("is no Parquet file: it is too small")
+	}
+	var tail [8]byte
+	if _, err := src.file.ReadAt(tail[:], st.Size()-8); err != nil {
+		return err
+	}
+	switch string(tail[4:]) {
+	case "PAR1":
+	case "PARE":
+		return errors.New("the Parquet file is encrypted, which is not supported")
+	default:
+		return errors.New("is no Parquet file: its last bytes are not PAR1")
+	}
+	n, err := pqcheck.FooterLength(tail, st.Size(), maxFooter)
+	if err != nil {
+		return err
+	}
+	footer := make([]byte, n)
+	if _, err := src.file.ReadAt(footer, st.Size()-8-n); err != nil {
+		return err
+	}
+	return pqcheck.Footer(footer)
+}
+
+// refuseIntervals names a column of intervals, whose months and days no table
+// holds and which the library takes for plain bytes.
+func refuseIntervals(n schema.Node, path string) error {
+	if n.ConvertedType() == schema.ConvertedTypes.Interval {
+		return fmt.Errorf("column %s: an interval has no type in a table: want a number of a unit, or text", path)
+	}
+	g, ok := n.(*schema.GroupNode)
+	if !ok {
+		return nil
+	}
+	for i := range g.NumFields() {
+		f := g.Field(i)
+		p := f.Name()
+		if path != "" {
+			p = path + "." + p
+		}
+		if err := refuseIntervals(f, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markJSON is a column as the library has it, with the leaves that are JSON
+// named: where the file has no Arrow schema the library takes them for bytes.
+func markJSON(f *pqarrow.SchemaField, s *schema.Schema) arrow.Field {
+	out := *f.Field
+	if f.IsLeaf() {
+		if s.Column(f.ColIndex).LogicalType().Equals(schema.JSONLogicalType{}) {
+			out.Metadata = arrow.NewMetadata([]string{extensionName}, []string{jsonExtension})
+		}
+		return out
+	}
+	children := make([]arrow.Field, len(f.Children))
+	for i := range children {
+		children[i] = markJSON(&f.Children[i], s)
+	}
+	switch t := out.Type.(type) {
+	case *arrow.StructType:
+		out.Type = arrow.StructOf(children...)
+	case *arrow.ListType:
+		out.Type = arrow.ListOfField(children[0])
+	case *arrow.MapType:
+		if pair, ok := children[0].Type.(*arrow.StructType); ok && pair.NumFields() == 2 {
+			m := arrow.MapOfFields(pair.Field(0), pair.Field(1))
+			m.KeysSorted = t.KeysSorted
+			out.Type = m
+		}
+	}
+	return out
+}
+
+// batchReader is what the readers of the library have in common.
+type batchReader interface {
+	Next() bool
+	RecordBatch() arrow.RecordBatch
+	Err() error
+}
+
+func eachBatch(r batchReader, yield func(arrow.RecordBatch, error) bool) {
+	for r.Next() {
+		if !yield(r.RecordBatch(), nil) {
+			return
+		}
+	}
+	if err := r.Err(); err != nil && !errors.Is(err, io.EOF) {
+		yield(nil, err)
+	}
+}
