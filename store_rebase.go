@@ -60,6 +60,7 @@ func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, op
 	if err != nil {
 		return nil, err
 	}
+	defer inc.Close()
 	on := plan.Feature.Spec.IDColumns
 	if slices.ContainsFunc(on, func(c string) bool { return !inc.Schema(New).HasField(c) }) {
 		on = plan.JoinColumns() // an expansion makes the other id columns

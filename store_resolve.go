@@ -21,7 +21,7 @@ type ResolveOptions struct {
 	// Filters act on the named feature's rows, GlobalFilters on every table, TargetFilters on the feature itself.
 	Filters                      map[feature.Key][]filter.Expr
 	GlobalFilters, TargetFilters []filter.Expr
-	// StaleIf marks stored samples stale for which one of the predicates is true. Unknown columns are an error also where nothing is stored yet.
+	// StaleIf marks stored samples stale for which one of the predicates is true.
 	StaleIf []filter.Expr
 	// SkipComparison makes every expected sample new.
 	SkipComparison bool
@@ -53,8 +53,23 @@ type Increment struct {
 	sources  []Source
 	// FeatureVersion is the version that the rows will have.
 	FeatureVersion string
+	// foreign are rows of fallback stores of another kind.
+	foreign []arrow.RecordBatch
 	// TableVersion of the feature's own table that was compared with, for Resolved; -1 = it has none.
 	TableVersion int64
+}
+
+// Close gives back what the increment holds: rows in memory and temporary files.
+// It must not be called while a part is consumed; parts that are consumed after
+// it fail. It may be called more than once.
+func (i *Increment) Close() {
+	if i.inner != nil {
+		i.inner.Close()
+	}
+	for _, b := range i.foreign {
+		b.Release()
+	}
+	i.foreign = nil
 }
 
 // All streams the whole increment in one pass, batches tagged by part, parts in no order. The producer releases each batch after the step. Deciding columns are read once, others only for rows of the result.
@@ -109,7 +124,7 @@ func (s *DeltaStore) ResolveUpdate(ctx context.Context, key feature.Key, opts *R
 }
 
 // resolveIn resolves a feature as a graph defines it.
-func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key feature.Key, o *ResolveOptions) (*Increment, error) {
+func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key feature.Key, o *ResolveOptions) (inc *Increment, err error) {
 	if _, ok := g.Get(key); !ok {
 		return nil, s.undefined(ctx, g, key)
 	}
@@ -123,7 +138,12 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	if len(plan.Deps) == 0 && o.Samples == nil {
 		return nil, fmt.Errorf("%w: feature %s has no upstream features: samples are needed", ErrInvalid, key)
 	}
-	inc := &Increment{FeatureVersion: plan.FeatureVersion, TableVersion: -1, warnings: s.collisions(g, plan)}
+	inc = &Increment{FeatureVersion: plan.FeatureVersion, TableVersion: -1, warnings: s.collisions(g, plan)}
+	defer func(made *Increment) {
+		if err != nil {
+			made.Close()
+		}
+	}(inc)
 	req := &resolve.Request{
 		Plan:           plan,
 		Algorithm:      resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation},
@@ -147,11 +167,6 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	inc.inner, err = resolve.Update(ctx, req)
 	if err != nil {
 		return nil, err
-	}
-	if req.Current.Table == nil {
-		if err := checkStaleIf(plan.Feature, inc.Schema(New), o.StaleIf); err != nil {
-			return nil, err
-		}
 	}
 	return inc, nil
 }
@@ -212,7 +227,7 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 		case err != nil:
 			return err
 		}
-		if src.Table, err = l.asTable(); err != nil {
+		if src.Table, err = inc.tableOf(l); err != nil {
 			return err
 		}
 		req.Deps = append(req.Deps, src)
@@ -222,8 +237,9 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 	return nil
 }
 
-// asTable gives the rows of a foreign fallback store as one unit in memory.
-func (l *located) asTable() (frame.Table, error) {
+// tableOf returns a located table; the rows of a foreign fallback store are held
+// by the increment, as one unit a batch.
+func (i *Increment) tableOf(l *located) (frame.Table, error) {
 	if l.table != nil {
 		return l.table, nil
 	}
@@ -231,15 +247,15 @@ func (l *located) asTable() (frame.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	var batches []arrow.RecordBatch
+	from := len(i.foreign)
 	for b, err := range rows.Batches {
 		if err != nil {
 			return nil, err
 		}
 		b.Retain()
-		batches = append(batches, b)
+		i.foreign = append(i.foreign, b)
 	}
-	return resolve.MemTable(rows.Schema, batches), nil
+	return resolve.MemTable(rows.Schema, i.foreign[from:len(i.foreign):len(i.foreign)]), nil
 }
 
 // checkFilterKeys refuses filters for keys that no definition has and warns of those for features that are not involved.

@@ -108,6 +108,7 @@ func (s *DeltaStore) resolveStatus(ctx context.Context, out *Status, o *StatusOp
 	if err != nil {
 		return err
 	}
+	defer inc.Close()
 	look := o.Inspect
 	if look == nil {
 		look = func(ctx context.Context, inc *Increment) error { return inc.Count(ctx) }

@@ -96,6 +96,7 @@ func (w *work) resolve(ctx context.Context, key feature.Key) error {
 	if err != nil {
 		return err
 	}
+	defer inc.Close()
 	var rows int64
 	if w.config.WriteBack {
 		rows, err = w.writeBack(ctx, key, inc)

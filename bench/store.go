@@ -192,6 +192,7 @@ func fill(ctx context.Context, s *metaxy.DeltaStore, g *feature.Graph, c StoreCo
 	if err != nil {
 		return err
 	}
+	defer inc.Close()
 	if _, err := s.Write(ctx, leaf, inc.New(ctx), nil); err != nil || changed[c.Phase] == 0 {
 		return err
 	}

@@ -42,10 +42,16 @@ func (r Ref) Row() int64 { return int64(r & (1<<unitShift - 1)) }
 type Unit struct {
 	// Rows counts deleted and filtered rows too.
 	Rows int64
+	// End is above the number of every row where that is not Rows: in a part of
+	// a table whose rows keep their numbers. 0 = Rows.
+	End int64
 	// Stats returns what is known of a column (a path like "a.b") over the
 	// unit; exact reports whether Min and Max occur in it.
 	Stats func(column string) (r filter.Range, exact bool)
 }
+
+// Span returns how many row numbers the unit has.
+func (u Unit) Span() int64 { return max(u.Rows, u.End) }
 
 // Block is rows of one unit, in row order.
 type Block struct {

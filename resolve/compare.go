@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
@@ -66,28 +67,33 @@ func (c *current) keyCount() int {
 	return c.table.Len()
 }
 
-func (inc *Increment) decide(ctx context.Context) (*result, error) {
-	r := &result{}
+func (inc *Increment) decide(ctx context.Context) (r *result, err error) {
+	r = &result{}
 	var sample func(i int) (string, bool)
 	var keys []hashjoin.Key
 	var nulls []bool
 	var rows int
-	var err error
 	compares := inc.compares()
-	loaded := make(chan error, 1)
+	var loading errgroup.Group // the feature's own rows are read while upstream is joined
 	if compares {
-		go func() { // the feature's own rows are read while upstream is joined
-			var err error
+		loading.Go(func() (err error) {
 			r.current, err = inc.loadCurrent(ctx)
-			loaded <- err
-		}()
+			return err
+		})
 	}
+	done := false
+	defer func() {
+		_ = loading.Wait() // a failure has been seen, or there is an earlier one
+		if !done {
+			r.close()
+		}
+	}()
 	if inc.req.Samples != nil {
 		if r.samples, err = inc.loadSamples(ctx); err != nil {
 			return nil, err
 		}
 		sample, keys, nulls, rows = r.samples.provenance, r.samples.keys, r.samples.nulls, r.samples.rows
-		inc.stats.Expected = int64(rows)
+		inc.expected(rows)
 	} else {
 		if r.joined, err = inc.join(ctx); err != nil {
 			return nil, err
@@ -108,33 +114,39 @@ func (inc *Increment) decide(ctx context.Context) (*result, error) {
 			r.parts[New][i] = int32(i)
 		}
 		inc.progress(r, keys, nulls, rows)
+		done = true
 		return r, nil
 	}
-	if err := <-loaded; err != nil {
+	if err := loading.Wait(); err != nil {
 		return nil, err
 	}
 	if err := inc.compare(ctx, r, rows, keys, nulls, sample); err != nil {
 		return nil, err
 	}
 	inc.progress(r, keys, nulls, rows)
+	done = true
 	return r, nil
 }
 
 func (inc *Increment) warnNulls(rows int, sample func(int) (string, bool), nulls []bool) {
-	null, ids := 0, 0
+	var n nullCounts
 	for i := range rows {
 		if _, ok := sample(i); !ok {
-			null++
+			n.versions++
 		}
 		if nulls[i] {
-			ids++
+			n.ids++
 		}
 	}
-	if null > 0 {
-		inc.warn("NULL_VERSIONS", "%d expected rows have no provenance, because a required upstream version is null", null)
+	inc.warnNullCounts(n)
+}
+
+func (inc *Increment) warnNullCounts(n nullCounts) {
+	if n.versions > 0 {
+		inc.warn("NULL_VERSIONS", "%d expected rows have no provenance, because a required upstream version is null", n.versions)
 	}
-	if ids > 0 {
-		inc.warn("NULL_IDS", "%d expected rows have null in a join column and never match a stored row", ids)
+	if n.ids > 0 {
+		inc.warn("NULL_IDS", "%d expected rows have null in a join column and never match a stored row", n.ids)
 	}
 }
 
@@ -146,13 +158,18 @@ func (inc *Increment) currentColumns(ctx context.Context) ([]string, error) {
 }
 
 // loadCurrent reads the feature's own rows, newest per id, without tombstones, passing the filters.
-func (inc *Increment) loadCurrent(ctx context.Context) (*current, error) {
+func (inc *Increment) loadCurrent(ctx context.Context) (c *current, err error) {
 	src := &inc.req.Current
 	cols, err := inc.currentColumns(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &current{}
+	c = &current{}
+	defer func(c *current) {
+		if err != nil {
+			c.set.close()
+		}
+	}(c)
 	if c.set, err = load(ctx, src.Table, cols, inc.req.Options.Parallel); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
-// Increment is the answer, computed when it is first consumed. It is safe for use by one goroutine at a time.
+// Increment is the answer, computed when it is first consumed. A consumer whose
+// context ends or whose input fails decides nothing for the next one. Stats and
+// Warnings may be read while a part is consumed.
 type Increment struct {
 	req    *Request
 	hasher *rowhash.Hasher
@@ -26,9 +28,11 @@ type Increment struct {
 	columns []outColumn
 	schemas [3]*arrow.Schema
 
-	once     sync.Once
-	err      error
+	run      sync.Mutex // held while the increment is decided
+	ready    bool
+	spent    error // why there is nothing to decide: samples can be read once
 	result   *result
+	stream   *stream
 	mu       sync.Mutex // guards what several loads write
 	warnings []warning
 	stats    Stats
@@ -204,6 +208,8 @@ func (inc *Increment) Schema(p Part) *arrow.Schema { return inc.schemas[p] }
 
 // Warnings are complete after a part has ended.
 func (inc *Increment) Warnings() []Warning {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
 	var out []Warning
 	for _, w := range inc.warnings {
 		out = append(out, Warning{w.code, inc.key().String() + ": " + fmt.Sprintf(w.format, w.args...)})
@@ -232,7 +238,11 @@ func (w *warning) same(o *warning) bool {
 }
 
 // Stats are complete after a part has ended.
-func (inc *Increment) Stats() Stats { return inc.stats }
+func (inc *Increment) Stats() Stats {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
+	return inc.stats
+}
 
 func (inc *Increment) warn(code, format string, a ...any) {
 	inc.mu.Lock()
@@ -246,28 +256,113 @@ func (inc *Increment) addRead(rows int64) {
 	inc.stats.RowsRead += rows
 }
 
-// run decides once; parts are then materialised as they are consumed.
-func (inc *Increment) run(ctx context.Context) error {
-	inc.once.Do(func() {
-		if inc.cut, inc.err = inc.split(ctx); inc.err != nil || inc.cut != nil {
-			return
+// decideOnce decides, unless that is done. Parts are then materialised as they
+// are consumed.
+func (inc *Increment) decideOnce(ctx context.Context) error {
+	inc.run.Lock()
+	defer inc.run.Unlock()
+	if inc.ready {
+		return nil
+	}
+	if inc.spent != nil {
+		return inc.spent
+	}
+	inc.forget()
+	var err error
+	if inc.req.Samples != nil {
+		inc.spent = errSpent // until they are read to their end, which a panic prevents
+	}
+	defer func() {
+		if !inc.ready {
+			inc.drop()
 		}
-		if inc.result, inc.err = inc.decide(ctx); inc.err == nil {
-			inc.count()
+		if inc.spent != nil && err != nil {
+			inc.spent = fmt.Errorf("%w: %w", errSpent, err)
 		}
-	})
-	return inc.err
+	}()
+	err = inc.decideNow(ctx)
+	inc.ready = err == nil
+	return err
+}
+
+var errSpent = errors.New("the samples were read before, and not to their end")
+
+// forget drops what an attempt that failed has counted.
+func (inc *Increment) forget() {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
+	inc.warnings, inc.stats, inc.units, inc.fresh = nil, Stats{}, 0, 0
+}
+
+func (inc *Increment) decideNow(ctx context.Context) (err error) {
+	if inc.cut, err = inc.split(ctx); err != nil || inc.cut != nil {
+		return err
+	}
+	if inc.strategy() == Stream {
+		inc.stream, err = inc.newStream(ctx)
+		return err
+	}
+	if inc.result, err = inc.decide(ctx); err != nil {
+		return err
+	}
+	inc.count()
+	return nil
+}
+
+// strategy is how the work is done.
+func (inc *Increment) strategy() Strategy {
+	if s := inc.req.Options.Strategy; s == Collect || inc.streams() != "" {
+		return Collect
+	}
+	return Stream
+}
+
+// settle takes over what a whole pass has counted.
+func (inc *Increment) settle(p *pass) {
+	s := p.s
+	inc.mu.Lock()
+	st := p.count
+	st.RowsRead = s.driver.read
+	for _, side := range s.sides {
+		if side != nil {
+			st.RowsRead += side.feed.read
+		}
+	}
+	if s.stored != nil {
+		st.RowsRead += s.stored.feed.read
+		st.Current = s.stored.rows
+	}
+	inc.stats = st
+	inc.warnings = nil
+	inc.mu.Unlock()
+	for _, i := range inc.order {
+		if f := s.feedOf(i); !inc.part {
+			inc.warnWeak(f.name, int(f.read))
+		}
+	}
+	inc.warnNullCounts(p.nulls)
+	if s.stored != nil && s.stored.foreign > 0 {
+		inc.warnForeignCount(s.stored.foreign)
+	}
 }
 
 // Count decides without materialising anything, so that Stats and Warnings are complete.
 func (inc *Increment) Count(ctx context.Context) error {
-	if err := inc.run(ctx); err != nil || inc.cut == nil || inc.cut.counted {
+	if err := inc.decideOnce(ctx); err != nil {
 		return err
+	}
+	if inc.stream != nil {
+		return inc.stream.settle(ctx)
+	}
+	if inc.cut == nil || inc.cut.counted {
+		return nil
 	}
 	return inc.partitions(ctx, func(*Increment) bool { return true })
 }
 
 func (inc *Increment) count() {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
 	r := inc.result
 	inc.stats.New, inc.stats.Stale, inc.stats.Orphaned = int64(len(r.parts[New])), int64(len(r.parts[Stale])), int64(len(r.orphans))
 	if r.orphanBatches != nil {
@@ -283,12 +378,22 @@ var errNoPart = errors.New("there is no such part")
 // Part streams one part; the producer releases each batch after the step.
 func (inc *Increment) Part(ctx context.Context, p Part) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
-		if err := inc.run(ctx); err != nil {
+		if err := inc.decideOnce(ctx); err != nil {
 			yield(nil, err)
 			return
 		}
 		if inc.cut != nil {
 			inc.partOfAll(ctx, p, yield)
+			return
+		}
+		if inc.stream != nil {
+			if p > Orphaned {
+				yield(nil, errNoPart)
+				return
+			}
+			var want wanted
+			want[p] = true
+			inc.stream.pass(ctx, want, func(b PartBatch, err error) bool { return yield(b.Batch, err) })
 			return
 		}
 		switch p {
@@ -305,12 +410,16 @@ func (inc *Increment) Part(ctx context.Context, p Part) iter.Seq2[arrow.RecordBa
 // All streams the whole increment in one pass, parts interleaved when the work was cut to fit memory; the producer releases each batch after the step.
 func (inc *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
 	return func(yield func(PartBatch, error) bool) {
-		if err := inc.run(ctx); err != nil {
+		if err := inc.decideOnce(ctx); err != nil {
 			yield(PartBatch{}, err)
 			return
 		}
 		if inc.cut != nil {
 			inc.allOfAll(ctx, yield)
+			return
+		}
+		if inc.stream != nil {
+			inc.stream.pass(ctx, wanted{true, true, true}, yield)
 			return
 		}
 		for _, p := range []Part{New, Stale, Orphaned} {

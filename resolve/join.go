@@ -50,8 +50,14 @@ func (inc *Increment) join(ctx context.Context) (*joined, error) {
 			return nil, err
 		}
 	}
-	inc.stats.Expected = int64(j.rows)
+	inc.expected(j.rows)
 	return j, nil
+}
+
+func (inc *Increment) expected(rows int) {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
+	inc.stats.Expected = int64(rows)
 }
 
 func (j *joined) start(dep int, live []bool, keys []hashjoin.Key, nulls []bool) {

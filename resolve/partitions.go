@@ -179,6 +179,9 @@ func (inc *Increment) splitSamples(ctx context.Context, s *splitter, c *cut) err
 }
 
 func (c *cut) close() {
+	if c == nil {
+		return
+	}
 	for _, t := range append(slices.Clone(c.deps), c.current, c.samples) {
 		if t != nil {
 			t.spill.Close()
@@ -219,17 +222,17 @@ func (inc *Increment) partitions(ctx context.Context, f func(sub *Increment) boo
 		if err != nil {
 			return err
 		}
-		if err := sub.run(ctx); err != nil {
-			return err
-		}
 		if !f(sub) {
 			return nil
+		}
+		if err := sub.Count(ctx); err != nil {
+			return err
 		}
 		total.New, total.Stale, total.Orphaned = total.New+sub.stats.New, total.Stale+sub.stats.Stale, total.Orphaned+sub.stats.Orphaned
 		total.Expected, total.Current = total.Expected+sub.stats.Expected, total.Current+sub.stats.Current
 		units, fresh = units+sub.units, fresh+sub.fresh
 		warnings = mergeWarnings(warnings, sub.warnings)
-		sub.close()
+		sub.Close()
 	}
 	if inc.cut.counted {
 		return nil
@@ -239,19 +242,6 @@ func (inc *Increment) partitions(ctx context.Context, f func(sub *Increment) boo
 	inc.setProgress(units, fresh)
 	inc.warnings = mergeWarnings(inc.warnings, warnings)
 	return nil
-}
-
-// close gives back the rows that a decided increment holds.
-func (inc *Increment) close() {
-	for _, d := range inc.deps {
-		d.set.close()
-	}
-	if r := inc.result; r.samples != nil {
-		r.samples.set.close()
-	}
-	if r := inc.result; r.current != nil {
-		r.current.set.close()
-	}
 }
 
 // mergeWarnings adds the counts of warnings that say the same of several partitions.

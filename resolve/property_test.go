@@ -49,6 +49,7 @@ func TestResolveIsTheModel(t *testing.T) {
 
 func drawOptions(t *rapid.T, dir string) resolve.Options {
 	o := resolve.Options{SpillDir: dir, Parallel: pickOf(t, "parallel", 1, 4)}
+	o.Strategy = pickOf(t, "strategy", resolve.Auto, resolve.Collect, resolve.Stream)
 	o.MemoryLimit = pickOf[int64](t, "memory", 0, 0, 1<<20, 1000)
 	return o
 }

@@ -46,9 +46,14 @@ func (inc *Increment) planSamples(ctx context.Context) error {
 	return nil
 }
 
-func (inc *Increment) loadSamples(ctx context.Context) (*sampleRows, error) {
+func (inc *Increment) loadSamples(ctx context.Context) (s *sampleRows, err error) {
 	rows := inc.req.Samples
 	var batches []arrow.RecordBatch
+	defer func() {
+		for _, b := range batches {
+			b.Release()
+		}
+	}()
 	for b, err := range rows.Batches {
 		if err != nil {
 			return nil, err
@@ -60,8 +65,12 @@ func (inc *Increment) loadSamples(ctx context.Context) (*sampleRows, error) {
 	for _, f := range rows.Schema.Fields() {
 		names = append(names, f.Name)
 	}
-	s := &sampleRows{}
-	var err error
+	s = &sampleRows{}
+	defer func(s *sampleRows) {
+		if err != nil {
+			s.set.close()
+		}
+	}(s)
 	if s.set, err = load(ctx, MemTable(rows.Schema, batches), names, 1); err != nil {
 		return nil, err
 	}

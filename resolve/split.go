@@ -281,6 +281,7 @@ type partTable struct {
 func (t *partTable) Units(context.Context) ([]frame.Unit, error) {
 	out := slices.Clone(t.from.units)
 	for i := range out {
+		out[i].End = out[i].Span()
 		out[i].Rows = t.from.spill.Rows(t.part, i)
 	}
 	return out, nil

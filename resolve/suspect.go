@@ -15,8 +15,12 @@ func (inc *Increment) warnForeign(c *current) {
 		}
 	}
 	if n > 0 {
-		inc.warn("HASH_MISMATCH", "%d or more stored provenances cannot come from %s cut to %d characters: the table was written with other settings", n, inc.req.Algorithm.Name, inc.req.Algorithm.Truncation)
+		inc.warnForeignCount(n)
 	}
+}
+
+func (inc *Increment) warnForeignCount(n int) {
+	inc.warn("HASH_MISMATCH", "%d or more stored provenances cannot come from %s cut to %d characters: the table was written with other settings", n, inc.req.Algorithm.Name, inc.req.Algorithm.Truncation)
 }
 
 // couldMake reports whether a text is one that the algorithm gives.

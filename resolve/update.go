@@ -66,9 +66,26 @@ type Options struct {
 	SpillDir    string
 	// Parallel is the number of goroutines; 0 = GOMAXPROCS.
 	Parallel int
+	// Strategy to use instead of the chosen one.
+	Strategy Strategy
 	// WithInput keeps the expected rows as Increment.Input (input progress).
 	WithInput bool
 }
+
+// Strategy is a way to do the work. The choice never changes an answer.
+type Strategy uint8
+
+// The strategies.
+const (
+	// Auto streams what can be streamed and collects the rest.
+	Auto Strategy = iota
+	// Collect holds the deciding columns of every table at once.
+	Collect
+	// Stream reads one upstream table in blocks and holds only what those are
+	// joined to and compared with. It takes plans of identity lineage whose
+	// join columns are ids; others are collected.
+	Stream
+)
 
 // Part says which part of the increment a batch belongs to.
 type Part uint8

@@ -128,6 +128,7 @@ func (a *app) demoResolve(ctx context.Context, store *metaxy.DeltaStore, key fea
 	if err != nil {
 		return err
 	}
+	defer inc.Close()
 	ids := map[metaxy.Part][]string{}
 	for pb, err := range inc.All(ctx) {
 		if err != nil {

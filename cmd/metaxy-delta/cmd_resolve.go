@@ -76,6 +76,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	if err != nil {
 		return err
 	}
+	defer inc.Close()
 	bar := a.startProgress("resolve " + key.String())
 	err = a.consume(ctx, inc, f.out, bar)
 	bar.stop()

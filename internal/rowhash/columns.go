@@ -16,7 +16,7 @@ const (
 	narrow               // 32-bit offsets
 	large                // 64-bit offsets
 	views                // 16-byte headers
-	packed               // texts of at most 8 bytes as words
+	packed               // texts of 1 to 8 bytes as words; 0 = null
 	parts                // several columns, one after another
 )
 
@@ -144,7 +144,8 @@ func (s *Strings) value(i int) ([]byte, bool) {
 	case large:
 		return s.data[s.off64[i]:s.off64[i+1]], true
 	case packed:
-		return binary.LittleEndian.AppendUint64(nil, s.words[i])[:wordLen(s.words[i])], true
+		w := s.words[i]
+		return binary.LittleEndian.AppendUint64(nil, w)[:wordLen(w)], w != 0
 	}
 	h := s.data[i*viewBytes : (i+1)*viewBytes]
 	n := int(binary.LittleEndian.Uint32(h))
@@ -172,7 +173,7 @@ const blockRows = 256
 // load fills the lane with rows from to from+n.
 func (l *lane) load(s *Strings, from, n int) {
 	l.longest, l.any = 0, false
-	if s.layout == nulls || s.valid != nil || s.rows != nil || s.layout == parts {
+	if s.layout == nulls || s.valid != nil || s.rows != nil || s.layout == parts || s.layout == packed {
 		clear(l.null[:])
 	}
 	switch {
@@ -195,7 +196,9 @@ func (l *lane) load(s *Strings, from, n int) {
 			l.loadViews(s, at, n)
 		case packed:
 			for i, w := range s.words[at : at+n] {
-				l.word[i], l.size[i] = w, uint32(wordLen(w))
+				if l.word[i], l.size[i] = w, uint32(wordLen(w)); w == 0 {
+					l.nullRow(i)
+				}
 			}
 		}
 		if s.valid != nil {
@@ -287,7 +290,9 @@ func (l *lane) loadRow(s *Strings, row, i int) {
 		l.word[i], l.size[i] = binary.LittleEndian.Uint64(h[4:]), binary.LittleEndian.Uint32(h)
 	default:
 		w := s.words[at]
-		l.word[i], l.size[i] = w, uint32(wordLen(w))
+		if l.word[i], l.size[i] = w, uint32(wordLen(w)); w == 0 {
+			l.nullRow(i)
+		}
 	}
 }
 

@@ -1,0 +1,41 @@
+package resolve
+
+import "errors"
+
+// errClosed is the answer of an increment that was closed.
+var errClosed = errors.New("the increment is closed")
+
+// Close gives back the rows, and the files on disk, that the increment holds. It
+// must not be called while a part is consumed; a part that is consumed after it
+// fails. It may be called more than once.
+func (inc *Increment) Close() {
+	inc.run.Lock()
+	defer inc.run.Unlock()
+	inc.drop()
+	inc.ready, inc.spent = false, errClosed
+}
+
+// drop gives back what deciding made.
+func (inc *Increment) drop() {
+	for _, d := range inc.deps {
+		d.set.close()
+		d.set = nil
+	}
+	if r := inc.result; r != nil {
+		r.close()
+	}
+	inc.cut.close()
+	inc.result, inc.stream, inc.cut = nil, nil, nil
+}
+
+func (r *result) close() {
+	if r.samples != nil {
+		r.samples.set.close()
+	}
+	if r.current != nil {
+		r.current.set.close()
+	}
+	for _, b := range r.orphanBatches {
+		b.Release()
+	}
+}

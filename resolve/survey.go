@@ -1,0 +1,290 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+)
+
+// errBelief says that rows are not as statistics had it. What was tried starts
+// again without that belief.
+var errBelief = errors.New("the rows contradict the statistics")
+
+// agedBlock is rows of a unit with their keys and what orders them by age.
+type agedBlock struct {
+	frame.Block
+	unit  int
+	cols  []string // of the batch
+	keys  hashjoin.Keys
+	slots []int32
+	// numbers are the rows' numbers, plus one.
+	numbers []uint32
+	// stamps order rows before numbers do; nil where numbers alone do.
+	stamps []int64
+	gone   []int32 // tombstones
+}
+
+// aged reads keys, stamps and further columns of every unit. layered believes
+// that every unit has one stamp, as what one write made has, numbers the rows by
+// it, and fails with errBelief where that is not so. visit is called once a
+// unit and makes what looks at its blocks.
+func (f *feed) aged(ctx context.Context, l *hashjoin.Layout, keys, further []string, parallel int, layered bool, visit func() func(*agedBlock) error) error {
+	stamps, err := stampColumns(ctx, f.table)
+	if err != nil {
+		return err
+	}
+	var claims []int64
+	if layered {
+		if claims = f.claimedStamps(stamps); claims == nil {
+			return errBelief
+		}
+	}
+	f.number(claims)
+	f.read = 0
+	cols := unique(slices.Concat(keys, stamps, further))
+	var mu sync.Mutex
+	return f.each(ctx, parallel, func(ctx context.Context, unit int) error {
+		do := visit()
+		b := &agedBlock{unit: unit, cols: cols}
+		read := int64(0)
+		var at []int64
+		for block, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
+			if err != nil {
+				return err
+			}
+			b.Block = block
+			read += block.Batch.NumRows()
+			if err := l.Encode(columnsOf(block.Batch, cols, keys), &b.keys); err != nil {
+				return err
+			}
+			b.gone = b.gone[:0]
+			var constant bool
+			at, constant = rowStamps(block.Batch, cols, stamps, at, func(i int) { b.gone = append(b.gone, int32(i)) })
+			switch {
+			case claims == nil:
+				b.stamps = at
+			case len(at) > 0 && (!constant || at[0] != claims[unit]):
+				return errBelief
+			}
+			b.numbers = slices.Grow(b.numbers[:0], len(at))[:len(at)]
+			for i := range b.numbers {
+				b.numbers[i] = f.first[unit] + uint32(b.Row(i)) + 1
+			}
+			if err := do(b); err != nil {
+				return err
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		f.read += read
+		return ctx.Err()
+	})
+}
+
+// claimedStamps are the stamps of units by their statistics, nil where one has
+// several or may have tombstones.
+func (f *feed) claimedStamps(columns []string) []int64 {
+	claims := make([]int64, len(f.units))
+	for i, u := range f.units {
+		claims[i] = noStamp
+		for _, name := range columns {
+			v, ok := constantStamp(u, name)
+			if name == colDeletedAt || !ok && u.Rows > 0 {
+				return nil
+			}
+			claims[i] = v
+		}
+	}
+	return claims
+}
+
+// newest is the newest row of each slot so far.
+type newest struct {
+	last []uint32 // its number plus one; 0 = none
+	at   []int64  // its stamp; nil where numbers order rows
+}
+
+func newNewest(slots int, stamps bool) *newest {
+	n := &newest{last: make([]uint32, slots)}
+	if stamps {
+		n.at = make([]int64, slots)
+	}
+	return n
+}
+
+// offer takes row i of a block, and returns the number, plus one, of the row
+// that is not the newest of the slot, 0 for none.
+func (n *newest) offer(b *agedBlock, i int) (loser uint32) {
+	slot, row := b.slots[i], b.numbers[i]
+	was := n.last[slot]
+	if n.at != nil {
+		stamp := b.stamps[i]
+		if was != 0 && (n.at[slot] > stamp || n.at[slot] == stamp && was > row) {
+			return row
+		}
+		n.at[slot] = stamp
+	} else if was > row {
+		return row
+	}
+	n.last[slot] = row
+	return was
+}
+
+// tries runs f with the belief in layers, and without where that fails.
+func tries(f func(layered bool) error) error {
+	if err := f(true); !errors.Is(err, errBelief) {
+		return err
+	}
+	return f(false)
+}
+
+// survey finds the rows of a feed that are live: the newest of each id, without
+// tombstones. Where statistics promise that one integer id ascends in every unit
+// and that no two units share a range, that is only checked on the way.
+// Otherwise ids get slots of the index, which are kept where keys have two
+// words. ids are the feed's in the order of the layout.
+func (f *feed) survey(ctx context.Context, l *hashjoin.Layout, ids []string, index func() *hashjoin.Index, parallel int) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	f.slots = nil
+	err := f.disjoint(ctx, l, parallel)
+	if !errors.Is(err, errBelief) {
+		return err
+	}
+	x := index()
+	if l.Words() > 1 {
+		f.slots = make([][]int32, len(f.units))
+	}
+	return tries(func(layered bool) error {
+		var mu sync.Mutex
+		clear(f.dead)
+		clear(f.slots)
+		n := newNewest(x.Slots(), !layered)
+		return f.aged(ctx, l, ids, nil, parallel, layered, func() func(*agedBlock) error {
+			return func(b *agedBlock) error {
+				b.slots = slices.Grow(b.slots[:0], b.keys.Len())[:b.keys.Len()]
+				mu.Lock()
+				defer mu.Unlock()
+				if err := x.Insert(&b.keys, b.slots); err != nil {
+					return err
+				}
+				for i := range b.slots {
+					if loser := n.offer(b, i); loser != 0 {
+						ref := f.ref(loser - 1)
+						f.kill(ref.Unit(), ref.Row())
+					}
+				}
+				f.bury(b)
+				if f.slots != nil {
+					maskNulls(&b.keys, b.slots)
+					f.slots[b.unit] = append(f.slots[b.unit], b.slots...)
+				}
+				return nil
+			}
+		})
+	})
+}
+
+// maskNulls takes the slots of rows whose keys have nulls, which match nothing.
+func maskNulls(k *hashjoin.Keys, slots []int32) {
+	if k.Null == nil {
+		return
+	}
+	for i := range slots {
+		if k.IsNull(i) {
+			slots[i] = -1
+		}
+	}
+}
+
+// bury marks the tombstones of a block as not live.
+func (f *feed) bury(b *agedBlock) {
+	for _, i := range b.gone {
+		f.kill(b.unit, b.Row(int(i)))
+	}
+}
+
+// disjoint succeeds where no id can have two rows, by the ranges and the order
+// of ids.
+func (f *feed) disjoint(ctx context.Context, l *hashjoin.Layout, parallel int) error {
+	if l.Words() != 1 || !f.claimsDisjoint() {
+		return errBelief
+	}
+	clear(f.dead)
+	f.number(nil)
+	f.read = 0
+	stamps, err := stampColumns(ctx, f.table)
+	if err != nil {
+		return err
+	}
+	cols := slices.Clone(f.ids)
+	if slices.Contains(stamps, colDeletedAt) {
+		cols = append(cols, colDeletedAt)
+	}
+	var mu sync.Mutex
+	return f.each(ctx, parallel, func(ctx context.Context, unit int) error {
+		var keys hashjoin.Keys
+		var at []int64
+		lo, hi, _ := f.claimedRange(unit)
+		read, last := int64(0), lo
+		for block, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
+			if err != nil {
+				return err
+			}
+			if err := l.Encode(columnsOf(block.Batch, cols, f.ids), &keys); err != nil {
+				return err
+			}
+			if n := keys.Len(); n > 0 {
+				if !keys.Ascending || keys.Min < last || keys.Min == last && read > 0 || keys.Max > hi {
+					return errBelief
+				}
+				last, read = keys.Max, read+int64(n)
+			}
+			at, _ = rowStamps(block.Batch, cols, cols, at, func(i int) { f.kill(unit, block.Row(i)) })
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		f.read += read
+		return ctx.Err()
+	})
+}
+
+// claimedRange is the range of the one id that statistics give for a unit.
+func (f *feed) claimedRange(unit int) (lo, hi int64, ok bool) {
+	r, _ := f.units[unit].Stats(f.ids[0])
+	lo, okLo := r.Min.(int64)
+	hi, okHi := r.Max.(int64)
+	return lo, hi, r.Known && okLo && okHi
+}
+
+func (f *feed) claimsDisjoint() bool {
+	type span struct{ lo, hi int64 }
+	var spans []span
+	for i := range f.units {
+		if f.units[i].Rows == 0 {
+			continue
+		}
+		lo, hi, ok := f.claimedRange(i)
+		if !ok {
+			return false
+		}
+		spans = append(spans, span{lo, hi})
+	}
+	slices.SortFunc(spans, func(a, b span) int {
+		if a.lo < b.lo {
+			return -1
+		}
+		return 1
+	})
+	for i := 1; i < len(spans); i++ {
+		if spans[i].lo <= spans[i-1].hi {
+			return false
+		}
+	}
+	return true
+}
