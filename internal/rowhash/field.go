@@ -31,10 +31,11 @@ func spanOf(b []byte) span {
 type head struct {
 	text []byte // without the first label
 	size int    // with it
-	// skip is the number of bytes at the start that s32 and s64 have taken.
+	// skip32 and skip64 are the bytes at the start that s32 and s64 have taken.
 	skip32, skip64 int
 	s32            state32
 	s64            state64
+	md5            md5Head
 }
 
 // FieldHasher computes provenances of fields that have the same parents, many rows at a time: H(field|code_version|FQ1|v1|FQ2|v2...). It has
@@ -48,8 +49,10 @@ type FieldHasher struct {
 	room     int // bytes in buf before the first value
 	constant int // bytes of all labels after the first
 	lanes    []lane
+	longest  int // where the longest text of the block ends, and slack
 	buf      []byte
 	null     [blockRows / 64]uint64
+	md5      md5Rows
 }
 
 // Field makes the kernel of one or more templates with equal parents; each gets its own result.
@@ -70,6 +73,9 @@ func (h *Hasher) Field(templates ...*Template) *FieldHasher {
 		d := head{text: t.head, size: len(t.head) + len(f.first), s32: start32(), s64: start64()}
 		whole := append(append([]byte(nil), t.head...), f.first...)
 		d.skip32, d.skip64 = d.s32.stripes(whole), d.s64.stripes(whole)
+		if d.md5.state = md5Start(); h.kind == kindMD5 && md5Together() {
+			d.md5.take(&f.md5, whole)
+		}
 		f.heads = append(f.heads, d)
 		f.room = max(f.room, d.size)
 	}
@@ -111,21 +117,22 @@ func (f *FieldHasher) load(parents []Strings, from, n int) {
 			}
 		}
 	}
+	f.longest = need
 	if len(f.buf) < need+slack {
 		f.buf = make([]byte, need+slack+256)
-		f.put(&f.heads[0])
+		f.put(f.buf, &f.heads[0])
 	}
 }
 
 // put writes a head before the first value.
-func (f *FieldHasher) put(d *head) {
-	copy(f.buf[f.room-len(f.first):], f.first)
-	copy(f.buf[f.room-d.size:], d.text)
+func (f *FieldHasher) put(buf []byte, d *head) {
+	copy(buf[f.room-len(f.first):], f.first)
+	copy(buf[f.room-d.size:], d.text)
 }
 
 // text writes the values and labels of row i of the block behind the head and returns where the text ends.
-func (f *FieldHasher) text(parents []Strings, from, i int) int {
-	buf, k := f.buf, f.room
+func (f *FieldHasher) text(buf []byte, parents []Strings, from, i int) int {
+	k := f.room
 	i &= blockRows - 1
 	for p := range f.lanes {
 		l := &f.lanes[p]
@@ -148,15 +155,15 @@ func (f *FieldHasher) text(parents []Strings, from, i int) int {
 
 // hash computes a block: every text once, every head over it. Null rows are computed too and overwritten by the caller.
 func (f *FieldHasher) hash(parents []Strings, from, n int, outs []*Texts) {
-	if f.lanesFor(parents, from, n, outs) {
+	if f.h.kind == kindMD5 && f.hashMD5(parents, from, n, outs) {
 		return
 	}
 	for i := range n {
-		end := f.text(parents, from, i)
+		end := f.text(f.buf, parents, from, i)
 		for o := range outs {
 			d := &f.heads[o]
 			if len(outs) > 1 {
-				f.put(d)
+				f.put(f.buf, d)
 			}
 			start := f.room - d.size
 			switch f.h.kind {
@@ -171,8 +178,35 @@ func (f *FieldHasher) hash(parents []Strings, from, n int, outs []*Texts) {
 	}
 }
 
-// lanesFor is where several rows at a time would go.
-func (f *FieldHasher) lanesFor([]Strings, int, int, []*Texts) bool { return false }
+// hashMD5 is hash for many rows at once; it reports whether it could.
+func (f *FieldHasher) hashMD5(parents []Strings, from, n int, outs []*Texts) bool {
+	m := &f.md5
+	fresh, ok := m.fit(f.longest)
+	if !ok {
+		return false
+	}
+	for done := 0; done < n; done += md5Lanes {
+		rows := min(md5Lanes, n-done)
+		for i := range rows {
+			m.ends[i] = f.text(m.row(i), parents, from, done+i)
+		}
+		for o := range outs {
+			d := &f.heads[o]
+			if heads := rows; fresh || len(outs) > 1 {
+				if fresh {
+					heads = md5Lanes
+				}
+				for i := range heads {
+					f.put(m.row(i), d)
+				}
+			}
+			m.hash(rows, f.room-d.size, &d.md5)
+			m.put(f.h, from+done, rows, outs[o])
+		}
+		fresh = false
+	}
+	return true
+}
 
 // put stores the hash of a text as row i; rows come in order.
 func (t *Texts) put(h *Hasher, i int, text []byte) {

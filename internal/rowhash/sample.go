@@ -13,6 +13,7 @@ type SampleHasher struct {
 	buf   []byte
 	null  [blockRows / 64]uint64
 	lanes []lane
+	md5   md5Rows
 }
 
 // Sample makes the kernel.
@@ -21,13 +22,26 @@ func (h *Hasher) Sample() *SampleHasher { return &SampleHasher{h: h} }
 // Hash joins rows 0 to n of members by '|' and hashes the result into out; a null member makes the result null.
 func (s *SampleHasher) Hash(members []*Texts, n int, out *Texts) {
 	out.reset(n, s.h.width)
+	longest := 0
+	for _, m := range members {
+		longest += m.longest() + 1
+	}
 	switch {
 	case out.word && len(members) == 1 && s.h.kind == kind32:
 		s.single(members[0], n, out)
-	case out.word:
-		s.words(members, n, out)
+	case s.h.kind == kindMD5 && s.together(longest):
+		for from := 0; from < n; from += md5Lanes {
+			rows := min(md5Lanes, n-from)
+			for i := range rows {
+				s.md5.ends[i] = joinTexts(members, from+i, s.md5.row(i))
+			}
+			s.hash(from, rows, out)
+		}
 	default:
-		s.texts(members, n, out)
+		s.room(longest)
+		for i := range n {
+			out.put(s.h, i, s.buf[:joinTexts(members, i, s.buf)])
+		}
 	}
 	for _, m := range members {
 		if m.Nulls == 0 {
@@ -39,6 +53,25 @@ func (s *SampleHasher) Hash(members []*Texts, n int, out *Texts) {
 			}
 		}
 	}
+}
+
+// room makes the buffer hold texts of at most size bytes.
+func (s *SampleHasher) room(size int) {
+	if len(s.buf) < size+slack {
+		s.buf = make([]byte, size+slack+256)
+	}
+}
+
+// together reports whether texts of at most size bytes are hashed many at once.
+func (s *SampleHasher) together(size int) bool {
+	_, ok := s.md5.fit(size)
+	return ok
+}
+
+// hash stores the hashes of the texts in the first n buffers as rows from on.
+func (s *SampleHasher) hash(from, n int, out *Texts) {
+	s.md5.hash(n, 0, &md5Head{state: md5Start()})
+	s.md5.put(s.h, from, n, out)
 }
 
 // single is one member: nearly always 8 bytes.
@@ -57,36 +90,20 @@ func (s *SampleHasher) single(m *Texts, n int, out *Texts) {
 	}
 }
 
-func (s *SampleHasher) words(members []*Texts, n int, out *Texts) {
-	if need := 9*len(members) + slack; len(s.buf) < need {
-		s.buf = make([]byte, need)
-	}
-	for i := range n {
-		k := 0
-		for _, m := range members {
-			w := m.Words[i]
-			binary.LittleEndian.PutUint64(s.buf[k:], w)
-			k += wordLen(w)
-			s.buf[k] = '|'
-			k++
+// joinTexts writes row i of the members joined by '|' to b and returns its end.
+func joinTexts(members []*Texts, i int, b []byte) int {
+	k := 0
+	for _, m := range members {
+		if m.word {
+			binary.LittleEndian.PutUint64(b[k:], m.Words[i])
+			k += wordLen(m.Words[i])
+		} else {
+			k += copy(b[k:], m.Bytes[m.Offsets[i]:m.Offsets[i+1]])
 		}
-		out.put(s.h, i, s.buf[:max(k-1, 0)])
+		b[k] = '|'
+		k++
 	}
-}
-
-func (s *SampleHasher) texts(members []*Texts, n int, out *Texts) {
-	for i := range n {
-		b := s.buf[:0]
-		for j, m := range members {
-			if j > 0 {
-				b = append(b, '|')
-			}
-			b = m.Append(b, i)
-		}
-		s.buf = b
-		out.put(s.h, i, b)
-	}
-	s.buf = s.buf[:cap(s.buf)]
+	return max(k-1, 0)
 }
 
 // HashStrings is Hash over stored columns.
@@ -98,17 +115,17 @@ func (s *SampleHasher) HashStrings(members []Strings, n int, out *Texts) {
 	for from := 0; from < n; from += blockRows {
 		rows := min(blockRows, n-from)
 		clear(s.null[:])
+		longest := 0
 		for m := range members {
 			s.lanes[m].load(&members[m], from, rows)
+			longest += s.lanes[m].longest + 1
 			if s.lanes[m].any {
 				for w, x := range s.lanes[m].null {
 					s.null[w] |= x
 				}
 			}
 		}
-		for i := range rows {
-			out.put(s.h, from+i, s.text(members, from, i))
-		}
+		s.block(members, from, rows, longest, out)
 		for w, word := range s.null[:(rows+63)/64] {
 			for ; word != 0; word &= word - 1 {
 				out.null(from + 64*w + trailing(word))
@@ -117,20 +134,36 @@ func (s *SampleHasher) HashStrings(members []Strings, n int, out *Texts) {
 	}
 }
 
-func (s *SampleHasher) text(members []Strings, from, i int) []byte {
-	b := s.buf[:0]
-	for m := range members {
-		if m > 0 {
-			b = append(b, '|')
+// block hashes the rows that the lanes hold.
+func (s *SampleHasher) block(members []Strings, from, n, longest int, out *Texts) {
+	if s.h.kind == kindMD5 && s.together(longest) {
+		for done := 0; done < n; done += md5Lanes {
+			rows := min(md5Lanes, n-done)
+			for i := range rows {
+				s.md5.ends[i] = s.join(members, from, done+i, s.md5.row(i))
+			}
+			s.hash(from+done, rows, out)
 		}
-		l := &s.lanes[m]
-		if n := l.size[i]; n > 8 {
-			b = append(b, members[m].Value(from+i)...)
-		} else {
-			b = binary.LittleEndian.AppendUint64(b, l.word[i])
-			b = b[:len(b)-8+int(n)]
-		}
+		return
 	}
-	s.buf = b[:cap(b)]
-	return b
+	s.room(longest)
+	for i := range n {
+		out.put(s.h, from+i, s.buf[:s.join(members, from, i, s.buf)])
+	}
+}
+
+// join is joinTexts of row i of the block.
+func (s *SampleHasher) join(members []Strings, from, i int, b []byte) int {
+	k := 0
+	for m := range members {
+		l := &s.lanes[m]
+		n := int(l.size[i])
+		if binary.LittleEndian.PutUint64(b[k:], l.word[i]); n > 8 {
+			copy(b[k:], members[m].Value(from+i))
+		}
+		k += n
+		b[k] = '|'
+		k++
+	}
+	return max(k-1, 0)
 }

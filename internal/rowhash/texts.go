@@ -72,6 +72,18 @@ func (t *Texts) Len() int { return t.n }
 // IsNull reports whether row i is null.
 func (t *Texts) IsNull(i int) bool { return t.Valid != nil && t.Valid[i>>6]>>(i&63)&1 == 0 }
 
+// longest is the length of the longest text, at least.
+func (t *Texts) longest() int {
+	if t.word {
+		return 8
+	}
+	most := int32(0)
+	for i := range t.n {
+		most = max(most, t.Offsets[i+1]-t.Offsets[i])
+	}
+	return int(most)
+}
+
 // Append appends row i to dst (nothing for a null).
 func (t *Texts) Append(dst []byte, i int) []byte {
 	if !t.word {
