@@ -40,10 +40,6 @@ func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, op
 		o = *opts
 	}
 	res := &RebaseResult{}
-	rows, err := asDeclared(key, rows)
-	if err != nil {
-		return nil, err
-	}
 	g, err := s.rebaseTarget(ctx, key, o.ToVersion, res)
 	if err != nil {
 		return nil, err
@@ -54,6 +50,9 @@ func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, op
 	}
 	if len(plan.Deps) == 0 {
 		return nil, fmt.Errorf("%w: %s is a root feature: its provenance is the user's and cannot be rebased; write its samples again", ErrInvalid, key)
+	}
+	if rows, err = asDeclared(key, rows); err != nil {
+		return nil, err
 	}
 	res.FeatureVersion = plan.FeatureVersion
 	inc, err := s.resolveIn(ctx, g, key, &ResolveOptions{SkipComparison: true})
