@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 )
@@ -162,6 +163,8 @@ func typeName(t arrow.DataType) string {
 			return "timestamp without zone"
 		}
 		return "timestamp"
+	case *arrow.BooleanType:
+		return "boolean"
 	case *arrow.Date32Type:
 		return "date"
 	case *arrow.StructType:
@@ -266,7 +269,7 @@ func (c *column) learnText(text string) error {
 		}
 	case *arrow.TimestampType:
 		at, ok := parseStamp(text, t.TimeZone != "")
-		if sec := at.Unix(); !ok || sec > math.MaxInt64/1_000_000 || sec <= math.MinInt64/1_000_000 {
+		if !ok || at.Before(time.UnixMicro(math.MinInt64)) || at.After(time.UnixMicro(math.MaxInt64)) {
 			return c.unfit(text)
 		}
 		c.nanos = c.nanos || at.Nanosecond()%1000 != 0

@@ -120,12 +120,13 @@ func structIn(list *[]*csvColumn, name string) *csvColumn {
 }
 
 // split is the way to the column of a header: the name alone where it is known
-// or has no dot, else the struct before a dot and the member after it. A dot at
-// either end is part of the name.
+// or has no dot, else the struct before a dot and the member after it, those
+// that are known first. A dot at either end is part of the name.
 func (t Types) split(name string) ([]string, arrow.DataType) {
 	if want := t.of(name); want != nil {
 		return []string{name}, want
 	}
+	var first []string
 	for i := 1; i < len(name)-1; i++ {
 		if name[i] != '.' {
 			continue
@@ -133,10 +134,19 @@ func (t Types) split(name string) ([]string, arrow.DataType) {
 		switch outer := t.of(name[:i]).(type) {
 		case *arrow.StructType:
 			path, want := typesOf(outer).split(name[i+1:])
-			return append([]string{name[:i]}, path...), want
+			path = append([]string{name[:i]}, path...)
+			if want != nil {
+				return path, want
+			}
+			if first == nil {
+				first = path
+			}
 		case *arrow.MapType:
 			return []string{name[:i], name[i+1:]}, outer.ItemType()
 		}
+	}
+	if first != nil {
+		return first, nil
 	}
 	if i := strings.Index(name[min(1, len(name)):], ".") + 1; i > 0 && i < len(name)-1 {
 		return []string{name[:i], name[i+1:]}, nil

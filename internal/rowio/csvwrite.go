@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,9 +27,15 @@ type csvCell struct{ top, member int } // member -1: the column itself
 
 func newCSVWriter(w io.WriteCloser, schema *arrow.Schema) (Writer, error) {
 	c := &csvWriter{w: w}
-	seen := map[string]bool{}
-	add := func(name string, at csvCell) error {
+	seen, types := map[string]bool{}, Types{}
+	for _, f := range schema.Fields() {
+		types[f.Name] = f.Type
+	}
+	add := func(name string, at csvCell, way ...string) error {
+		path, _ := types.split(name)
 		switch {
+		case !slices.Equal(path, way):
+			return fmt.Errorf("column %s: two columns would have this name in CSV: want another format", name)
 		case !utf8.ValidString(name):
 			return fmt.Errorf("column %q: its name is no UTF-8, which CSV is", name)
 		case seen[name]:
@@ -41,13 +48,13 @@ func newCSVWriter(w io.WriteCloser, schema *arrow.Schema) (Writer, error) {
 	for i, f := range schema.Fields() {
 		st, ok := f.Type.(*arrow.StructType)
 		if !ok || st.NumFields() == 0 {
-			if err := add(f.Name, csvCell{i, -1}); err != nil {
+			if err := add(f.Name, csvCell{i, -1}, f.Name); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		for m, g := range st.Fields() {
-			if err := add(f.Name+"."+g.Name, csvCell{i, m}); err != nil {
+			if err := add(f.Name+"."+g.Name, csvCell{i, m}, f.Name, g.Name); err != nil {
 				return nil, err
 			}
 		}

@@ -20,8 +20,11 @@ func decodeJSON(src *source, known Types) (frame.Rows, error) {
 	root := &column{want: &arrow.StructType{}}
 	rows := 0
 	err := eachObject(src, func(dec *jsontext.Decoder) error {
-		rows++
-		return root.learnRow(dec, known)
+		err := root.learnRow(dec, known)
+		if err == nil {
+			rows++
+		}
+		return err
 	})
 	if err != nil {
 		return frame.Rows{}, err
