@@ -77,6 +77,15 @@ func graphOf(t *testing.T, loaded bool, specs ...string) *feature.Graph {
 // frame makes rows: columns as "name type" with int, text, float, stamp, naive, or {a b} for a struct of texts; rows as JSON.
 func frame(t *testing.T, columns []string, rows string) *metaxy.Rows {
 	t.Helper()
+	b, err := jsonBatch(memory.DefaultAllocator, columns, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &metaxy.Rows{Schema: b.Schema(), Batches: each([]arrow.RecordBatch{b})}
+}
+
+// jsonBatch is the batch of a frame in memory of mem.
+func jsonBatch(mem memory.Allocator, columns []string, rows string) (arrow.RecordBatch, error) {
 	var fields []arrow.Field
 	for _, c := range columns {
 		name, typ, _ := strings.Cut(c, " ")
@@ -98,11 +107,8 @@ func frame(t *testing.T, columns []string, rows string) *metaxy.Rows {
 		fields = append(fields, f)
 	}
 	schema := arrow.NewSchema(fields, nil)
-	b, _, err := array.RecordFromJSON(memory.DefaultAllocator, schema, strings.NewReader(rows))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &metaxy.Rows{Schema: schema, Batches: each([]arrow.RecordBatch{b})}
+	b, _, err := array.RecordFromJSON(mem, schema, strings.NewReader(rows))
+	return b, err
 }
 
 const byField = "metaxy_provenance_by_field "

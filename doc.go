@@ -12,7 +12,8 @@
 //
 // [Open] takes a URL: a path, file://, mem:// for tests, and every scheme that one of Options.Openers serves (packages objstore/s3store, gcsstore, azurestore). [OpenConfig] takes a store of a
 // metaxy.toml that package config has read. Neither reads or creates anything, so a store that does not exist yet opens too. A store is safe for concurrent use; Close ends it, and later calls fail with
-// [ErrClosed]. With Options.ReadOnly every change is fs.ErrPermission.
+// [ErrClosed]. With Options.ReadOnly every change is fs.ErrPermission, also through
+// Storage and Table.
 //
 // The definitions in force are Options.Graph, else those that were pushed to the store: of each project the newest push, or Options.Snapshot. Package feature holds them, package config reads them from
 // files. A graph written in the program is checked when the store is opened with it.
@@ -24,7 +25,8 @@
 //
 // # Writing
 //
-// [DeltaStore.Write] appends, in one commit; on an error nothing is visible. Rows bring their id columns and metaxy_provenance_by_field; feature version, project version, provenance, data version and
+// [DeltaStore.Write] appends, in one commit; on an error nothing is visible, unless it is [ErrOutcomeUnknown]: then the store did not say whether the commit happened, and repeating the call may store
+// the rows twice. Rows bring their id columns and metaxy_provenance_by_field; feature version, project version, provenance, data version and
 // stamps are completed. Nothing is changed in place: of the rows with one id the newest counts, by deletion stamp, else update stamp; equal stamps are decided by the order of commits. Several features
 // are written by [DeltaStore.WriteMulti], each all or nothing: there is no transaction across tables. [Writer] gathers rows and writes them in batches in the background.
 //
@@ -72,13 +74,14 @@
 // # Errors
 //
 // Callers branch on few: [ErrFeatureNotFound] (a [*NotFoundError], with near names), [ErrProjectMismatch], [ErrHashMismatch], [ErrInvalid] for arguments that make no sense, [ErrClosed], [*PartialError] when some of
-// several features failed. Rows that do not fit are *resolve.InputError or *delta.SchemaError, both with the column; filters *filter.ParseError and *scan.ColumnError; definitions *feature.GraphError. A lost race is a
+// several features failed, [ErrOutcomeUnknown] of a commit that may have happened (a *txlog.CommitError, whose version and id tell what to look for; unless Unknown nothing of it is there). Rows that do not fit are *resolve.InputError or *delta.SchemaError, both with the column; filters *filter.ParseError and *scan.ColumnError; definitions *feature.GraphError. Of these, unknown columns, filters, keys and storage options are ErrInvalid, too, so that a bad request has one test. A panic of what gives the rows of a write
+// is a *delta.PanicError. A lost race is a
 // *txlog.ConflictError; nothing is stored then. Damaged data carries txlog.ErrCorrupt with file and place, a table that needs an unknown feature is *delta.UnsupportedError, and what is missing, refused or
 // there already in the storage is fs.ErrNotExist, fs.ErrPermission, fs.ErrExist.
 //
 // # Warnings
 //
 // A [Warning] has a code and changes nothing. Definitions: NAME_COLLISION, KEY_IN_TWO_PROJECTS, INVALID_STORED_FEATURE, UNRESOLVED_EXTERNAL, EXTERNAL_VERSION_MISMATCH, FOREIGN_DEFINITION. Resolves and reads: FALLBACK_USED,
-// OPTIONAL_MISSING, UNUSED_FILTER, NULL_IDS, NULL_VERSIONS, DUPLICATE_ROWS, MIXED_PROVENANCE, AGGREGATION_ORDER, WEAK_HASH, HASH_MISMATCH. Writes, deletes and copies: PROVENANCE_MISSING, CLOCK_BEHIND, LOSSY_CAST,
+// OPTIONAL_MISSING, UNUSED_FILTER, NULL_IDS, NULL_VERSIONS, DUPLICATE_ROWS, MIXED_PROVENANCE, AGGREGATION_ORDER, WEAK_HASH, HASH_MISMATCH. Writes, deletes and copies: PROVENANCE_MISSING, CLOCK_BEHIND, LOSSY_CAST, SMALL_FILES (many files that `metaxy-delta table optimize` merges),
 // HISTORY_TOUCHED, FALLBACK_HIDDEN, HISTORY_DROPPED, COPY_SKIPPED. [DeltaStore.Examine]: VERSION_SEPARATOR, VERSIONS_NOT_READ. internal/docs/coming-from-metaxy.md says what each is about.
 package metaxy

@@ -235,6 +235,20 @@ func ExampleWriter_Close() {
 	// Output: true
 }
 
+// What waits is forgotten; what was written is told.
+func ExampleWriter_Abort() {
+	ctx := context.Background()
+	store := openMedia(ctx)
+	w := store.NewWriter(ctx, &metaxy.WriterOptions{Interval: -1})
+	batch := videoBatch("v1 sound1 frames1")
+	defer batch.Release()
+	if err := w.Put(key("video"), batch); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(w.Abort(), must(store.HasFeature(ctx, key("video"), nil)))
+	// Output: map[] false
+}
+
 // Any store can be a fallback: here one that counts what it is asked for.
 func ExampleMetadataStore() {
 	ctx := context.Background()

@@ -3,6 +3,7 @@ package metaxy
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -48,7 +49,7 @@ type Options struct {
 	Layout Layout
 	// HashAlgorithm of row versions; default xxhash32.
 	HashAlgorithm string
-	// HashTruncation is the length of versions; default 8, at least 8.
+	// HashTruncation is the length of versions, at least 8; default that of Graph, else 8. A Graph of another length is ErrInvalid.
 	HashTruncation int
 	// MapDatatype stores the by-field columns as maps.
 	MapDatatype bool
@@ -82,7 +83,7 @@ type Options struct {
 	CheckpointInterval int
 	// EngineInfo is written to commitInfo.
 	EngineInfo string
-	// Now is the clock; nil = the system's.
+	// Now is the clock; nil = the system's. It is called from several goroutines at once.
 	Now       func() time.Time
 	Allocator memory.Allocator
 	// Switches restore Metaxy's answer where this store deliberately gives another.
@@ -122,6 +123,17 @@ func (o *Options) Validate() error {
 	if o.MemoryLimit < 0 {
 		bad("memory limit %d is negative", o.MemoryLimit)
 	}
+	if o.Parallel < 0 {
+		bad("parallel %d is negative", o.Parallel)
+	}
+	if o.Graph != nil && o.Snapshot != "" {
+		bad("a graph and the snapshot %s exclude each other: both say which definitions are in force", o.Snapshot)
+	}
+	if o.MemoryLimit > 0 && o.SpillDir != "" {
+		if st, err := os.Stat(o.SpillDir); err != nil || !st.IsDir() {
+			bad("spill directory %s is no directory", o.SpillDir)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -139,6 +151,9 @@ func (o *Options) withDefaults(url string) Options {
 	if v.HashAlgorithm == "" {
 		v.HashAlgorithm = "xxhash32"
 	}
+	if v.HashTruncation == 0 && v.Graph != nil {
+		v.HashTruncation = v.Graph.Truncation()
+	}
 	if v.HashTruncation == 0 {
 		v.HashTruncation = 8
 	}
@@ -152,6 +167,14 @@ func (o *Options) withDefaults(url string) Options {
 		v.Allocator = memory.DefaultAllocator
 	}
 	return v
+}
+
+// sameTruncation refuses definitions whose versions have another length than those of the rows: nobody who opens the store would see rows under them.
+func (o *Options) sameTruncation(g *feature.Graph, what string) error {
+	if have, want := g.Truncation(), o.HashTruncation; have != want {
+		return fmt.Errorf("%w: the versions of %s have %d characters and Options.HashTruncation is %d: rows written with the one are not seen with the other; feature.NewGraph(%d) makes a graph of that length", ErrInvalid, what, have, want, want)
+	}
+	return nil
 }
 
 // systemClock is the one place where this package reads the time.

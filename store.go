@@ -16,6 +16,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
 // ErrFeatureNotFound is a feature that no definition or no table has. It is wrapped in *NotFoundError.
@@ -28,7 +29,12 @@ var ErrProjectMismatch = errors.New("project mismatch")
 var ErrClosed = errors.New("store is closed")
 
 // ErrInvalid marks an argument that makes no sense: options that exclude each other, a root without samples, an engine Delta does not have.
-var ErrInvalid = errors.New("invalid argument")
+// It is fs.ErrInvalid, which unknown columns, filters and keys that cannot be read, and wrong storage options satisfy, too.
+var ErrInvalid = fs.ErrInvalid
+
+// ErrOutcomeUnknown is a commit of which nobody knows whether it happened: the rows may be visible now or later. It is carried by *txlog.CommitError, whose Version and ID tell
+// what to look for. Repeating the call may store the rows twice, unless it has WriteOptions.AppID.
+var ErrOutcomeUnknown = txlog.ErrOutcomeUnknown
 
 // NotFoundError says what was looked for; it satisfies errors.Is(err, ErrFeatureNotFound). NoTable: the definition is there, a table is not.
 type NotFoundError struct {
@@ -53,8 +59,13 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("feature %s is not defined", e.Feature)
 }
 
-// Unwrap returns ErrFeatureNotFound.
-func (e *NotFoundError) Unwrap() error { return ErrFeatureNotFound }
+// Unwrap returns ErrFeatureNotFound, and fs.ErrNotExist for a table that is not there.
+func (e *NotFoundError) Unwrap() []error {
+	if e.NoTable {
+		return []error{ErrFeatureNotFound, fs.ErrNotExist}
+	}
+	return []error{ErrFeatureNotFound}
+}
 
 // PartialError is several features of which some failed. Done lists those that are complete.
 type PartialError struct {
@@ -103,7 +114,9 @@ type Source struct {
 
 // MetadataStore is what a caller or a fallback needs of a store. *DeltaStore implements it.
 type MetadataStore interface {
-	// Read gives the visible rows of a feature: newest per id, of the current feature version, without tombstones.
+	// Read gives the visible rows of a feature: newest per id, of the current feature version, without tombstones. A feature without a table is
+	// ErrFeatureNotFound, after which the next fallback store is asked; any other error ends the search. Filters, Columns and Limit may be left undone by a
+	// fallback store: they are applied to what it gives.
 	Read(ctx context.Context, key feature.Key, opts *ReadOptions) (*Rows, error)
 	// Write appends rows; an empty stream with a schema creates the table.
 	Write(ctx context.Context, key feature.Key, rows *Rows, opts *WriteOptions) (WriteResult, error)
@@ -140,6 +153,7 @@ type core struct {
 
 	mu     sync.Mutex
 	graph  *graphState
+	loads  int // how often the graph was forgotten or replaced
 	closed bool
 }
 
@@ -163,7 +177,7 @@ func (s *DeltaStore) Name() string { return s.name }
 // URL is the store's root, without credentials.
 func (s *DeltaStore) URL() string { return s.objects.URL() }
 
-// Storage is the objects below the store's root.
+// Storage is the objects below the store's root, read-only where the store is.
 func (s *DeltaStore) Storage() *objstore.Store { return s.objects }
 
 // String is Metaxy's display text.
@@ -207,7 +221,7 @@ func (s *DeltaStore) openToWrite(dryRun bool) error {
 	return fmt.Errorf("%w: store %s is opened for reading only", fs.ErrPermission, s.name)
 }
 
-// Table is the Delta table of a feature, which need not exist.
+// Table is the Delta table of a feature, which need not exist. It is read-only where the store is.
 func (s *DeltaStore) Table(key feature.Key) *delta.Table {
 	return delta.New(s.objects.Sub(s.tablePath(key)), &delta.Options{
 		Now:                s.opts.Now,

@@ -45,7 +45,7 @@ stores.mixed = {type = DELTA, config = {root_path = "m", fallback_stores = ["b"]
 stores.duck = {type = "metaxy.DuckDBMetadataStore", config = {}}
 stores.astray = {type = DELTA, config = {root_path = "x", fallback_stores = ["nowhere"]}}
 `)
-	s, err := metaxy.OpenConfig(t.Context(), c, "", &metaxy.Options{Graph: graphOf(t, true, plainRoot)})
+	s, err := metaxy.OpenConfig(t.Context(), c, "", &metaxy.Options{Graph: longGraph(t, plainRoot)})
 	if err != nil {
 		t.Fatal(err)
 	}

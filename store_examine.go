@@ -2,7 +2,9 @@ package metaxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -22,10 +24,16 @@ type ExamineOptions struct {
 	MaxRows int64
 }
 
-// Examine tells what is doubtful in the table of a feature although everything can be read: HASH_MISMATCH, and what ExamineTable tells. fs.ErrNotExist when
-// the feature has no table.
+// Examine tells what is doubtful in the table of a feature although everything can be read: HASH_MISMATCH, and what ExamineTable tells. A feature without a table is
+// a *NotFoundError.
 func (s *DeltaStore) Examine(ctx context.Context, key feature.Key, opts *ExamineOptions) ([]Warning, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
 	snap, err := s.Table(key).Snapshot(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, s.noTable(key)
+	}
 	if err != nil {
 		return nil, err
 	}

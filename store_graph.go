@@ -38,7 +38,7 @@ func (s *DeltaStore) GraphWarnings(ctx context.Context) ([]Warning, error) {
 
 func (s *DeltaStore) loadGraph(ctx context.Context) (*graphState, error) {
 	s.mu.Lock()
-	st := s.graph
+	st, loads := s.graph, s.loads
 	s.mu.Unlock()
 	if st != nil {
 		return st, nil
@@ -64,16 +64,22 @@ func (s *DeltaStore) loadGraph(ctx context.Context) (*graphState, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.graph = st
+	if s.loads == loads { // else a Reload, a push or a Sync came in between, which st may not have seen
+		s.graph = st
+	}
 	return st, nil
 }
 
-// Reload forgets the graph, so that the next use reads the store again.
-func (s *DeltaStore) Reload() {
+// setGraph replaces the graph in force; nil forgets it.
+func (s *DeltaStore) setGraph(st *graphState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.graph = nil
+	s.graph = st
+	s.loads++
 }
+
+// Reload forgets the graph, so that whatever begins after it reads the store again.
+func (s *DeltaStore) Reload() { s.setGraph(nil) }
 
 func (s *DeltaStore) records(ctx context.Context) ([]system.Record, error) {
 	if err := s.open(); err != nil {
@@ -135,6 +141,9 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 		if g, err = s.Graph(ctx); err != nil {
 			return PushResult{}, err
 		}
+	}
+	if err := s.opts.sameTruncation(g, "PushOptions.Graph"); err != nil {
+		return PushResult{}, err
 	}
 	project := o.Project
 	if project == "" {

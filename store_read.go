@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
@@ -43,8 +46,8 @@ func (s *DeltaStore) Read(ctx context.Context, key feature.Key, opts *ReadOption
 	if opts != nil {
 		o = *opts
 	}
-	if o.FeatureVersion != "" && !o.FeatureHistory {
-		return nil, fmt.Errorf("%w: a feature version needs the feature history", ErrInvalid)
+	if err := o.validate(); err != nil {
+		return nil, err
 	}
 	if isSystem(key) {
 		return s.readSystem(ctx, key, &o)
@@ -60,6 +63,22 @@ func (s *DeltaStore) Read(ctx context.Context, key feature.Key, opts *ReadOption
 	return rows, nil
 }
 
+// validate refuses options that make no sense.
+func (o *ReadOptions) validate() error {
+	switch {
+	case o.FeatureVersion != "" && !o.FeatureHistory:
+		return fmt.Errorf("%w: a feature version needs the feature history", ErrInvalid)
+	case o.Limit < 0:
+		return fmt.Errorf("%w: the limit %d is negative", ErrInvalid, o.Limit)
+	}
+	for i, c := range o.Columns {
+		if slices.Contains(o.Columns[:i], c) {
+			return &invalidOption{&resolve.InputError{Feature: "read", Column: c, Msg: "is asked for twice"}}
+		}
+	}
+	return nil
+}
+
 // readWith reads with the definitions of g, here or in the fallback stores.
 func (s *DeltaStore) readWith(ctx context.Context, g *feature.Graph, key feature.Key, o *ReadOptions) (*Rows, error) {
 	def, ok := g.Get(key)
@@ -71,7 +90,7 @@ func (s *DeltaStore) readWith(ctx context.Context, g *feature.Graph, key feature
 		return nil, err
 	}
 	if src.rows != nil {
-		return src.rows, nil
+		return &Rows{Schema: src.rows.Schema, Batches: src.rows.Batches, Source: src.source, Warnings: src.warnings}, nil
 	}
 	req := &resolve.ReadRequest{
 		Source:        resolve.Source{Table: src.table, IDs: def.Spec.IDColumns, Filters: o.Filters},
@@ -120,7 +139,7 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 		return nil, s.noTable(key)
 	}
 	for _, f := range s.fallbacks {
-		l, err := f.locate(ctx, g, key, def, o)
+		l, err := f.locate(ctx, g, key, def, o, s.opts.Allocator)
 		if errors.Is(err, ErrFeatureNotFound) {
 			continue
 		}
@@ -138,22 +157,14 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 }
 
 // locate asks a fallback store; one that is not a DeltaStore answers with rows.
-func (f Fallback) locate(ctx context.Context, g *feature.Graph, key feature.Key, def *feature.Definition, o *ReadOptions) (*located, error) {
+func (f Fallback) locate(ctx context.Context, g *feature.Graph, key feature.Key, def *feature.Definition, o *ReadOptions, mem memory.Allocator) (*located, error) {
 	if ds, ok := f.Store.(*DeltaStore); ok {
 		if err := ds.open(); err != nil {
 			return nil, err
 		}
 		return ds.locate(ctx, g, key, def, o)
 	}
-	rows, err := f.Store.Read(ctx, key, o)
-	if err != nil {
-		return nil, err
-	}
-	rows.Source.Feature = key
-	if rows.Source.Store == "" {
-		rows.Source.Store, rows.Source.TableVersion = f.Name, -1
-	}
-	return &located{rows: rows, source: rows.Source, warnings: rows.Warnings}, nil
+	return f.foreign(ctx, key, o, mem)
 }
 
 // scan returns a table whose rows are compared with the statistics of the log,

@@ -194,9 +194,7 @@ func (s *DeltaStore) Sync(ctx context.Context, opts *SyncOptions) ([]Warning, er
 	if len(failed) > 0 {
 		return warnings, fmt.Errorf("%w: external features differ from the store: %s", ErrInvalid, strings.Join(failed, "; "))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.graph = &graphState{graph: after}
+	s.setGraph(&graphState{graph: after})
 	return warnings, nil
 }
 

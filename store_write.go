@@ -48,7 +48,7 @@ type WriteResult struct {
 }
 
 // Write appends rows to this store, never to a fallback, and completes what they lack: versions, provenance, stamps. Rows must have
-// metaxy_provenance_by_field and every id column. All rows are in one commit; on an error nothing is visible.
+// metaxy_provenance_by_field and every id column. All rows are in one commit; on an error nothing is visible, unless it is ErrOutcomeUnknown.
 func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opts *WriteOptions) (WriteResult, error) {
 	o := WriteOptions{}
 	if opts != nil {

@@ -2,7 +2,10 @@ package metaxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"maps"
 	"sync"
 	"time"
 
@@ -11,16 +14,41 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
+// ErrWriterFull is a Put that queued nothing: as many rows as WriterOptions.MaxRows
+// wait, and writing them failed.
+var ErrWriterFull = errors.New("the writer is full")
+
 // WriterOptions of a buffered writer; nil = flush every two seconds.
 type WriterOptions struct {
 	// BatchRows flushes when that many rows wait; 0 = no limit.
 	BatchRows int64
+	// MaxRows makes a Put wait for a flush while that many rows wait, so that
+	// memory is bounded by them and one Put of each caller; 0 = no limit.
+	MaxRows int64
 	// Interval flushes what waits since the last flush; 0 = 2 s, negative = never by time.
 	Interval time.Duration
-	// Write applies to every flush.
+	// Write applies to every flush. What holds for one write only is ErrInvalid:
+	// an AppID, whose second flush would count as written already; Resolved
+	// without Drop, which the writer's own first flush would contradict; a dry
+	// run.
 	Write WriteOptions
 	// Flushed, if set, is told what each flush stored, with its warnings. It is called from the goroutine that flushes, one call at a time, and must not flush or close.
 	Flushed func(results []WriteResult)
+}
+
+// validate refuses options that no writer can keep.
+func (o *WriterOptions) validate() error {
+	switch {
+	case o.Write.AppID != "" || o.Write.AppVersion != 0:
+		return fmt.Errorf("%w: a buffered writer takes no application id: its flushes would all have the same version, of which a table stores the first; Write each batch with a version of its own", ErrInvalid)
+	case o.Write.Resolved != nil && !o.Write.Resolved.Drop:
+		return fmt.Errorf("%w: a buffered writer takes Resolved with Drop only: its second flush would conflict with its first", ErrInvalid)
+	case o.Write.DryRun:
+		return fmt.Errorf("%w: a buffered writer has no dry run", ErrInvalid)
+	case o.BatchRows < 0 || o.MaxRows < 0:
+		return fmt.Errorf("%w: a number of rows is negative", ErrInvalid)
+	}
+	return o.Write.validate()
 }
 
 // Writer gathers rows of several features and writes them in batches, from one goroutine of its own. Rows of a failed flush are kept: the error
@@ -28,13 +56,17 @@ type WriterOptions struct {
 type Writer struct {
 	store *DeltaStore
 	opts  WriterOptions
+	ctx   context.Context // of the background flushes
+	wrong error           // of the options
 
 	mu      sync.Mutex // guards what waits
 	pending map[feature.Key][]*pendingRows
-	rows    int64
+	queued  int64 // rows that wait for the next flush
+	rows    int64 // and those that are being written
 	written map[feature.Key]int64
 	failed  error
 	closed  bool
+	room    chan struct{} // closed and made anew when a flush ends
 
 	flushing sync.Mutex // one flush at a time
 	full     chan struct{}
@@ -56,15 +88,20 @@ func (p *pendingRows) count() int64 {
 	return n
 }
 
-// NewWriter starts a buffered writer. ctx ends its background flushes; Close flushes what waits.
+// NewWriter starts a buffered writer. ctx ends its background flushes, after which Put fails; Close writes what waits all the same. Options that make
+// no sense are ErrInvalid from every call. Close or Abort ends its goroutine.
 func (s *DeltaStore) NewWriter(ctx context.Context, opts *WriterOptions) *Writer {
-	w := &Writer{store: s, pending: map[feature.Key][]*pendingRows{}, written: map[feature.Key]int64{},
+	w := &Writer{store: s, ctx: ctx, pending: map[feature.Key][]*pendingRows{}, written: map[feature.Key]int64{}, room: make(chan struct{}),
 		full: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	if opts != nil {
 		w.opts = *opts
 	}
 	if w.opts.Interval == 0 {
 		w.opts.Interval = 2 * time.Second
+	}
+	if w.wrong = w.opts.validate(); w.wrong != nil {
+		close(w.done)
+		return w
 	}
 	go w.run(ctx)
 	return w
@@ -95,12 +132,24 @@ func (w *Writer) run(ctx context.Context) {
 	}
 }
 
-// Put queues batches, which it retains. It returns the error of a background flush since the last call, after queueing.
+// Put queues batches, which it retains. It returns the error of a background flush since the last call, after queueing. Nothing is queued, and the error says so, when
+// the writer is closed (ErrClosed), its context ended, its store cannot be written, or it is ErrWriterFull.
 func (w *Writer) Put(key feature.Key, batches ...arrow.RecordBatch) error {
+	if w.wrong != nil {
+		return w.wrong
+	}
+	if err := w.store.openToWrite(false); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
-		return ErrClosed
+	if err := w.waitForRoom(); err != nil {
+		return err
+	}
+	for _, b := range batches {
+		if b == nil {
+			return fmt.Errorf("%w: a batch is nil", ErrInvalid)
+		}
 	}
 	for _, b := range batches {
 		groups := w.pending[key]
@@ -111,15 +160,46 @@ func (w *Writer) Put(key feature.Key, batches ...arrow.RecordBatch) error {
 		b.Retain()
 		last := groups[len(groups)-1]
 		last.batches = append(last.batches, b)
+		w.queued += b.NumRows()
 		w.rows += b.NumRows()
 	}
-	if w.opts.BatchRows > 0 && w.rows >= w.opts.BatchRows {
-		select {
-		case w.full <- struct{}{}:
-		default:
-		}
+	if w.opts.BatchRows > 0 && w.queued >= w.opts.BatchRows {
+		w.flushSoon()
 	}
 	return w.takeFailure()
+}
+
+// flushSoon wakes the background.
+func (w *Writer) flushSoon() {
+	select {
+	case w.full <- struct{}{}:
+	default:
+	}
+}
+
+// waitForRoom reports why nothing can be queued. It holds the lock but for the time that it waits for a flush.
+func (w *Writer) waitForRoom() error {
+	for first := true; ; first = false {
+		switch {
+		case w.closed:
+			return ErrClosed
+		case w.ctx.Err() != nil:
+			return fmt.Errorf("nothing is queued: the context of the writer ended, Close writes what waits: %w", context.Cause(w.ctx))
+		case w.opts.MaxRows == 0 || w.rows < w.opts.MaxRows:
+			return nil
+		case !first && w.failed != nil:
+			return fmt.Errorf("%w: %d rows wait: %w", ErrWriterFull, w.rows, w.takeFailure())
+		}
+		w.flushSoon()
+		room := w.room
+		w.mu.Unlock()
+		select {
+		case <-room:
+		case <-w.stop:
+		case <-w.ctx.Done():
+		}
+		w.mu.Lock()
+	}
 }
 
 func (w *Writer) takeFailure() error {
@@ -130,6 +210,9 @@ func (w *Writer) takeFailure() error {
 
 // Flush writes what waits and returns when it is stored. On an error the rows of the features that failed wait on.
 func (w *Writer) Flush(ctx context.Context) error {
+	if w.wrong != nil {
+		return w.wrong
+	}
 	w.mu.Lock()
 	closed := w.closed
 	w.failed = nil
@@ -145,7 +228,7 @@ func (w *Writer) flush(ctx context.Context) error {
 	defer w.flushing.Unlock()
 	w.mu.Lock()
 	waiting := w.pending
-	w.pending, w.rows = map[feature.Key][]*pendingRows{}, 0
+	w.pending, w.queued = map[feature.Key][]*pendingRows{}, 0
 	w.mu.Unlock()
 	var failed error
 	for len(waiting) > 0 && failed == nil {
@@ -156,9 +239,11 @@ func (w *Writer) flush(ctx context.Context) error {
 	for key, groups := range waiting {
 		w.pending[key] = append(groups, w.pending[key]...)
 		for _, g := range groups {
-			w.rows += g.count()
+			w.queued += g.count()
 		}
 	}
+	close(w.room)
+	w.room = make(chan struct{})
 	return failed
 }
 
@@ -182,17 +267,38 @@ func (w *Writer) forget(waiting map[feature.Key][]*pendingRows, results []WriteR
 	defer w.mu.Unlock()
 	for _, r := range results {
 		w.written[r.Feature] += r.Rows
-		for _, b := range waiting[r.Feature][0].batches {
-			b.Release()
-		}
+		w.release(waiting[r.Feature][0])
 		if waiting[r.Feature] = waiting[r.Feature][1:]; len(waiting[r.Feature]) == 0 {
 			delete(waiting, r.Feature)
 		}
 	}
 }
 
-// Close stops the background flushes, writes what waits, and returns the rows written per feature. After an error Close can be called again.
+// release lets go of rows that no longer wait.
+func (w *Writer) release(g *pendingRows) {
+	w.rows -= g.count()
+	for _, b := range g.batches {
+		b.Release()
+	}
+}
+
+// Close stops the background flushes, writes what waits, and returns the rows written per feature. After an error Close can be called again, or Abort.
 func (w *Writer) Close(ctx context.Context) (map[feature.Key]int64, error) {
+	if w.wrong != nil {
+		return map[feature.Key]int64{}, w.wrong
+	}
+	w.end()
+	err := w.flush(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.failed = nil
+	}
+	return maps.Clone(w.written), err
+}
+
+// end stops the background and what waits for it.
+func (w *Writer) end() {
 	w.mu.Lock()
 	if !w.closed {
 		w.closed = true
@@ -200,13 +306,24 @@ func (w *Writer) Close(ctx context.Context) (map[feature.Key]int64, error) {
 	}
 	w.mu.Unlock()
 	<-w.done
-	err := w.flush(ctx)
+}
+
+// Abort ends the writer, forgets what waits, and returns the rows that were written per feature. It waits for a flush under way. Nothing fails: it does nothing after a Close
+// that succeeded.
+func (w *Writer) Abort() map[feature.Key]int64 {
+	w.end()
+	w.flushing.Lock()
+	defer w.flushing.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err == nil {
-		w.failed = nil
+	for _, groups := range w.pending {
+		for _, g := range groups {
+			w.release(g)
+		}
 	}
-	return w.written, err
+	clear(w.pending)
+	w.queued, w.failed = 0, nil
+	return maps.Clone(w.written)
 }
 
 func eachBatch(batches []arrow.RecordBatch) iter.Seq2[arrow.RecordBatch, error] {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -224,7 +225,10 @@ func (c *Config) StoreNamed(name string) (*Store, error) {
 	return &s, nil
 }
 
-// absolute is the absolute path of a local root; URLs of other schemes stay.
+// urlLike roots are no paths below the configuration: they are opened, or refused, as they stand.
+var urlLike = regexp.MustCompile(`(?i)^([a-z][a-z0-9+.-]+:/|(s3[an]?|gc?s|az|azure|azblob|abfss?|adls?|wasbs?|mem|hdfs|dbfs|file):)`)
+
+// absolute is the absolute path of a local root, of which Metaxy takes what stands behind file:// and local:// as it is; URLs of other schemes stay.
 func (c *Config) absolute(root string) string {
 	for _, local := range []string{"file://", "local://"} {
 		root = strings.TrimPrefix(root, local)
@@ -232,7 +236,7 @@ func (c *Config) absolute(root string) string {
 	if rest, ok := strings.CutPrefix(root, "~/"); ok && c.home != "" {
 		return filepath.Join(c.home, rest)
 	}
-	if strings.Contains(root, "://") || filepath.IsAbs(root) || c.dir == "" {
+	if urlLike.MatchString(root) || root == "" || filepath.IsAbs(root) || c.dir == "" {
 		return root
 	}
 	return filepath.Join(c.dir, root)

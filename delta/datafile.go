@@ -125,6 +125,17 @@ func sameStrings(a *array.String) bool {
 func (f *dataFile) abort() {
 	f.pipe.CloseWithError(fmt.Errorf("the write of %s was given up", f.key))
 	<-f.done
+	f.letGo()
+}
+
+// letGo frees the memory of an encoder by letting it end its file into nothing.
+// One that panicked before may do so again.
+func (f *dataFile) letGo() {
+	defer func() { _ = recover() }()
+	f.size.w = io.Discard
+	if f.parquet != nil {
+		_ = f.parquet.Close() // nobody reads the file
+	}
 }
 
 // finish completes a file and records its add.

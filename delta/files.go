@@ -3,6 +3,7 @@ package delta
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -113,14 +114,39 @@ func (t *Table) newWriter(ctx context.Context, to *target) *writer {
 
 // all writes every batch. On a failure what was written is removed again as far as that is possible.
 func (w *writer) all(rows *Rows, c *Caster) (adds []*txlog.Add, err error) {
+	ended := false // else the goroutine ends, as t.FailNow in a producer does
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("write: %v", r)
+			err = &PanicError{Value: r, Stack: debug.Stack()}
 		}
-		if err != nil {
+		if err != nil || !ended {
 			w.discard()
 		}
 	}()
+	adds, err = w.each(rows, c)
+	ended = true
+	return adds, err
+}
+
+// PanicError is a panic of the code that gives the rows of a write, or of a
+// library below, which ended the write with nothing stored. Where Value is an
+// error it is the cause.
+type PanicError struct {
+	Value any
+	// Stack is that of the panic.
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("write: panic in the rows: %v", e.Value) }
+
+// Unwrap returns Value where it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// each writes the batches.
+func (w *writer) each(rows *Rows, c *Caster) ([]*txlog.Add, error) {
 	for b, err := range rows.Batches {
 		if err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package feature
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 )
@@ -10,9 +11,17 @@ import (
 type SpecError struct {
 	Path string
 	Msg  string
+	// bare errors of a key by itself have no place.
+	bare bool
 }
 
+// Is reports whether target is fs.ErrInvalid.
+func (e *SpecError) Is(target error) bool { return target == fs.ErrInvalid }
+
 func (e *SpecError) Error() string {
+	if e.bare {
+		return e.Msg
+	}
 	if e.Path == "" {
 		return "feature spec: " + e.Msg
 	}

@@ -5,6 +5,7 @@
 package feature
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -21,7 +22,7 @@ func ParseKey(s string) (Key, error) {
 	if err == nil {
 		err = strictPath(path, "FeatureKey")
 	}
-	return Key{path}, err
+	return Key{path}, keyError(err)
 }
 
 // ParseFieldKey reads `a/b` by the rules of authored definitions.
@@ -30,19 +31,27 @@ func ParseFieldKey(s string) (FieldKey, error) {
 	if err == nil {
 		err = strictPath(path, "FieldKey")
 	}
-	return FieldKey{path}, err
+	return FieldKey{path}, keyError(err)
 }
 
 // DecodeKey reads any form that Metaxy accepts for a key: text, a list of parts, an object with root or parts.
 func DecodeKey(v Value) (Key, error) {
 	path, err := keyPath(v, "FeatureKey")
-	return Key{path}, err
+	return Key{path}, keyError(err)
 }
 
 // DecodeFieldKey is DecodeKey for fields.
 func DecodeFieldKey(v Value) (FieldKey, error) {
 	path, err := keyPath(v, "FieldKey")
-	return FieldKey{path}, err
+	return FieldKey{path}, keyError(err)
+}
+
+// keyError is what a key by itself fails with.
+func keyError(err error) error {
+	if err == nil || errors.As(err, new(*SpecError)) {
+		return err
+	}
+	return &SpecError{Msg: err.Error(), bare: true}
 }
 
 // String joins the parts by a slash.

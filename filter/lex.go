@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,6 +14,9 @@ type ParseError struct {
 	Offset int
 	Msg    string
 }
+
+// Is reports whether target is fs.ErrInvalid.
+func (e *ParseError) Is(target error) bool { return target == fs.ErrInvalid }
 
 func (e *ParseError) Error() string {
 	return fmt.Sprintf("filter %q: %s at offset %d", clip(e.Text), e.Msg, e.Offset)

@@ -136,7 +136,7 @@ func localError(root *os.Root, err error) error {
 // openFile opens a regular file for reading. It does not block on what is none, such as a pipe that nobody writes to.
 func (d *localDriver) openFile(ctx context.Context, key string) (f *os.File, size int64, err error) {
 	err = d.do(ctx, false, func(root *os.Root) error {
-		f, err = root.OpenFile(filepath.FromSlash(key), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		f, err = root.OpenFile(filepath.FromSlash(key), os.O_RDONLY|nonblock, 0)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ func regular(st fs.FileInfo) error {
 	case st.IsDir():
 		return fmt.Errorf("is a directory: %w", fs.ErrNotExist)
 	case !st.Mode().IsRegular():
-		return fmt.Errorf("is no regular file (%v): %w", st.Mode().Type(), fs.ErrInvalid)
+		return fmt.Errorf("is no regular file (%v)", st.Mode().Type())
 	}
 	return nil
 }

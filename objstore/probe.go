@@ -31,6 +31,9 @@ type ProbeResult struct {
 // Probe proves with two small objects of random names that a store can be committed to: a second create of a key fails with ErrExists and leaves
 // the first body (else ErrNotAtomic), and a listing shows both in order. It deletes them. 8 requests.
 func Probe(ctx context.Context, s *Store) (r ProbeResult, err error) {
+	if err := s.checkWrite(probePrefix); err != nil {
+		return r, s.fail("create", probePrefix, err)
+	}
 	name := probePrefix + strings.ToLower(rand.Text())
 	keys := []string{name + "-a", name + "-b"}
 	defer func() {

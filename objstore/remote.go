@@ -19,8 +19,17 @@ type Location struct {
 	Query                        url.Values
 }
 
-// ParseLocation reads scheme://[user@]bucket/prefix?query; errors do not repeat credentials.
+// ParseLocation reads scheme://[user@]bucket/prefix?query. What it cannot read
+// is fs.ErrInvalid; errors do not repeat credentials.
 func ParseLocation(raw string) (Location, error) {
+	l, err := parseLocation(raw)
+	if err != nil {
+		err = &invalidError{err}
+	}
+	return l, err
+}
+
+func parseLocation(raw string) (Location, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		var ue *url.Error
@@ -33,14 +42,15 @@ func ParseLocation(raw string) (Location, error) {
 	if _, ok := u.User.Password(); ok {
 		return Location{}, fmt.Errorf("store URL %s: credentials do not belong into a URL, give them as storage options", shown)
 	}
+	if strings.Contains(raw, "#") {
+		return Location{}, fmt.Errorf("store URL %s: what follows # is no part of the path; write %%23 for a # in it", shown)
+	}
 	l := Location{Scheme: strings.ToLower(u.Scheme), User: u.User.Username(), Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Query: u.Query()}
 	if l.Scheme == "" || l.Bucket == "" {
 		return Location{}, fmt.Errorf("store URL %q: want scheme://bucket/prefix", shown)
 	}
-	if l.Prefix != "" {
-		if err := ValidKey(l.Prefix); err != nil {
-			return Location{}, fmt.Errorf("store URL %q: %w", shown, err)
-		}
+	if err := validPrefix(l.Prefix); err != nil {
+		return Location{}, fmt.Errorf("store URL %q: %w", shown, err)
 	}
 	return l, nil
 }

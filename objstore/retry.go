@@ -3,6 +3,7 @@ package objstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -63,14 +64,20 @@ func (s *Store) retry(ctx context.Context, call func() error) error {
 			s.budget.refill()
 			return nil
 		}
-		if attempt == retryAttempts || !temporary(err) || ctx.Err() != nil || !s.budget.take() {
+		if !temporary(err) {
+			return err
+		}
+		if ctx.Err() != nil { // the caller asks what its context did, and the store's words say where
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+		if attempt == retryAttempts || !s.budget.take() {
 			return err
 		}
 		t := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return err
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case <-deadline.C:
 			t.Stop()
 			return err

@@ -48,6 +48,8 @@ type Store struct {
 	proof  *proof
 	budget *budget
 	cache  *Cache
+	// readOnly refuses what changes the store.
+	readOnly bool
 }
 
 // New returns the store of a driver's root.
@@ -60,10 +62,25 @@ func (s *Store) WithCache(c *Cache) *Store {
 	return &cached
 }
 
+// ReadOnly returns the same store without what changes it: Put, PutIfAbsent, Delete and Abandon are fs.ErrPermission. Rehearse works.
+func (s *Store) ReadOnly() *Store {
+	only := *s
+	only.readOnly = true
+	return &only
+}
+
+// checkWrite is check, for what changes the store.
+func (s *Store) checkWrite(key string) error {
+	if s.readOnly {
+		return fmt.Errorf("%w: the store is opened for reading only", fs.ErrPermission)
+	}
+	return s.check(key)
+}
+
 // Sub returns the store below prefix (slash-separated; "" is the same root). Closing it closes nothing. A prefix that is no valid key
 // makes every operation of the result fail with ErrInvalidKey.
 func (s *Store) Sub(prefix string) *Store {
-	sub := &Store{driver: s.driver, prefix: s.prefix, sub: true, proof: s.proof, budget: s.budget, cache: s.cache}
+	sub := &Store{driver: s.driver, prefix: s.prefix, sub: true, proof: s.proof, budget: s.budget, cache: s.cache, readOnly: s.readOnly}
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		sub.prefix += prefix + "/"
 	}
@@ -276,7 +293,7 @@ func (s *Store) List(ctx context.Context, opts ListOptions) iter.Seq2[Object, er
 // Put creates or replaces an object from a stream of any length; a failing body leaves nothing behind. A body that can seek is sent
 // again after errors that say they are temporary.
 func (s *Store) Put(ctx context.Context, key string, body io.Reader) error {
-	if err := s.check(key); err != nil {
+	if err := s.checkWrite(key); err != nil {
 		return s.fail("put", key, err)
 	}
 	seeker, ok := body.(io.Seeker)
@@ -299,7 +316,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader) error {
 // PutIfAbsent creates an object. nil: created now. ErrExists: it was there. Anything else: it may or may not be there. The first one on a driver
 // that is Unproven is preceded by a proof, and ErrNotAtomic when that fails.
 func (s *Store) PutIfAbsent(ctx context.Context, key string, body []byte) error {
-	if err := s.check(key); err != nil {
+	if err := s.checkWrite(key); err != nil {
 		return s.fail("create", key, err)
 	}
 	if err := s.prove(ctx); err != nil {
@@ -312,7 +329,7 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, body []byte) error 
 func (s *Store) Delete(ctx context.Context, keys ...string) error {
 	full := make([]string, len(keys))
 	for i, key := range keys {
-		if err := s.check(key); err != nil {
+		if err := s.checkWrite(key); err != nil {
 			return s.fail("delete", key, err)
 		}
 		full[i] = s.prefix + key

@@ -55,7 +55,7 @@ func (s *Store) Abandon(ctx context.Context, w UnfinishedWrite) error {
 	if !ok {
 		return nil
 	}
-	if err := s.check(w.Key); err != nil {
+	if err := s.checkWrite(w.Key); err != nil {
 		return s.fail("abandon", w.Key, err)
 	}
 	w.Key = s.prefix + w.Key

@@ -62,7 +62,7 @@ func (l *Log) Commit(ctx context.Context, version int64, actions []Action) error
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return &CommitError{Version: version, ID: id, Unknown: doubt, Err: putErr}
+			return &CommitError{Version: version, ID: id, Unknown: doubt, Err: fmt.Errorf("%w (%w)", putErr, context.Cause(ctx))}
 		case <-timer.C:
 		}
 		wait *= 4

@@ -66,6 +66,10 @@ func (e *ConflictError) Error() string {
 // Unwrap returns the reason why the loser could not be rebased, nil when that was not tried.
 func (e *ConflictError) Unwrap() error { return e.Err }
 
+// ErrOutcomeUnknown is a commit of which nobody knows whether it happened: a
+// *CommitError that is Unknown.
+var ErrOutcomeUnknown = errors.New("outcome of the commit unknown")
+
 // CommitError is a commit that the store did not acknowledge. Unless Unknown, nothing of it is there or will be. Unknown: the version could not be read
 // back, or was not there yet and a request is still under way: the commit happened if Version of the log has the commit id ID.
 type CommitError struct {
@@ -89,3 +93,6 @@ func (e *CommitError) Error() string {
 
 // Unwrap returns what the store said.
 func (e *CommitError) Unwrap() error { return e.Err }
+
+// Is reports whether target is ErrOutcomeUnknown and the outcome is.
+func (e *CommitError) Is(target error) bool { return e.Unknown && target == ErrOutcomeUnknown }

@@ -18,6 +18,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 func jsonText(v any) (string, error) {
@@ -143,8 +144,8 @@ func (a *app) expand(path string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok && a.env["HOME"] != "" {
 		return filepath.Join(a.env["HOME"], rest)
 	}
-	if strings.Contains(path, "://") || filepath.IsAbs(path) {
-		return path
+	if scheme, err := objstore.Scheme(path); scheme != "" || err != nil || path == "" || filepath.IsAbs(path) {
+		return path // what is no URL either is refused where it is opened
 	}
 	if dir, err := a.sys.getwd(); err == nil {
 		return filepath.Join(dir, path)

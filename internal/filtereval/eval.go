@@ -7,6 +7,7 @@ package filtereval
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -20,6 +21,9 @@ type ColumnError struct {
 	Nearest []string
 }
 
+// Is reports whether target is fs.ErrInvalid.
+func (e *ColumnError) Is(target error) bool { return target == fs.ErrInvalid }
+
 func (e *ColumnError) Error() string {
 	if len(e.Nearest) == 0 {
 		return fmt.Sprintf("unknown column %q", e.Column)
@@ -31,6 +35,9 @@ func (e *ColumnError) Error() string {
 type TypeError struct {
 	Column, Type, Msg string
 }
+
+// Is reports whether target is fs.ErrInvalid.
+func (e *TypeError) Is(target error) bool { return target == fs.ErrInvalid }
 
 func (e *TypeError) Error() string {
 	return fmt.Sprintf("filter: column %q (%s): %s", e.Column, e.Type, e.Msg)

@@ -38,7 +38,7 @@ var law = map[string]string{
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
 
-	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval internal/declared",
+	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval internal/declared internal/nearest",
 
 	"internal/rowio": "frame delta internal/pqcheck",
 

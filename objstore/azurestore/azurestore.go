@@ -54,11 +54,17 @@ func (o Opener) Open(_ context.Context, raw string, options map[string]string) (
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.client(p)
+	parallel, err := s.Parallel()
+	if err != nil {
+		return nil, err
+	}
+	// A transport of its own, so that Close closes no connections of others.
+	web := &http.Client{Transport: objstore.Transport(http.DefaultTransport.(*http.Transport).Clone(), parallel)}
+	client, err := s.client(p, web)
 	if err != nil {
 		return nil, fmt.Errorf("open az://%s: %w", p.container, objstore.Redact(err, s.secrets()...))
 	}
-	return objstore.Below(&driver{client: client, service: serviceOf(client.URL()), container: p.container, secrets: s.secrets()}, loc.Prefix), nil
+	return objstore.Below(&driver{client: client, idle: web.CloseIdleConnections, service: serviceOf(client.URL()), container: p.container, secrets: s.secrets()}, loc.Prefix), nil
 }
 
 // serviceOf is a container's URL up to its query, which may hold a signature.
@@ -142,16 +148,11 @@ func (s settings) place(loc objstore.Location) (place, error) {
 
 // client signs with what the options give: a key, a SAS, a token, an application's secret, a connection string, nothing, and else with what
 // the SDK finds on the machine.
-func (s settings) client(p place) (*container.Client, error) {
+func (s settings) client(p place, client *http.Client) (*container.Client, error) {
 	anonymous, err := s.Bool("azure_skip_signature", "skip_signature")
 	if err != nil {
 		return nil, err
 	}
-	parallel, err := s.Parallel()
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Transport: objstore.Transport(http.DefaultTransport, parallel)}
 	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: client, Telemetry: policy.TelemetryOptions{ApplicationID: "metaxy-delta"}}}
 	where := p.service + "/" + url.PathEscape(p.container)
 	key := s.key()

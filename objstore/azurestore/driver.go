@@ -36,6 +36,7 @@ type driver struct {
 	client             *container.Client
 	service, container string
 	secrets            []string
+	idle               func() // closes idle connections
 }
 
 func (d *driver) URL() string { return "az://" + d.container }
@@ -268,7 +269,11 @@ func (d *driver) Delete(ctx context.Context, keys []string) error {
 	return g.Wait()
 }
 
-func (d *driver) Close() error { return nil }
+// Close closes the connections that no request uses.
+func (d *driver) Close() error {
+	d.idle()
+	return nil
+}
 
 // fixedToken is a token that the options gave and nobody renews.
 type fixedToken string

@@ -28,6 +28,7 @@ type driver struct {
 	endpoint string // "" = Google's own
 	name     string
 	secrets  []string
+	idle     func() // closes idle connections
 }
 
 func (d *driver) URL() string { return "gs://" + d.name }
@@ -201,4 +202,9 @@ func (d *driver) Delete(ctx context.Context, keys []string) error {
 	return g.Wait()
 }
 
-func (d *driver) Close() error { return d.client.Close() }
+// Close closes the connections that no request uses, too.
+func (d *driver) Close() error {
+	err := d.client.Close()
+	d.idle()
+	return err
+}

@@ -66,12 +66,14 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 		a.base = o.Getenv("STORAGE_EMULATOR_HOST")
 		a.anonymous = a.anonymous || a.base != ""
 	}
-	client, err := a.client(context.WithoutCancel(ctx)) // tokens are renewed long after Open
+	// A transport of its own, so that Close closes no connections of others.
+	transport := objstore.Transport(ownTransport(), a.parallel)
+	client, err := a.client(context.WithoutCancel(ctx), transport) // tokens are renewed long after Open
 	if err != nil {
 		return nil, fmt.Errorf("open gs://%s: %w", loc.Bucket, objstore.Redact(err, a.secrets...))
 	}
 	client.SetRetry(storage.WithMaxAttempts(retries), storage.WithBackoff(gax.Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}))
-	d := &driver{client: client, bucket: client.Bucket(loc.Bucket), endpoint: a.base, name: loc.Bucket, secrets: a.secrets}
+	d := &driver{client: client, bucket: client.Bucket(loc.Bucket), idle: (&http.Client{Transport: transport}).CloseIdleConnections, endpoint: a.base, name: loc.Bucket, secrets: a.secrets}
 	return objstore.Below(d, loc.Prefix), nil
 }
 
@@ -131,7 +133,16 @@ func readAccount(s objstore.Settings) (account, error) {
 	return a, nil
 }
 
-func (a account) client(ctx context.Context) (*storage.Client, error) {
+// ownTransport is gocloud's, with connections of its own where it is one that can be copied.
+func ownTransport() http.RoundTripper {
+	t := gcp.DefaultTransport()
+	if std, ok := t.(*http.Transport); ok {
+		return std.Clone()
+	}
+	return t
+}
+
+func (a account) client(ctx context.Context, transport http.RoundTripper) (*storage.Client, error) {
 	var opts []option.ClientOption
 	if a.base != "" {
 		endpoint, err := endpoint(a.base)
@@ -141,7 +152,6 @@ func (a account) client(ctx context.Context) (*storage.Client, error) {
 		opts = append(opts, option.WithEndpoint(endpoint))
 	}
 	var client *gcp.HTTPClient
-	transport := objstore.Transport(gcp.DefaultTransport(), a.parallel)
 	switch {
 	case a.anonymous:
 		client = gcp.NewAnonymousHTTPClient(transport)
