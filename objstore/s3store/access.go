@@ -27,31 +27,38 @@ var faults = map[string]objstore.AccessFault{
 // expecting is how the service names the right region when a request was signed for another.
 var expecting = regexp.MustCompile(`(?i)region ['"][^'"]*['"] is wrong; expecting ['"]([a-z0-9-]+)['"]`)
 
-// accessFault names a refusal that has nothing to do with the object, nil when it is none.
-func accessFault(err error) error {
+// accessFault names a refusal that has nothing to do with the object, nil when it is none. region is the one that was asked.
+func accessFault(err error, region string) error {
 	var access *objstore.AccessError
 	if errors.As(err, &access) {
 		return access // of a search for credentials; what the client wraps around it says less
 	}
-	fault, region := objstore.AccessFault(""), ""
+	fault, right, code := objstore.AccessFault(""), "", ""
 	if api := smithy.APIError(nil); errors.As(err, &api) {
-		fault = faults[api.ErrorCode()]
+		code = api.ErrorCode()
+		fault = faults[code]
 		if m := expecting.FindStringSubmatch(api.ErrorMessage()); m != nil {
-			fault, region = objstore.WrongRegion, m[1]
+			fault, right = objstore.WrongRegion, m[1]
 		}
 	}
 	if re := (*awshttp.ResponseError)(nil); errors.As(err, &re) && re.Response != nil {
 		if re.HTTPStatusCode() == http.StatusMovedPermanently {
 			fault = objstore.WrongRegion
 		}
-		if h := re.Response.Header.Get("X-Amz-Bucket-Region"); h != "" && fault == objstore.WrongRegion {
-			region = h
+		h := re.Response.Header.Get("X-Amz-Bucket-Region")
+		switch {
+		case h == "":
+		case fault == objstore.WrongRegion:
+			right = h
+		// The answer to a HEAD has no body, so that only the status tells.
+		case h != region && (code == "AuthorizationHeaderMalformed" || fault == "" && re.HTTPStatusCode() == http.StatusBadRequest && re.Response.Request != nil && re.Response.Request.Method == http.MethodHead):
+			fault, right = objstore.WrongRegion, h
 		}
 	}
 	if fault == "" {
 		return nil
 	}
-	return &objstore.AccessError{Fault: fault, Detail: region, Err: err}
+	return &objstore.AccessError{Fault: fault, Detail: right, Err: err}
 }
 
 // lookedUp bounds the time that credentials may take.

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,10 +32,12 @@ type driver struct {
 	endpoint    string // "" = Amazon's own
 	bucket      string
 	sse, kmsKey string
+	checksum    string
 	bucketKey   bool // encrypt with the bucket's data key
 	oneByOne    bool // the service has no call that deletes many
 	secrets     []string
 	unproven    bool
+	idle        func() // closes idle connections
 }
 
 // Unproven is true of services other than Amazon's own: some of them ignore If-None-Match.
@@ -48,7 +51,7 @@ func (d *driver) fail(err error) error {
 		return nil
 	}
 	status := httpStatus(err)
-	if fault := accessFault(err); fault != nil {
+	if fault := accessFault(err, d.client.Options().Region); fault != nil {
 		err = fault
 	}
 	return objstore.Redact(objstore.StatusError(status, err), d.secrets...)
@@ -76,7 +79,28 @@ func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) 
 	if err != nil {
 		return objstore.Object{}, d.fail(err)
 	}
-	return objstore.Object{Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified), Tag: tag(out.ETag)}, nil
+	o := objstore.Object{Key: key, Size: aws.ToInt64(out.ContentLength), ModTime: aws.ToTime(out.LastModified), Tag: tag(out.ETag)}
+	if out.ContentLength == nil { // a proxy that compresses leaves it out
+		o.Size, err = d.size(ctx, key)
+	}
+	return o, err
+}
+
+// size asks for a byte of an object to learn how many it has.
+func (d *driver) size(ctx context.Context, key string) (int64, error) {
+	out, err := d.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &d.bucket, Key: &key, Range: aws.String("bytes=0-0")})
+	if httpStatus(err) == http.StatusRequestedRangeNotSatisfiable {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, d.fail(err)
+	}
+	defer out.Body.Close()
+	_, total, ok := strings.Cut(aws.ToString(out.ContentRange), "/")
+	if n, err := strconv.ParseInt(total, 10, 64); ok && err == nil && n >= 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%w (an object without its length)", errProtocol)
 }
 
 func (d *driver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
@@ -139,9 +163,8 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 		if !opts.Recursive {
 			in.Delimiter = aws.String("/")
 		}
-		pages := s3.NewListObjectsV2Paginator(d.client, in)
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+		for seen := (pages{}); ; {
+			page, err := d.client.ListObjectsV2(ctx, in)
 			if err != nil {
 				yield(objstore.Object{}, d.failBucket(err))
 				return
@@ -151,6 +174,14 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 					return
 				}
 			}
+			if !aws.ToBool(page.IsTruncated) {
+				return
+			}
+			if err := seen.next(aws.ToString(page.NextContinuationToken), len(page.Contents)+len(page.CommonPrefixes)); err != nil {
+				yield(objstore.Object{}, d.fail(err))
+				return
+			}
+			in.ContinuationToken = page.NextContinuationToken
 		}
 	}
 }
@@ -167,6 +198,7 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	if d.bucketKey {
 		in.BucketKeyEnabled = aws.Bool(true)
 	}
+	in.ChecksumAlgorithm = tmtypes.ChecksumAlgorithm(d.checksum)
 	_, err := d.upload.UploadObject(ctx, in)
 	if watched.err != nil { // the body's own error, which says more and must not be tried again
 		return watched.err
@@ -200,9 +232,13 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	if d.bucketKey {
 		in.BucketKeyEnabled = aws.Bool(true)
 	}
+	in.ChecksumAlgorithm = types.ChecksumAlgorithm(d.checksum)
 	_, err := d.client.PutObject(ctx, in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
-	if httpStatus(err) == http.StatusPreconditionFailed {
+	switch httpStatus(err) {
+	case http.StatusPreconditionFailed:
 		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
+	case http.StatusNotImplemented: // a second request would be answered alike
+		return objstore.Redact(fmt.Errorf("%w: the service does not know the condition of a create: %w", objstore.ErrNotAtomic, err), d.secrets...)
 	}
 	return d.failBucket(err)
 }
@@ -243,10 +279,14 @@ func deleteError(e types.Error) error {
 		return nil
 	case "AccessDenied":
 		return objstore.StatusError(http.StatusForbidden, err)
-	case "InternalError", "SlowDown", "ServiceUnavailable":
+	case "InternalError", "SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "TooManyRequests", "Throttling", "ThrottlingException", "RequestTimeout", "OperationAborted":
 		return objstore.Temporary(err)
 	}
 	return err
 }
 
-func (d *driver) Close() error { return nil }
+// Close closes the connections that no request uses.
+func (d *driver) Close() error {
+	d.idle()
+	return nil
+}

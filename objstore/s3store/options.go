@@ -10,11 +10,12 @@ var names = objstore.Names{
 		"endpoint_url_s3", "endpoint_url", "endpoint", "virtual_hosted_style_request", "s3_addressing_style", "skip_signature",
 		"iam_role_arn", "s3_assume_role_arn", "role_arn", "iam_role_session_name", "s3_role_session_name", "role_session_name", "web_identity_token_file",
 		"server_side_encryption", "sse_kms_key_id", "sse_bucket_key_enabled", "disable_bulk_delete",
+		"checksum_algorithm", "request_checksum_calculation",
 		"s3_allow_unsafe_rename", "allow_unsafe_rename", "s3_locking_provider", "locking_provider", "conditional_put",
 	},
 	Unused: []string{
 		"bucket", "bucket_name", "imdsv1_fallback", "ec2_metadata_disabled", "ec2_metadata_timeout", "force_credential_load",
-		"unsigned_payload", "checksum_algorithm", "copy_if_not_exists", "disable_tagging", "s3_pool_idle_timeout_seconds", "sts_pool_idle_timeout_seconds", "s3_get_internal_server_error_retries",
+		"unsigned_payload", "copy_if_not_exists", "disable_tagging", "s3_pool_idle_timeout_seconds", "sts_pool_idle_timeout_seconds", "s3_get_internal_server_error_retries",
 		"endpoint_url_dynamodb", "region_dynamodb", "access_key_id_dynamodb", "secret_access_key_dynamodb", "session_token_dynamodb",
 		"delta_dynamo_table_name", "delta_dynamo_billing_mode", "delta_dynamo_max_elapsed_request_time",
 	},

@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -43,6 +45,9 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	loc, err := objstore.ParseLocation(raw)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasSuffix(loc.Bucket, "--x-s3") {
+		return nil, fmt.Errorf("store URL s3://%s: directory buckets do not list in order; use a general purpose bucket", loc.Bucket)
 	}
 	if loc.User != "" {
 		return nil, fmt.Errorf("store URL s3://%s: credentials do not belong into a URL, give them as storage options", loc.Bucket)
@@ -75,23 +80,40 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 			o.UsePathStyle = !virtual
 		}
 		o.DisableLogOutputChecksumValidationSkipped = true
+		o.APIOptions = append(o.APIOptions, checkProtocol)
 	})
 	unsafe, err := s.Bool("aws_s3_allow_unsafe_rename", "allow_unsafe_rename")
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{unproven: endpoint != "" && !unsafe, client: client, endpoint: endpoint, bucket: loc.Bucket, secrets: s.secrets()}
+	idle := func() {}
+	if c, ok := cfg.HTTPClient.(*http.Client); ok {
+		idle = c.CloseIdleConnections
+	}
+	d := &driver{idle: idle, unproven: endpoint != "" && !unsafe, client: client, endpoint: endpoint, bucket: loc.Bucket, secrets: s.secrets()}
 	d.sse, d.kmsKey = s.Get("aws_server_side_encryption", "server_side_encryption"), s.Get("aws_sse_kms_key_id", "sse_kms_key_id")
+	if !slices.Contains(encryptions, d.sse) {
+		return nil, fmt.Errorf("storage option AWS_SERVER_SIDE_ENCRYPTION: %q is not served; want one of %s", d.sse, strings.Join(encryptions[1:], ", "))
+	}
+	if d.checksum = strings.ToUpper(s.Get("aws_checksum_algorithm", "checksum_algorithm")); !slices.Contains(checksums, d.checksum) {
+		return nil, fmt.Errorf("storage option AWS_CHECKSUM_ALGORITHM: %q is not served; want one of %s", d.checksum, strings.Join(checksums[1:], ", "))
+	}
 	if d.bucketKey, err = s.Bool("aws_sse_bucket_key_enabled", "sse_bucket_key_enabled"); err != nil {
 		return nil, err
 	}
 	if d.oneByOne, err = s.Bool("aws_disable_bulk_delete", "disable_bulk_delete"); err != nil {
 		return nil, err
 	}
-	patient := s3.New(client.Options(), func(o *s3.Options) { o.RetryMaxAttempts = uploadAttempts })
-	d.upload = transfermanager.New(patient, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
+	persistent := s3.New(client.Options(), func(o *s3.Options) { o.RetryMaxAttempts = uploadAttempts })
+	d.upload = transfermanager.New(persistent, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
 	return objstore.Below(d, loc.Prefix), nil
 }
+
+// The values of options that name one of several ways; the first is none.
+var (
+	encryptions = []string{"", "AES256", "aws:kms", "aws:kms:dsse"}
+	checksums   = []string{"", "SHA256", "SHA1", "CRC32", "CRC32C", "CRC64NVME"}
+)
 
 type settings struct{ objstore.Settings }
 
@@ -151,6 +173,7 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 		}
 	}
 	set("region", s.Get("aws_region", "region", "aws_default_region", "default_region"))
+	profiled := q.Get("profile") != "" || s.Only("aws_profile", "profile") != ""
 	set("profile", s.Get("aws_profile", "profile"))
 	role := q.Get("role")
 	q.Del("role")
@@ -164,15 +187,20 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 		return aws.Config{}, err
 	}
 	cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-	if endpoint != "" {
+	if endpoint != "" && !strings.EqualFold(s.Get("aws_request_checksum_calculation"), "when_supported") {
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	}
-	id, secret := s.Get("aws_access_key_id", "access_key_id"), s.Get("aws_secret_access_key", "secret_access_key")
+	cfg.Retryer = patient
+	get := s.Get
+	if profiled { // keys of the environment are not those of a profile that is named here
+		get = s.Only
+	}
+	id, secret := get("aws_access_key_id", "access_key_id"), get("aws_secret_access_key", "secret_access_key")
 	switch {
 	case (id == "") != (secret == ""):
 		return aws.Config{}, fmt.Errorf("storage options AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together, only one is set")
 	case id != "" && q.Get("anonymous") != "true":
-		token := s.Get("aws_session_token", "aws_token", "session_token", "token")
+		token := get("aws_session_token", "aws_token", "session_token", "token")
 		cfg.Credentials = aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(id, secret, token))
 	case q.Get("anonymous") != "true":
 		cfg.Credentials = lookedUp{cfg.Credentials}
@@ -193,6 +221,13 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	}
 	cfg.HTTPClient = &http.Client{Transport: objstore.Transport(base.GetTransport(), parallel), CheckRedirect: redirect}
 	return cfg, nil
+}
+
+// patient also tries requests again that were refused because there were too many, under whatever name.
+func patient() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Retryables = append(slices.Clone(retry.DefaultRetryables), retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}, http.StatusRequestTimeout: {}}})
+	})
 }
 
 // redirect follows only those answers that want the same request elsewhere; another one would not be what was signed.

@@ -15,9 +15,9 @@ import (
 // UnfinishedWrites are the multipart uploads that were neither completed nor aborted; their parts are stored, and paid for, until they are.
 func (d *driver) UnfinishedWrites(ctx context.Context, prefix string) iter.Seq2[objstore.UnfinishedWrite, error] {
 	return func(yield func(objstore.UnfinishedWrite, error) bool) {
-		pages := s3.NewListMultipartUploadsPaginator(d.client, &s3.ListMultipartUploadsInput{Bucket: &d.bucket, Prefix: &prefix})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
+		in := &s3.ListMultipartUploadsInput{Bucket: &d.bucket, Prefix: &prefix}
+		for seen := (pages{}); ; {
+			page, err := d.client.ListMultipartUploads(ctx, in)
 			if err != nil {
 				yield(objstore.UnfinishedWrite{}, d.failBucket(err))
 				return
@@ -27,6 +27,18 @@ func (d *driver) UnfinishedWrites(ctx context.Context, prefix string) iter.Seq2[
 					return
 				}
 			}
+			if !aws.ToBool(page.IsTruncated) {
+				return
+			}
+			token := aws.ToString(page.NextKeyMarker)
+			if id := aws.ToString(page.NextUploadIdMarker); id != "" {
+				token += "\x00" + id
+			}
+			if err := seen.next(token, len(page.Uploads)); err != nil {
+				yield(objstore.UnfinishedWrite{}, d.fail(err))
+				return
+			}
+			in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
 		}
 	}
 }
