@@ -34,8 +34,9 @@ type head struct {
 	// skip32 and skip64 are the bytes at the start that s32 and s64 have taken.
 	skip32, skip64 int
 	s32            state32
+	x32            [4]uint32 // s32 for sixteen rows
 	s64            state64
-	md5            md5Head
+	md5            headMD5
 }
 
 // FieldHasher computes provenances of fields that have the same parents, many rows at a time: H(field|code_version|FQ1|v1|FQ2|v2...). It has
@@ -52,7 +53,9 @@ type FieldHasher struct {
 	longest  int // where the longest text of the block ends, and slack
 	buf      []byte
 	null     [blockRows / 64]uint64
-	md5      md5Rows
+	rows     rows16
+	x32      rows32
+	md5      rowsMD5
 }
 
 // Field makes the kernel of one or more templates with equal parents; each gets its own result.
@@ -73,8 +76,9 @@ func (h *Hasher) Field(templates ...*Template) *FieldHasher {
 		d := head{text: t.head, size: len(t.head) + len(f.first), s32: start32(), s64: start64()}
 		whole := append(append([]byte(nil), t.head...), f.first...)
 		d.skip32, d.skip64 = d.s32.stripes(whole), d.s64.stripes(whole)
-		if d.md5.state = md5Start(); h.kind == kindMD5 && md5Together() {
-			d.md5.take(&f.md5, whole)
+		d.x32 = d.s32.words()
+		if d.md5.state = startMD5(); h.kind == kindMD5 && together() {
+			d.md5.take(whole)
 		}
 		f.heads = append(f.heads, d)
 		f.room = max(f.room, d.size)
@@ -155,7 +159,8 @@ func (f *FieldHasher) text(buf []byte, parents []Strings, from, i int) int {
 
 // hash computes a block: every text once, every head over it. Null rows are computed too and overwritten by the caller.
 func (f *FieldHasher) hash(parents []Strings, from, n int, outs []*Texts) {
-	if f.h.kind == kindMD5 && f.hashMD5(parents, from, n, outs) {
+	if f.together(outs) {
+		f.hash16(parents, from, n, outs)
 		return
 	}
 	for i := range n {
@@ -178,34 +183,53 @@ func (f *FieldHasher) hash(parents []Strings, from, n int, outs []*Texts) {
 	}
 }
 
-// hashMD5 is hash for many rows at once; it reports whether it could.
-func (f *FieldHasher) hashMD5(parents []Strings, from, n int, outs []*Texts) bool {
-	m := &f.md5
-	fresh, ok := m.fit(f.longest)
-	if !ok {
-		return false
-	}
-	for done := 0; done < n; done += md5Lanes {
-		rows := min(md5Lanes, n-done)
+// together reports whether the rows of the block are hashed sixteen at a time.
+func (f *FieldHasher) together(outs []*Texts) bool {
+	able := f.h.kind == kindMD5 || f.h.kind == kind32 && outs[0].word
+	return able && together() && f.rows.fit(f.longest)
+}
+
+// hash16 is hash for sixteen rows at a time.
+func (f *FieldHasher) hash16(parents []Strings, from, n int, outs []*Texts) {
+	r := &f.rows
+	for done := 0; done < n; done += lanes16 {
+		rows := min(lanes16, n-done)
 		for i := range rows {
-			m.ends[i] = f.text(m.row(i), parents, from, done+i)
+			r.ends[i] = uint32(f.text(r.row(i), parents, from, done+i))
 		}
-		for o := range outs {
+		for o, out := range outs {
 			d := &f.heads[o]
-			if heads := rows; fresh || len(outs) > 1 {
-				if fresh {
-					heads = md5Lanes
-				}
-				for i := range heads {
-					f.put(m.row(i), d)
-				}
+			if r.fresh || len(outs) > 1 {
+				f.putHeads(d)
 			}
-			m.hash(rows, f.room-d.size, &d.md5)
-			m.put(f.h, from+done, rows, outs[o])
+			start, at := f.room-d.size, from+done
+			if f.h.kind == kind32 {
+				f.x32.hash(r, rows, start, d.skip32, &d.x32, f.h.width, out.Words[at:at+rows])
+				continue
+			}
+			f.md5.hash(r, rows, start, &d.md5)
+			f.md5.put(f.h, at, rows, out)
 		}
-		fresh = false
+		r.fresh = false
 	}
-	return true
+}
+
+// putHeads writes a head before the values of all buffers, except what is never
+// read because its hash is known.
+func (f *FieldHasher) putHeads(d *head) {
+	known := 64 * d.md5.blocks
+	if f.h.kind == kind32 {
+		known = d.skip32
+	}
+	for i := range lanes16 {
+		buf := f.rows.row(i)
+		if f.rows.fresh {
+			copy(buf[f.room-len(f.first):], f.first)
+		}
+		if known < len(d.text) {
+			copy(buf[f.room-d.size+known:], d.text[known:])
+		}
+	}
 }
 
 // put stores the hash of a text as row i; rows come in order.

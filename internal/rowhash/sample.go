@@ -13,7 +13,9 @@ type SampleHasher struct {
 	buf   []byte
 	null  [blockRows / 64]uint64
 	lanes []lane
-	md5   md5Rows
+	rows  rows16
+	x32   rows32
+	md5   rowsMD5
 }
 
 // Sample makes the kernel.
@@ -26,18 +28,15 @@ func (s *SampleHasher) Hash(members []*Texts, n int, out *Texts) {
 	for _, m := range members {
 		longest += m.longest() + 1
 	}
-	switch {
-	case out.word && len(members) == 1 && s.h.kind == kind32:
-		s.single(members[0], n, out)
-	case s.h.kind == kindMD5 && s.together(longest):
-		for from := 0; from < n; from += md5Lanes {
-			rows := min(md5Lanes, n-from)
+	if s.together(longest, out) {
+		for from := 0; from < n; from += lanes16 {
+			rows := min(lanes16, n-from)
 			for i := range rows {
-				s.md5.ends[i] = joinTexts(members, from+i, s.md5.row(i))
+				s.rows.ends[i] = uint32(joinTexts(members, from+i, s.rows.row(i)))
 			}
-			s.hash(from, rows, out)
+			s.hash16(from, rows, out)
 		}
-	default:
+	} else {
 		s.room(longest)
 		for i := range n {
 			out.put(s.h, i, s.buf[:joinTexts(members, i, s.buf)])
@@ -62,32 +61,22 @@ func (s *SampleHasher) room(size int) {
 	}
 }
 
-// together reports whether texts of at most size bytes are hashed many at once.
-func (s *SampleHasher) together(size int) bool {
-	_, ok := s.md5.fit(size)
-	return ok
+// together reports whether texts of at most size bytes are hashed sixteen at a
+// time.
+func (s *SampleHasher) together(size int, out *Texts) bool {
+	able := s.h.kind == kindMD5 || s.h.kind == kind32 && out.word
+	return able && together() && s.rows.fit(size)
 }
 
-// hash stores the hashes of the texts in the first n buffers as rows from on.
-func (s *SampleHasher) hash(from, n int, out *Texts) {
-	s.md5.hash(n, 0, &md5Head{state: md5Start()})
-	s.md5.put(s.h, from, n, out)
-}
-
-// single is one member: nearly always 8 bytes.
-func (s *SampleHasher) single(m *Texts, n int, out *Texts) {
-	words, width := out.Words[:n], s.h.width
-	for i, w := range m.Words[:n] {
-		var x uint32
-		if w>>56 != 0 {
-			x = xxh32of8(w)
-		} else {
-			var b [8]byte
-			binary.LittleEndian.PutUint64(b[:], w)
-			x = xxh32(b[:wordLen(w)])
-		}
-		words[i] = cut(lead8of32(x), width)
+// hash16 stores the hashes of the first n buffers' texts as rows from on.
+func (s *SampleHasher) hash16(from, n int, out *Texts) {
+	if s.h.kind == kind32 {
+		before := start32().words()
+		s.x32.hash(&s.rows, n, 0, 0, &before, s.h.width, out.Words[from:from+n])
+		return
 	}
+	s.md5.hash(&s.rows, n, 0, &headMD5{state: startMD5()})
+	s.md5.put(s.h, from, n, out)
 }
 
 // joinTexts writes row i of the members joined by '|' to b and returns its end.
@@ -136,13 +125,13 @@ func (s *SampleHasher) HashStrings(members []Strings, n int, out *Texts) {
 
 // block hashes the rows that the lanes hold.
 func (s *SampleHasher) block(members []Strings, from, n, longest int, out *Texts) {
-	if s.h.kind == kindMD5 && s.together(longest) {
-		for done := 0; done < n; done += md5Lanes {
-			rows := min(md5Lanes, n-done)
+	if s.together(longest, out) {
+		for done := 0; done < n; done += lanes16 {
+			rows := min(lanes16, n-done)
 			for i := range rows {
-				s.md5.ends[i] = s.join(members, from, done+i, s.md5.row(i))
+				s.rows.ends[i] = uint32(s.join(members, from, done+i, s.rows.row(i)))
 			}
-			s.hash(from+done, rows, out)
+			s.hash16(from+done, rows, out)
 		}
 		return
 	}

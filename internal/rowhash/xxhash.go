@@ -19,6 +19,9 @@ type state32 struct{ a, b, c, d uint32 }
 // start32 is prime32a + prime32b, prime32b, 0 and -prime32a, modulo 2^32.
 func start32() state32 { return state32{606290984, prime32b, 0, 1640531535} }
 
+// words are the accumulators as the assembly takes them.
+func (s state32) words() [4]uint32 { return [4]uint32{s.a, s.b, s.c, s.d} }
+
 func round32(acc, lane uint32) uint32 {
 	return bits.RotateLeft32(acc+lane*prime32b, 13) * prime32a
 }
@@ -73,14 +76,6 @@ func avalanche32(h uint32) uint32 {
 
 // xxh32 is XXH32 with seed 0.
 func xxh32(b []byte) uint32 { return sum32(start32(), b, len(b)) }
-
-// xxh32of8 is the hash of a text of exactly 8 bytes.
-func xxh32of8(w uint64) uint32 {
-	h := prime32e + 8
-	h = bits.RotateLeft32(h+uint32(w)*prime32c, 17) * prime32d
-	h = bits.RotateLeft32(h+uint32(w>>32)*prime32c, 17) * prime32d
-	return avalanche32(h)
-}
 
 const (
 	prime64a uint64 = 0x9E3779B185EBCA87

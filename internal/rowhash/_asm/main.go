@@ -1,181 +1,63 @@
-// The asm command writes the assembly of rowhash's kernels. It is a module of
-// its own, so that nobody who builds the program needs its tools:
+// The asm command writes the assembly of rowhash's kernels, one file each. It is
+// a module of its own, so that nobody who builds the program needs its tools:
 //
 //	go generate ./internal/rowhash
 package main
 
 import (
-	"math"
+	"flag"
+	"fmt"
+	"os"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var kernel = flag.String("kernel", "", "md5 or xxh32")
+
 func main() {
+	flag.Parse()
 	ConstraintExpr("!purego")
-	md5x16()
+	switch *kernel {
+	case "md5":
+		md5x16()
+	case "xxh32":
+		xxh32stripes()
+		xxh32finish()
+	default:
+		fmt.Fprintf(os.Stderr, "no kernel is called %q\n", *kernel)
+		os.Exit(2)
+	}
 	Generate()
 }
 
-// group is eight rows: their state, a word of each in a register.
-type group struct{ a, b, c, d reg.VecVirtual }
+// rows addresses eight buffers that lie stride bytes apart.
+type rows struct{ stride, s3, s5, s7 reg.GPVirtual }
 
-// md5x16 is MD5 over sixteen rows as two groups of eight. The steps of a group
-// wait for each other; those of the other group fill the gaps.
-func md5x16() {
-	TEXT("md5x16", 0, "func(state *[64]uint32, data *byte, stride, blocks int)")
-	Doc("md5x16 runs blocks of 64 bytes of sixteen rows, each stride bytes after the one before, over their states: words a, b, c and d of all rows, one after another.")
-	state := Load(Param("state"), GP64())
-	data := Load(Param("data"), GP64())
-	stride := Load(Param("stride"), GP64())
-	blocks := Load(Param("blocks"), GP64())
-
-	// words is the block with the same word of all rows side by side: word j of
-	// row i at 64*j + 4*i. It begins at a cache line.
-	words := GP64()
-	LEAQ(AllocLocal(16*64+64), words)
-	ADDQ(Imm(63), words)
-	ANDQ(I8(-64), words)
-
-	table := GP64()
-	LEAQ(sines(), table)
-	ones := YMM()
-	VPCMPEQD(ones, ones, ones)
-
-	s3, s5, s7, half := GP64(), GP64(), GP64(), GP64()
-	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s3)
-	LEAQ(Mem{Base: stride, Index: stride, Scale: 4}, s5)
-	LEAQ(Mem{Base: s3, Index: stride, Scale: 4}, s7)
-
-	Label("block")
-	for g := range 2 {
-		base := data
-		if g == 1 {
-			LEAQ(Mem{Base: data, Index: stride, Scale: 8}, half)
-			base = half
-		}
-		for part := range 2 {
-			off := 32 * part
-			transpose([8]Mem{
-				{Base: base, Disp: off},
-				{Base: base, Index: stride, Scale: 1, Disp: off},
-				{Base: base, Index: stride, Scale: 2, Disp: off},
-				{Base: base, Index: s3, Scale: 1, Disp: off},
-				{Base: base, Index: stride, Scale: 4, Disp: off},
-				{Base: base, Index: s5, Scale: 1, Disp: off},
-				{Base: base, Index: s3, Scale: 2, Disp: off},
-				{Base: base, Index: s7, Scale: 1, Disp: off},
-			}, func(j int) Mem { return Mem{Base: words, Disp: 64*(8*part+j) + 32*g} })
-		}
-	}
-	at := func(word, g int) Mem { return Mem{Base: state, Disp: 64*word + 32*g} }
-	var groups [2]group
-	for g := range groups {
-		groups[g] = group{YMM(), YMM(), YMM(), YMM()}
-		for word, r := range groups[g].registers() {
-			VMOVDQU(at(word, g), r)
-		}
-	}
-	for step := range 64 {
-		k := YMM()
-		VPBROADCASTD(Mem{Base: table, Disp: 4 * step}, k)
-		for g := range groups {
-			groups[g].step(step, k, Mem{Base: words, Disp: 64*word(step) + 32*g}, ones)
-		}
-	}
-	for g := range groups {
-		for word, r := range groups[g].registers() {
-			VPADDD(at(word, g), r, r)
-			VMOVDQU(r, at(word, g))
-		}
-	}
-	ADDQ(Imm(64), data)
-	DECQ(blocks)
-	JNZ(LabelRef("block"))
-	VZEROUPPER()
-	RET()
+func newRows(stride reg.Register) rows {
+	r := rows{GP64(), GP64(), GP64(), GP64()}
+	MOVQ(stride, r.stride)
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, r.s3)
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 4}, r.s5)
+	LEAQ(Mem{Base: r.s3, Index: stride, Scale: 4}, r.s7)
+	return r
 }
 
-func (g *group) registers() []reg.VecVirtual { return []reg.VecVirtual{g.a, g.b, g.c, g.d} }
-
-// word is the word of the block that a step takes (RFC 1321, 3.4).
-func word(step int) int {
-	return [4]int{step, 5*step + 1, 3*step + 5, 7 * step}[step/16] % 16
-}
-
-// turns is by how much a step rotates.
-func turns(step int) uint64 {
-	return [4][4]uint64{{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}}[step/16][step%4]
-}
-
-// sines is the table of the steps' constants.
-func sines() Mem {
-	m := GLOBL("md5sines", 24) // RODATA, NOPTR
-	for i := range 64 {
-		DATA(4*i, U32(uint32(math.Floor(math.Abs(math.Sin(float64(i+1)))*(1<<32)))))
+// at is the byte at disp of buffer i behind base.
+func (r rows) at(base reg.Register, i, disp int) Mem {
+	m := Mem{Base: base, Disp: disp}
+	switch i {
+	case 1, 2, 4:
+		m.Index, m.Scale = r.stride, uint8(i)
+	case 3:
+		m.Index, m.Scale = r.s3, 1
+	case 5:
+		m.Index, m.Scale = r.s5, 1
+	case 6:
+		m.Index, m.Scale = r.s3, 2
+	case 7:
+		m.Index, m.Scale = r.s7, 1
 	}
 	return m
-}
-
-// step is one operation of the algorithm. What does not need b, the word that
-// the step before has made, comes first.
-func (g *group) step(step int, k reg.VecVirtual, message Mem, ones reg.VecVirtual) {
-	a, b, c, d := g.a, g.b, g.c, g.d
-	t := YMM()
-	VPADDD(k, a, a)
-	VPADDD(message, a, a)
-	switch step / 16 {
-	case 0: // d ^ b & (c ^ d)
-		VPXOR(c, d, t)
-		VPAND(b, t, t)
-		VPXOR(d, t, t)
-	case 1: // b & d | c &^ d, whose bits are apart
-		VPANDN(c, d, t)
-		VPADDD(t, a, a)
-		VPAND(b, d, t)
-	case 2: // b ^ c ^ d
-		VPXOR(c, d, t)
-		VPXOR(b, t, t)
-	case 3: // c ^ (b | ^d)
-		VPXOR(d, ones, t)
-		VPOR(b, t, t)
-		VPXOR(c, t, t)
-	}
-	VPADDD(t, a, a)
-	VPSLLD(Imm(turns(step)), a, t)
-	VPSRLD(Imm(32-turns(step)), a, a)
-	VPOR(t, a, a)
-	VPADDD(b, a, a)
-	g.a, g.b, g.c, g.d = d, a, b, c
-}
-
-// transpose stores the eight words of eight rows as eight columns.
-func transpose(rows [8]Mem, column func(int) Mem) {
-	var pairs, quads [8]reg.VecVirtual
-	for i := 0; i < 8; i += 2 {
-		x, y := YMM(), YMM()
-		VMOVDQU(rows[i], x)
-		VMOVDQU(rows[i+1], y)
-		pairs[i], pairs[i+1] = YMM(), YMM()
-		VPUNPCKLDQ(y, x, pairs[i])   // words 0, 1 | 4, 5 of two rows
-		VPUNPCKHDQ(y, x, pairs[i+1]) // words 2, 3 | 6, 7
-	}
-	for i := range quads {
-		// quads[0:4] are words 0 to 3 | 4 to 7 of the first four rows.
-		quads[i] = YMM()
-		x, y := pairs[i/4*4+i%4/2], pairs[i/4*4+i%4/2+2]
-		if i%2 == 0 {
-			VPUNPCKLQDQ(y, x, quads[i])
-		} else {
-			VPUNPCKHQDQ(y, x, quads[i])
-		}
-	}
-	for i := range 4 {
-		low, high := YMM(), YMM()
-		VPERM2I128(Imm(0x20), quads[i+4], quads[i], low)
-		VPERM2I128(Imm(0x31), quads[i+4], quads[i], high)
-		VMOVDQU(low, column(i))
-		VMOVDQU(high, column(i+4))
-	}
 }
