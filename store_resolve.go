@@ -21,7 +21,7 @@ type ResolveOptions struct {
 	// Filters act on the named feature's rows, GlobalFilters on every table, TargetFilters on the feature itself.
 	Filters                      map[feature.Key][]filter.Expr
 	GlobalFilters, TargetFilters []filter.Expr
-	// StaleIf marks stored samples stale for which one of the predicates is true.
+	// StaleIf marks stored samples stale for which one of the predicates is true. Unknown columns are an error also where nothing is stored yet, once there are new samples.
 	StaleIf []filter.Expr
 	// SkipComparison makes every expected sample new.
 	SkipComparison bool
@@ -49,6 +49,7 @@ type Stats = resolve.Stats
 // Increment is the answer of ResolveUpdate. Nothing is read before a part is consumed.
 type Increment struct {
 	inner    *resolve.Increment
+	unjudged error // what is wrong with predicates over rows that are not stored yet
 	warnings []Warning
 	sources  []Source
 	// FeatureVersion is the version that the rows will have.
@@ -73,7 +74,9 @@ func (i *Increment) Close() {
 }
 
 // All streams the whole increment in one pass, batches tagged by part, parts in no order. The producer releases each batch after the step. Deciding columns are read once, others only for rows of the result.
-func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] { return i.inner.All(ctx) }
+func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
+	return i.judged(i.inner.All(ctx))
+}
 
 // Schema of a part, known before anything is read.
 func (i *Increment) Schema(p Part) *arrow.Schema { return i.inner.Schema(p) }
@@ -88,7 +91,7 @@ func (i *Increment) Stale(ctx context.Context) *Rows { return i.part(ctx, Stale)
 func (i *Increment) Orphaned(ctx context.Context) *Rows { return i.part(ctx, Orphaned) }
 
 func (i *Increment) part(ctx context.Context, p Part) *Rows {
-	return &Rows{Schema: i.inner.Schema(p), Batches: i.inner.Part(ctx, p)}
+	return &Rows{Schema: i.inner.Schema(p), Batches: i.judgedPart(i.inner.Part(ctx, p))}
 }
 
 // Warnings are complete after the last part ended.
@@ -167,6 +170,9 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	inc.inner, err = resolve.Update(ctx, req)
 	if err != nil {
 		return nil, err
+	}
+	if req.Current.Table == nil {
+		inc.unjudged = checkStaleIf(plan.Feature, inc.Schema(New), o.StaleIf)
 	}
 	return inc, nil
 }
@@ -273,4 +279,9 @@ func (s *DeltaStore) checkFilterKeys(g *feature.Graph, plan *feature.Plan, o *Re
 }
 
 // Count decides the increment without materialising it, so that Stats are complete.
-func (i *Increment) Count(ctx context.Context) error { return i.inner.Count(ctx) }
+func (i *Increment) Count(ctx context.Context) error {
+	if err := i.inner.Count(ctx); err != nil || i.inner.Stats().New == 0 {
+		return err
+	}
+	return i.unjudged
+}

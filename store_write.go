@@ -147,7 +147,7 @@ func (o *WriteOptions) validate() error {
 
 // append stores completed rows. New columns are added to the table and types are converted to its own.
 func (s *DeltaStore) append(ctx context.Context, key feature.Key, rows *Rows, o *delta.AppendOptions) (WriteResult, error) {
-	o.MergeSchema, o.Cast = true, true
+	o.MergeSchema, o.Cast, o.ExactNames = true, true, true
 	r, err := s.Table(key).Append(ctx, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches}, o)
 	if err != nil {
 		return WriteResult{}, fmt.Errorf("write %s: %w", key, err)

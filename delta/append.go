@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -51,12 +52,16 @@ func (a *appending) prepare(snap *Snapshot) (*Schema, *Change, error) {
 		now := a.table.opts.Now().UnixMilli()
 		ch.Txns = []*txlog.Txn{{AppID: o.AppID, Version: o.AppVersion, LastUpdated: &now}}
 	}
-	own, err := SchemaOf(a.frame)
+	if snap == nil {
+		own, err := SchemaOf(a.frame)
+		if err != nil {
+			return nil, nil, err
+		}
+		return a.create(own, ch)
+	}
+	own, err := givenSchema(a.frame)
 	if err != nil {
 		return nil, nil, err
-	}
-	if snap == nil {
-		return a.create(own, ch)
 	}
 	merged, ch2, err := a.onto(snap, own, ch)
 	return merged, ch2, err
@@ -65,6 +70,7 @@ func (a *appending) prepare(snap *Snapshot) (*Schema, *Change, error) {
 // create makes the first version of a table from the columns of the rows.
 func (a *appending) create(own *Schema, ch *Change) (*Schema, *Change, error) {
 	o := a.opts
+	o.PartitionBy = spelled(own.Fields, o.PartitionBy)
 	var err error
 	ch.Protocol, ch.Metadata, err = a.table.newTable(own, &CreateOptions{PartitionBy: o.PartitionBy, Configuration: o.Configuration, Features: o.Features})
 	if err != nil {
@@ -85,7 +91,7 @@ func (a *appending) create(own *Schema, ch *Change) (*Schema, *Change, error) {
 
 // onto makes the change of an append to a table that exists.
 func (a *appending) onto(snap *Snapshot, own *Schema, ch *Change) (*Schema, *Change, error) {
-	if p := a.opts.PartitionBy; p != nil && !slices.Equal(p, snap.partitions) && len(p)+len(snap.partitions) > 0 {
+	if p := a.opts.PartitionBy; p != nil && !slices.EqualFunc(p, snap.partitions, strings.EqualFold) && len(p)+len(snap.partitions) > 0 {
 		return nil, nil, &SchemaError{Column: fmt.Sprint(p), Want: fmt.Sprintf("the partition columns of the table, %v", snap.partitions), Got: "others"}
 	}
 	merged, changed, err := a.mergeSchema(snap, own)
@@ -163,7 +169,7 @@ func (a *appending) merge(snap *Snapshot) (*txlog.Protocol, *txlog.Metadata, err
 }
 
 // given reports whether the rows have a column.
-func (a *appending) given(f *Field) bool { return columnIndex(a.frame, f.Name) >= 0 }
+func (a *appending) given(f *Field) bool { return indexOf(a.frame.Fields(), f.Name) >= 0 }
 
 func allGiven(fields []Field, given func(*Field) bool) error {
 	for i := range fields {

@@ -50,14 +50,54 @@ func (t *Type) Arrow() arrow.DataType {
 	return primitives[t.Name]
 }
 
-// SchemaOf is the Delta schema of an Arrow schema (dictionary values, large strings and views as their plain types; unsigned as signed of the same
-// width; any timestamp in microseconds). All columns are nullable, as delta-rs makes them. A type Delta lacks is a *SchemaError.
+// SchemaOf is the Delta schema of an Arrow schema (dictionary values, large strings and views as their plain types; extension types as their storage, but a
+// UUID as text; unsigned as signed of the same width; any timestamp in microseconds). All columns are nullable, as delta-rs makes them. A type Delta lacks is a *SchemaError.
 func SchemaOf(a *arrow.Schema) (*Schema, error) {
+	s, err := givenSchema(a)
+	if err != nil {
+		return nil, err
+	}
+	if path := voidIn(s.Fields, ""); path != "" {
+		return nil, &SchemaError{Column: path, Want: "a type that Delta has", Got: "null: no value tells which type the column shall have"}
+	}
+	return s, nil
+}
+
+// givenSchema is SchemaOf for rows, whose columns may also be of Arrow's null type: they are void, and fill columns of any type with nulls.
+func givenSchema(a *arrow.Schema) (*Schema, error) {
 	fields, err := fieldsOf(a.Fields(), "")
 	if err != nil {
 		return nil, err
 	}
 	return &Schema{fields}, nil
+}
+
+// voidIn is the path of a void column or member, "" when there is none.
+func voidIn(fields []Field, path string) string {
+	for i := range fields {
+		if p := voidInType(&fields[i].Type, path+fields[i].Name); p != "" {
+			return p
+		}
+	}
+	return ""
+}
+
+func voidInType(t *Type, path string) string {
+	switch kindOf(t) {
+	case structKind:
+		return voidIn(t.Fields, path+".")
+	case listKind:
+		return voidInType(t.Elem, path+".element")
+	case mapKind:
+		if p := voidInType(t.Key, path+".key"); p != "" {
+			return p
+		}
+		return voidInType(t.Elem, path+".value")
+	}
+	if t.Name == "void" {
+		return path
+	}
+	return ""
 }
 
 func fieldsOf(list []arrow.Field, path string) ([]Field, error) {
@@ -80,6 +120,11 @@ func typeOf(t arrow.DataType, path string) (Type, error) {
 	switch t := t.(type) {
 	case *arrow.DictionaryType:
 		return typeOf(t.ValueType, path)
+	case arrow.ExtensionType:
+		if t.ExtensionName() == "arrow.uuid" {
+			return Type{Name: "string"}, nil // in its usual spelling
+		}
+		return typeOf(t.StorageType(), path)
 	case *arrow.TimestampType:
 		if t.TimeZone == "" {
 			return Type{Name: "timestamp_ntz"}, nil
@@ -105,8 +150,8 @@ func typeOf(t arrow.DataType, path string) (Type, error) {
 		return Type{Elem: &elem, Nulls: true}, err
 	}
 	names := map[arrow.Type]string{arrow.STRING: "string", arrow.LARGE_STRING: "string", arrow.STRING_VIEW: "string", arrow.BINARY: "binary", arrow.LARGE_BINARY: "binary",
-		arrow.BINARY_VIEW: "binary", arrow.FIXED_SIZE_BINARY: "binary", arrow.BOOL: "boolean", arrow.INT8: "byte", arrow.UINT8: "byte", arrow.INT16: "short", arrow.UINT16: "short",
-		arrow.INT32: "integer", arrow.UINT32: "integer", arrow.INT64: "long", arrow.UINT64: "long", arrow.FLOAT32: "float", arrow.FLOAT64: "double", arrow.DATE32: "date", arrow.DATE64: "date"}
+		arrow.BINARY_VIEW: "binary", arrow.FIXED_SIZE_BINARY: "binary", arrow.NULL: "void", arrow.BOOL: "boolean", arrow.INT8: "byte", arrow.UINT8: "byte", arrow.INT16: "short", arrow.UINT16: "short",
+		arrow.INT32: "integer", arrow.UINT32: "integer", arrow.INT64: "long", arrow.UINT64: "long", arrow.FLOAT16: "float", arrow.FLOAT32: "float", arrow.FLOAT64: "double", arrow.DATE32: "date", arrow.DATE64: "date"}
 	if n, ok := names[t.ID()]; ok {
 		return Type{Name: n}, nil
 	}

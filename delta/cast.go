@@ -3,7 +3,8 @@ package delta
 import (
 	"context"
 	"fmt"
-	"math"
+	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -13,8 +14,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/declared"
 )
 
-// Caster brings batches to the columns and types of another schema, as delta-rs does when it appends: whatever has a value of the wanted type is converted, lossy
-// conversions of numbers are counted, missing columns and members are null, anything else is an error naming the column. It is not safe for concurrent use.
+// Caster brings batches to the columns and types of another schema, as an append does: columns and members are found by name, without case where no name is
+// the very same; those that are missing are null; values are converted exactly, or with a loss that is counted, or refused by column, value and row. The
+// table of conversions is internal/docs/casts.md. It is not safe for concurrent use.
 type Caster struct {
 	from, to *arrow.Schema
 	source   []int // column of the batch for each wanted one, -1 = all null
@@ -27,16 +29,30 @@ type Caster struct {
 func NewCaster(from, to *arrow.Schema, mem memory.Allocator) *Caster {
 	c := &Caster{from: from, to: to, mem: mem, lossy: map[string]int64{}}
 	for _, f := range to.Fields() {
-		c.source = append(c.source, columnIndex(from, f.Name))
+		c.source = append(c.source, indexOf(from.Fields(), f.Name))
 	}
 	return c
 }
 
-func columnIndex(s *arrow.Schema, name string) int {
-	if i := s.FieldIndices(name); len(i) > 0 {
-		return i[0]
+// indexOf finds a field by its very name, else by one that differs in case alone if there is only one; -1 when there is none.
+func indexOf(fields []arrow.Field, name string) int {
+	found := -1
+	for i := range fields {
+		if fields[i].Name == name {
+			return i
+		}
+		if strings.EqualFold(fields[i].Name, name) {
+			if found >= 0 {
+				found = len(fields)
+			} else {
+				found = i
+			}
+		}
 	}
-	return -1
+	if found == len(fields) {
+		return -1
+	}
+	return found
 }
 
 // warnings tells what was lost.
@@ -48,11 +64,28 @@ func (c *Caster) warnings() []Warning {
 	return out
 }
 
+// place is where values stand: the path of their column, and the row of the stream for each of them.
+type place struct {
+	path string
+	row  func(i int) int64
+}
+
+func (p place) member(name string) place { return place{p.path + "." + name, p.row} }
+
+// inside is the place of what lists hold: offsets are the ends of the lists among their elements.
+func (p place) inside(name string, offsets []int32) place {
+	return place{p.path + "." + name, func(i int) int64 {
+		list, _ := slices.BinarySearch(offsets[1:], int32(i)+1)
+		return p.row(list)
+	}}
+}
+
 // Batch converts; the caller releases the result. A batch that is not of the schema to convert from is a *SchemaError.
 func (c *Caster) Batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBatch, error) {
 	if f := declared.Batch(c.from, b, c.rows); f != nil {
 		return nil, undeclared(f)
 	}
+	before := c.rows
 	c.rows += b.NumRows()
 	cols := make([]arrow.Array, len(c.source))
 	defer func() {
@@ -68,7 +101,7 @@ func (c *Caster) Batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBa
 			cols[i] = array.MakeArrayOfNull(c.mem, f.Type, int(b.NumRows()))
 			continue
 		}
-		a, err := c.array(ctx, b.Column(src), f.Type, f.Name)
+		a, err := c.array(ctx, b.Column(src), f.Type, place{f.Name, func(i int) int64 { return before + int64(i) + 1 }})
 		if err != nil {
 			return nil, err
 		}
@@ -77,14 +110,14 @@ func (c *Caster) Batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBa
 	return array.NewRecordBatch(c.to, cols, b.NumRows()), nil
 }
 
-func (c *Caster) array(ctx context.Context, a arrow.Array, to arrow.DataType, path string) (arrow.Array, error) {
+func (c *Caster) array(ctx context.Context, a arrow.Array, to arrow.DataType, at place) (arrow.Array, error) {
 	if d, ok := a.(*array.Dictionary); ok {
 		plain, err := compute.TakeArray(ctx, d.Dictionary(), d.Indices())
 		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", path, err)
+			return nil, fmt.Errorf("column %s: %w", at.path, err)
 		}
 		defer plain.Release()
-		return c.array(ctx, plain, to, path)
+		return c.array(ctx, plain, to, at)
 	}
 	if arrow.TypeEqual(a.DataType(), to) {
 		a.Retain()
@@ -96,33 +129,35 @@ func (c *Caster) array(ctx context.Context, a arrow.Array, to arrow.DataType, pa
 	switch to := to.(type) {
 	case *arrow.StructType:
 		if st, ok := a.(*array.Struct); ok {
-			return c.structure(ctx, st, to, path)
+			return c.structure(ctx, st, to, at)
 		}
 	case *arrow.MapType:
 		if m, ok := a.(*array.Map); ok {
-			return c.mapping(ctx, m, to, path)
+			return c.mapping(ctx, m, to, at)
 		}
 	case *arrow.ListType:
 		if l, ok := a.(array.ListLike); ok && a.DataType().ID() != arrow.MAP {
-			return c.list(ctx, l, to, path)
+			return c.list(ctx, l, to, at)
 		}
 	default:
-		return c.primitive(ctx, a, to, path)
+		return c.flat(a, to, at)
 	}
-	return nil, &SchemaError{Column: path, Want: to.String(), Got: a.DataType().String()}
+	return nil, &SchemaError{Column: at.path, Want: nameOf(to), Got: nameOf(a.DataType())}
 }
 
-func (c *Caster) structure(ctx context.Context, a *array.Struct, to *arrow.StructType, path string) (arrow.Array, error) {
+func (c *Caster) structure(ctx context.Context, a *array.Struct, to *arrow.StructType, at place) (arrow.Array, error) {
 	from := a.DataType().(*arrow.StructType)
 	children := make([]arrow.ArrayData, 0, to.NumFields())
 	for _, f := range to.Fields() {
-		i, ok := from.FieldIdx(f.Name)
 		var child arrow.Array
-		if !ok {
+		if i := indexOf(from.Fields(), f.Name); i < 0 {
 			child = array.MakeArrayOfNull(c.mem, f.Type, a.Len())
 		} else {
+			own := underNulls(c.mem, a, a.Field(i))
 			var err error
-			if child, err = c.array(ctx, a.Field(i), f.Type, path+"."+f.Name); err != nil {
+			child, err = c.array(ctx, own, f.Type, at.member(f.Name))
+			own.Release()
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -134,6 +169,37 @@ func (c *Caster) structure(ctx context.Context, a *array.Struct, to *arrow.Struc
 	data := array.NewData(to, a.Len(), []*memory.Buffer{validity}, children, a.NullN(), 0)
 	defer data.Release()
 	return array.NewStructData(data), nil
+}
+
+// underNulls is a member of a struct with the struct's nulls as its own: what stands under them is no value.
+func underNulls(mem memory.Allocator, parent *array.Struct, child arrow.Array) arrow.Array {
+	if parent.NullN() == 0 || child.DataType().ID() == arrow.NULL {
+		child.Retain()
+		return child
+	}
+	d := child.Data()
+	buf := memory.NewResizableBuffer(mem)
+	defer buf.Release()
+	buf.Resize((d.Offset() + child.Len() + 7) / 8)
+	bits := buf.Bytes()
+	clear(bits)
+	nulls := 0
+	for i := range child.Len() {
+		if parent.IsValid(i) && child.IsValid(i) {
+			at := d.Offset() + i
+			bits[at/8] |= 1 << (at % 8)
+		} else {
+			nulls++
+		}
+	}
+	buffers := slices.Clone(d.Buffers())
+	buffers[0] = buf
+	data := array.NewData(d.DataType(), child.Len(), buffers, d.Children(), nulls, d.Offset())
+	defer data.Release()
+	if dict := d.Dictionary(); dict != nil {
+		data.SetDictionary(dict)
+	}
+	return array.MakeFromData(data)
 }
 
 // rebased is the validity bitmap of an array from bit 0; nil when nothing is null.
@@ -159,40 +225,32 @@ func releaseBuffer(b *memory.Buffer) {
 	}
 }
 
-// list copies element ranges into a list of the wanted element type.
-func (c *Caster) list(ctx context.Context, a array.ListLike, to *arrow.ListType, path string) (arrow.Array, error) {
-	values := a.ListValues()
+// elements are what the lists that are not null hold, one after another, with the end of each list among them; the caller releases them.
+func (c *Caster) elements(ctx context.Context, a array.ListLike, at place) (arrow.Array, []int32, error) {
 	first, last := int64(0), int64(0)
 	offsets := make([]int32, a.Len()+1)
 	for i := range a.Len() {
+		if a.IsNull(i) {
+			offsets[i+1] = offsets[i]
+			continue
+		}
 		start, end := a.ValueOffsets(i)
-		if i == 0 {
-			first, last = start, start
+		if first == last {
+			first, last = start, start // nothing was before
 		}
-		if !a.IsNull(i) && start != last {
-			return c.gatherList(ctx, a, to, path)
+		if start != last && start != end {
+			return c.gathered(ctx, a, at)
 		}
-		if !a.IsNull(i) {
+		if start != end {
 			last = end
 		}
 		offsets[i+1] = int32(last - first)
 	}
-	slice := array.NewSlice(values, first, last)
-	defer slice.Release()
-	elem, err := c.array(ctx, slice, to.Elem(), path+".element")
-	if err != nil {
-		return nil, err
-	}
-	defer elem.Release()
-	validity := rebased(c.mem, a)
-	defer releaseBuffer(validity)
-	data := array.NewData(to, a.Len(), []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets))}, []arrow.ArrayData{elem.Data()}, a.NullN(), 0)
-	defer data.Release()
-	return array.NewListData(data), nil
+	return array.NewSlice(a.ListValues(), first, last), offsets, nil
 }
 
-// gatherList handles lists whose elements do not lie one after another (views, null fixed-size lists).
-func (c *Caster) gatherList(ctx context.Context, a array.ListLike, to *arrow.ListType, path string) (arrow.Array, error) {
+// gathered are elements that do not lie one after another: those of views, or of lists with something under a null.
+func (c *Caster) gathered(ctx context.Context, a array.ListLike, at place) (arrow.Array, []int32, error) {
 	idx := array.NewInt64Builder(c.mem)
 	defer idx.Release()
 	offsets := make([]int32, a.Len()+1)
@@ -211,10 +269,18 @@ func (c *Caster) gatherList(ctx context.Context, a array.ListLike, to *arrow.Lis
 	defer indices.Release()
 	taken, err := compute.TakeArray(ctx, a.ListValues(), indices)
 	if err != nil {
-		return nil, fmt.Errorf("column %s: %w", path, err)
+		return nil, nil, fmt.Errorf("column %s: %w", at.path, err)
 	}
-	defer taken.Release()
-	elem, err := c.array(ctx, taken, to.Elem(), path+".element")
+	return taken, offsets, nil
+}
+
+func (c *Caster) list(ctx context.Context, a array.ListLike, to *arrow.ListType, at place) (arrow.Array, error) {
+	values, offsets, err := c.elements(ctx, a, at)
+	if err != nil {
+		return nil, err
+	}
+	defer values.Release()
+	elem, err := c.array(ctx, values, to.Elem(), at.inside("element", offsets))
 	if err != nil {
 		return nil, err
 	}
@@ -226,28 +292,19 @@ func (c *Caster) gatherList(ctx context.Context, a array.ListLike, to *arrow.Lis
 	return array.NewListData(data), nil
 }
 
-func (c *Caster) mapping(ctx context.Context, a *array.Map, to *arrow.MapType, path string) (arrow.Array, error) {
-	start, end := int64(0), int64(0)
-	offsets := make([]int32, a.Len()+1)
-	if a.Len() > 0 {
-		start, _ = a.ValueOffsets(0)
-		end = start
+func (c *Caster) mapping(ctx context.Context, a *array.Map, to *arrow.MapType, at place) (arrow.Array, error) {
+	values, offsets, err := c.elements(ctx, a, at)
+	if err != nil {
+		return nil, err
 	}
-	for i := range a.Len() {
-		if _, e := a.ValueOffsets(i); !a.IsNull(i) {
-			end = e
-		}
-		offsets[i+1] = int32(end - start)
-	}
-	keys, items := array.NewSlice(a.Keys(), start, end), array.NewSlice(a.Items(), start, end)
-	defer keys.Release()
-	defer items.Release()
-	k, err := c.array(ctx, keys, to.KeyType(), path+".key")
+	defer values.Release()
+	pairs := values.(*array.Struct)
+	k, err := c.array(ctx, pairs.Field(0), to.KeyType(), at.inside("key", offsets))
 	if err != nil {
 		return nil, err
 	}
 	defer k.Release()
-	v, err := c.array(ctx, items, to.ItemType(), path+".value")
+	v, err := c.array(ctx, pairs.Field(1), to.ItemType(), at.inside("value", offsets))
 	if err != nil {
 		return nil, err
 	}
@@ -259,90 +316,4 @@ func (c *Caster) mapping(ctx context.Context, a *array.Map, to *arrow.MapType, p
 	data := array.NewData(to, a.Len(), []*memory.Buffer{validity, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets))}, []arrow.ArrayData{entries}, a.NullN(), 0)
 	defer data.Release()
 	return array.NewMapData(data), nil
-}
-
-// primitive converts flat arrays. Timestamps of any zone are the same instants; between naive and zoned the wall clock stays.
-func (c *Caster) primitive(ctx context.Context, a arrow.Array, to arrow.DataType, path string) (arrow.Array, error) {
-	if from, ok := a.DataType().(*arrow.TimestampType); ok {
-		if target, ok := to.(*arrow.TimestampType); ok {
-			if (from.TimeZone == "") != (target.TimeZone == "") {
-				c.lossy[path] += int64(a.Len() - a.NullN())
-			}
-			a = relabel(a, &arrow.TimestampType{Unit: from.Unit, TimeZone: target.TimeZone})
-			defer a.Release()
-			if from.Unit == target.Unit {
-				a.Retain()
-				return a, nil
-			}
-		}
-	}
-	if view, ok := a.(*array.StringView); ok && to.ID() == arrow.STRING {
-		return viewText(c.mem, view), nil
-	}
-	if a.DataType().ID() == arrow.BOOL && isFloat(to) || isFloat(a.DataType()) && to.ID() == arrow.BOOL {
-		middle, err := c.primitive(ctx, a, arrow.PrimitiveTypes.Int64, path)
-		if err != nil {
-			return nil, err
-		}
-		defer middle.Release()
-		return c.primitive(ctx, middle, to, path)
-	}
-	c.countLoss(a, to, path)
-	opts := compute.SafeCastOptions(to)
-	opts.AllowFloatTruncate, opts.AllowTimeTruncate = true, true
-	out, err := compute.CastArray(ctx, a, opts)
-	if err != nil {
-		return nil, &SchemaError{Column: path, Want: to.String(), Got: a.DataType().String() + " (" + err.Error() + ")"}
-	}
-	return out, nil
-}
-
-func isFloat(t arrow.DataType) bool { return t.ID() == arrow.FLOAT32 || t.ID() == arrow.FLOAT64 }
-
-func relabel(a arrow.Array, t arrow.DataType) arrow.Array {
-	d := a.Data()
-	data := array.NewData(t, d.Len(), d.Buffers(), d.Children(), d.NullN(), d.Offset())
-	defer data.Release()
-	return array.MakeFromData(data)
-}
-
-// viewText copies string views into plain strings, which is what Parquet is written from.
-func viewText(mem memory.Allocator, a *array.StringView) arrow.Array {
-	b := array.NewStringBuilder(mem)
-	defer b.Release()
-	b.Reserve(a.Len())
-	for i := range a.Len() {
-		if a.IsNull(i) {
-			b.AppendNull()
-			continue
-		}
-		b.Append(a.Value(i))
-	}
-	return b.NewArray()
-}
-
-// countLoss counts floats that lose their fraction or become infinite.
-func (c *Caster) countLoss(a arrow.Array, to arrow.DataType, path string) {
-	var value func(int) float64
-	switch a := a.(type) {
-	case *array.Float64:
-		value = a.Value
-	case *array.Float32:
-		value = func(i int) float64 { return float64(a.Value(i)) }
-	default:
-		return
-	}
-	narrow := to.ID() == arrow.FLOAT32
-	if !narrow && !arrow.IsInteger(to.ID()) {
-		return
-	}
-	for i := range a.Len() {
-		if a.IsNull(i) {
-			continue
-		}
-		v := value(i)
-		if narrow && !math.IsInf(v, 0) && math.IsInf(float64(float32(v)), 0) || !narrow && v != math.Trunc(v) {
-			c.lossy[path]++
-		}
-	}
 }

@@ -34,6 +34,7 @@ func (t *Table) Create(ctx context.Context, schema *Schema, opts *CreateOptions)
 	if t.opts.Now == nil {
 		return -1, errors.New("create: Options.Now is not set")
 	}
+	o.PartitionBy = spelled(schema.Fields, o.PartitionBy)
 	p, m, err := t.newTable(schema, &o)
 	if err != nil {
 		return -1, err
@@ -98,18 +99,18 @@ func newProtocol(m *txlog.Metadata, schema *Schema, features []string) (*txlog.P
 
 // checkNames refuses columns whose names cannot be told apart, or are missing.
 func checkNames(fields []Field, path string) error {
-	seen := map[string]bool{}
+	seen := map[string]string{}
 	for i := range fields {
 		f := &fields[i]
 		p := strings.TrimPrefix(path+"."+f.Name, ".")
 		if f.Name == "" {
 			return &SchemaError{Column: p, Want: "a column name", Got: "none"}
 		}
-		if lower := strings.ToLower(f.Name); seen[lower] {
-			return &SchemaError{Column: p, Want: "names that differ not only in case", Got: "the name twice"}
-		} else {
-			seen[lower] = true
+		lower := strings.ToLower(f.Name)
+		if other, ok := seen[lower]; ok {
+			return &SchemaError{Column: p, Want: "names that differ not only in case", Got: fmt.Sprintf("both %q and %q", other, f.Name)}
 		}
+		seen[lower] = f.Name
 		for t := &f.Type; t != nil; t = t.Elem {
 			if err := checkNames(t.Fields, p); err != nil {
 				return err
@@ -122,6 +123,17 @@ func checkNames(fields []Field, path string) error {
 		}
 	}
 	return nil
+}
+
+// spelled are names of columns as the columns spell them, where they differ in case alone.
+func spelled(fields []Field, names []string) []string {
+	out := slices.Clone(names)
+	for i, name := range names {
+		if j := findField(fields, name); j >= 0 {
+			out[i] = fields[j].Name
+		}
+	}
+	return out
 }
 
 func checkPartitioning(schema *Schema, columns []string) error {

@@ -26,3 +26,11 @@ func PartitionDir(value *string) string {
 
 // HiveEscape makes a text a directory name.
 func HiveEscape(s string) string { return hiveEscape(s) }
+
+// Lossy is the number of values that the caster changed.
+func (c *Caster) Lossy() (n int64) {
+	for _, v := range c.lossy {
+		n += v
+	}
+	return n
+}

@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -89,12 +90,18 @@ func (m *merger) fields(table, frame []Field, path string) ([]Field, error) {
 		f := frame[i]
 		j := findField(out, f.Name)
 		if j < 0 {
+			if p := voidInType(&f.Type, path+f.Name); p != "" {
+				return nil, &SchemaError{Column: p, Want: "a column of the table, or a type for a new one", Got: "a new column of type null"}
+			}
 			f.Nullable = true
 			out = append(out, f)
 			if m.grew == "" {
 				m.grew = path + f.Name
 			}
 			continue
+		}
+		if m.opts.ExactNames && out[j].Name != f.Name {
+			return nil, &SchemaError{Column: path + f.Name, Want: fmt.Sprintf("the table's spelling, %q", path+out[j].Name), Got: "a name that differs from it in case"}
 		}
 		t, err := m.types(&out[j].Type, &f.Type, path+f.Name)
 		if err != nil {
@@ -108,7 +115,10 @@ func (m *merger) fields(table, frame []Field, path string) ([]Field, error) {
 // types keeps the table's type and adds struct members at any depth. Kinds that do not match are an error; primitives are the caster's to judge. A void
 // column takes the type of the first values that come.
 func (m *merger) types(table, frame *Type, path string) (*Type, error) {
-	if table.Name == "void" && frame.Name != "void" && m.opts.MergeSchema {
+	if frame.Name == "void" {
+		return table, nil // nulls go into every column
+	}
+	if table.Name == "void" && m.opts.MergeSchema {
 		if m.grew == "" {
 			m.grew = path
 		}
@@ -134,19 +144,13 @@ func (m *merger) types(table, frame *Type, path string) (*Type, error) {
 	return &out, err
 }
 
-// primitive refuses what no cast is tried for: any difference when casts are not wanted, a decimal with more digits than the table's.
+// primitive refuses what no cast is tried for: any difference when casts are not wanted, and values for a void column, which has none.
 func (m *merger) primitive(table, frame *Type, path string) error {
 	if table.Name == frame.Name {
 		return nil
 	}
-	bad := &SchemaError{Column: path, Want: describeType(table), Got: describeType(frame)}
-	if !m.opts.Cast {
-		return bad
-	}
-	p, s, ok := decimalOf(table.Name)
-	q, r, both := decimalOf(frame.Name)
-	if ok && both && (s < r || p-s < q-r) {
-		return bad
+	if !m.opts.Cast || table.Name == "void" && frame.Name != "void" {
+		return &SchemaError{Column: path, Want: describeType(table), Got: describeType(frame)}
 	}
 	return nil
 }

@@ -7,11 +7,16 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// check refuses a batch that breaks NOT NULL at any depth, or a rule of the table.
+// check refuses a batch that breaks NOT NULL at any depth, or a rule of the table, or that brings texts which are none.
 func (w *writer) check(b arrow.RecordBatch) error {
 	for i := range w.to.schema.Fields {
 		f := &w.to.schema.Fields[i]
 		if err := notNull(f, b.Column(i), nil, f.Name); err != nil {
+			return err
+		}
+	}
+	if w.given != nil {
+		if err := w.given.batch(w.ctx, b, w.to.schema.Fields); err != nil {
 			return err
 		}
 	}

@@ -5,17 +5,16 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 )
 
-// hiveDefault is the directory name, and in foreign tables the value, of a null partition.
+// hiveDefault is the directory name of a null partition. As a value in the log it is a text like any other.
 const hiveDefault = "__HIVE_DEFAULT_PARTITION__"
 
-// parsePartition reads a partition value of a primitive type. The empty text and Hive's default partition are null.
+// parsePartition reads a partition value of a primitive type. The empty text is null, and Hive's word where it can be no value.
 func parsePartition(text, typ string) (any, error) {
-	if text == "" || text == hiveDefault {
+	if text == "" || text == hiveDefault && typ != "string" && typ != "binary" {
 		return nil, nil
 	}
 	bad := func() error { return fmt.Errorf("%q is no %s", text, typ) }
@@ -33,11 +32,11 @@ func parsePartition(text, typ string) (any, error) {
 		}
 		return nil, bad()
 	case "date":
-		d, err := time.ParseInLocation("2006-01-02", text, time.UTC)
-		if err != nil {
+		d, ok := filter.ParseDate(text)
+		if !ok {
 			return nil, bad()
 		}
-		return filter.Date(floorDays(d.Unix())), nil
+		return d, nil
 	case "timestamp", "timestamp_ntz":
 		at, _, ok := filter.ParseTime(text)
 		if !ok {
@@ -141,11 +140,11 @@ func formatPartition(v any) *string {
 	case filter.Decimal:
 		s = string(v)
 	case filter.Date:
-		s = time.Unix(int64(v)*86400, 0).UTC().Format("2006-01-02")
+		s = v.ISO()
 	case filter.Timestamp:
-		s = time.UnixMicro(int64(v)).UTC().Format("2006-01-02T15:04:05.000000Z")
+		s = v.ISO()
 	case filter.TimestampNTZ:
-		s = time.UnixMicro(int64(v)).UTC().Format("2006-01-02 15:04:05.000000")
+		s = strings.Replace(v.ISO(), "T", " ", 1)
 	}
 	if s == "" {
 		return nil // an empty text reads as null, so it is written as what it means

@@ -31,7 +31,8 @@ func Describable(p *txlog.Protocol) bool {
 	return gateRead(&known) == nil
 }
 
-// gateRead refuses a table that a reader of this build would misread.
+// gateRead refuses a table that a reader of this build would misread. Column mapping that only the writer features name is served all the same, as by
+// delta-spark, which goes by the metadata.
 func gateRead(p *txlog.Protocol) error {
 	have := strings.Join(readable, ", ")
 	if p.MinReaderVersion > 3 || p.MinReaderVersion < 1 {
@@ -53,7 +54,7 @@ func gateRead(p *txlog.Protocol) error {
 	}
 	for _, f := range p.WriterFeatures {
 		// A feature that changes how files are read binds readers even where the protocol forgot to say so to them.
-		if p.MinReaderVersion == 3 && slices.Contains(readable, f) && !slices.Contains(p.ReaderFeatures, f) {
+		if p.MinReaderVersion == 3 && slices.Contains(readable, f) && f != "columnMapping" && !slices.Contains(p.ReaderFeatures, f) {
 			return fmt.Errorf("writer feature %q is missing among the reader features", f)
 		}
 	}

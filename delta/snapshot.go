@@ -3,6 +3,7 @@ package delta
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -59,8 +60,13 @@ func newSnapshot(t *Table, st *txlog.State) (*Snapshot, error) {
 	}
 	for _, c := range st.Metadata.PartitionColumns {
 		f, ok := s.schema.Find([]string{c})
-		if !ok || f.Type.Name == "" {
+		switch {
+		case !ok || f.Type.Name == "":
 			return nil, corrupt(where, fmt.Errorf("partition column %q is not a primitive column of the schema", c))
+		case f.Name != c:
+			return nil, corrupt(where, fmt.Errorf("partition column %q is spelled %q in the schema", c, f.Name))
+		case slices.Contains(s.partitions, c):
+			return nil, corrupt(where, fmt.Errorf("partition column %q is named twice", c))
 		}
 		s.partitions = append(s.partitions, f.Name)
 	}
@@ -71,6 +77,9 @@ func newSnapshot(t *Table, st *txlog.State) (*Snapshot, error) {
 			return nil, corrupt(where, fmt.Errorf("file %s has a deletion vector, but the table lacks the feature", st.Files[i].Key))
 		}
 		s.files[i] = File{LiveFile: &st.Files[i], snap: s}
+		if err := s.files[i].checkPartition(); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -88,7 +97,7 @@ func (s *Snapshot) setMapping(where string) error {
 		return &UnsupportedError{Feature: mode, Need: "column mapping mode", Have: "none, name, id"}
 	}
 	p := s.state.Protocol
-	if p.MinReaderVersion == 3 && !slices.Contains(p.ReaderFeatures, "columnMapping") || p.MinReaderVersion < 2 {
+	if p.MinReaderVersion == 3 && !hasFeature(p, "columnMapping") || p.MinReaderVersion < 2 {
 		s.mapping = MappingNone // the property has no effect without the feature
 		return nil
 	}
@@ -157,6 +166,25 @@ func (f *File) Partition(column string) (any, error) {
 		return nil, corrupt(f.Key, fmt.Errorf("partition column %s: %w", column, err))
 	}
 	return v, nil
+}
+
+// checkPartition refuses values under a name that differs in case from that of a partition column: it is not known what they were meant for.
+func (f *File) checkPartition() error {
+	for _, column := range f.snap.partitions {
+		field, _ := f.snap.schema.Find([]string{column})
+		if _, ok := f.PartitionValues[field.Physical]; ok {
+			continue
+		}
+		if _, ok := f.PartitionValues[field.Name]; ok {
+			continue
+		}
+		for key := range f.PartitionValues {
+			if strings.EqualFold(key, field.Physical) {
+				return corrupt(f.Key, fmt.Errorf("the partition value of column %q stands under %q", column, key))
+			}
+		}
+	}
+	return nil
 }
 
 // Records is numRecords; -1 if the log does not tell.

@@ -61,6 +61,7 @@ func (t *Table) Stage(ctx context.Context, snap *Snapshot, rows *Rows, opts *App
 	}
 	c := NewCaster(rows.Schema, to.schema.Arrow(), t.opts.Allocator)
 	s.writer = t.newWriter(ctx, to)
+	s.writer.given = newGivenCheck(c, to.schema.Fields)
 	if o.Inserts {
 		s.writer.also = t.newChangeWriter(ctx, to, "insert")
 	}

@@ -313,8 +313,8 @@ func statValue(raw []byte, typ string, maximum bool) any {
 		}
 	case "timestamp", "timestamp_ntz":
 		at, _, ok := filter.ParseTime(text)
-		if !ok {
-			return nil
+		if !ok || text[0] == '+' || text[0] == '-' {
+			return nil // years with a sign: writers differ in what they say of them
 		}
 		if typ == "timestamp" {
 			return filter.Timestamp(at)

@@ -123,8 +123,10 @@ type Rows struct {
 type AppendOptions struct {
 	// MergeSchema adds new columns and struct members to the table.
 	MergeSchema bool
-	// Cast converts columns of another type to the table's, as delta-rs does.
+	// Cast converts columns of another type to the table's: internal/docs/casts.md says what becomes of which values.
 	Cast bool
+	// ExactNames refuses columns and members whose names differ from the table's in case alone; without it they are the table's, as for Spark.
+	ExactNames bool
 	// PartitionBy, Configuration and Features apply when the table is created by this append.
 	PartitionBy   []string
 	Configuration map[string]string

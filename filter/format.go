@@ -7,7 +7,6 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
-	"time"
 )
 
 var opTexts = [...]string{Eq: "=", Ne: "<>", Lt: "<", Le: "<=", Gt: ">", Ge: ">=", NullSafeEq: "<=>"}
@@ -44,11 +43,11 @@ func (l Literal) String() string {
 	case []byte:
 		return "X'" + hex.EncodeToString(v) + "'"
 	case Date:
-		return "DATE '" + time.Unix(int64(v)*86400, 0).UTC().Format("2006-01-02") + "'"
+		return "DATE '" + v.ISO() + "'"
 	case Timestamp:
-		return "TIMESTAMP '" + time.UnixMicro(int64(v)).UTC().Format("2006-01-02 15:04:05.000000") + "'"
+		return "TIMESTAMP '" + strings.Replace(strings.TrimSuffix(v.ISO(), "Z"), "T", " ", 1) + "'"
 	case TimestampNTZ:
-		return "TIMESTAMP_NTZ '" + time.UnixMicro(int64(v)).UTC().Format("2006-01-02 15:04:05.000000") + "'"
+		return "TIMESTAMP_NTZ '" + strings.Replace(v.ISO(), "T", " ", 1) + "'"
 	}
 	return fmt.Sprint(l.Value)
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/big"
 	"strings"
-	"time"
 )
 
 // reserved words cannot be a bare column of Metaxy's language.
@@ -261,11 +260,11 @@ func (p *parser) typed(kind string, t, text token) (Expr, error) {
 		}
 		return Literal{data}, nil
 	case "date":
-		d, err := time.ParseInLocation("2006-01-02", text.text, time.UTC)
-		if err != nil {
+		d, ok := ParseDate(text.text)
+		if !ok {
 			return nil, bad("date (yyyy-MM-dd)")
 		}
-		return Literal{Date(d.Unix() / 86400)}, nil
+		return Literal{d}, nil
 	case "timestamp", "timestamp_ltz", "timestamp_ntz":
 		at, zoned, ok := ParseTime(text.text)
 		if !ok || zoned && kind == "timestamp_ntz" {
@@ -277,24 +276,6 @@ func (p *parser) typed(kind string, t, text token) (Expr, error) {
 		return Literal{Timestamp(at)}, nil
 	}
 	return nil, p.lexer.fail(t.pos, "literals of type %s are not supported", t.text)
-}
-
-// ParseTime reads ISO 8601 text: a date, or date and time with T or a blank between, a fraction and a zone at will. It gives microseconds (of UTC, where no zone is named) and whether there was a zone.
-func ParseTime(s string) (micros int64, zoned, ok bool) {
-	s = strings.TrimSpace(s)
-	for _, layout := range []string{"2006-01-02T15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04Z07:00"} {
-		for _, text := range []string{s, strings.Replace(s, " ", "T", 1)} {
-			if t, err := time.Parse(layout, text); err == nil {
-				return t.UnixMicro(), true, true
-			}
-		}
-	}
-	for _, layout := range []string{"2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, strings.Replace(s, " ", "T", 1), time.UTC); err == nil {
-			return t.UnixMicro(), false, true
-		}
-	}
-	return 0, false, false
 }
 
 // cast reads CAST(literal AS FLOAT|DOUBLE) and, for the same literals, the other number types.

@@ -68,7 +68,8 @@ func (c *current) keyCount() int {
 }
 
 func (inc *Increment) decide(ctx context.Context) (r *result, err error) {
-	r = &result{}
+	made := &result{}
+	r = made
 	var sample func(i int) (string, bool)
 	var keys []hashjoin.Key
 	var nulls []bool
@@ -77,7 +78,7 @@ func (inc *Increment) decide(ctx context.Context) (r *result, err error) {
 	var loading errgroup.Group // the feature's own rows are read while upstream is joined
 	if compares {
 		loading.Go(func() (err error) {
-			r.current, err = inc.loadCurrent(ctx)
+			made.current, err = inc.loadCurrent(ctx)
 			return err
 		})
 	}
@@ -85,7 +86,7 @@ func (inc *Increment) decide(ctx context.Context) (r *result, err error) {
 	defer func() {
 		_ = loading.Wait() // a failure has been seen, or there is an earlier one
 		if !done {
-			r.close()
+			made.close()
 		}
 	}()
 	if inc.req.Samples != nil {

@@ -155,7 +155,7 @@ func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int6
 			}
 		case g.apart[i] != nil:
 			cols[i] = array.NewSlice(g.apart[i], g.at, g.at+n)
-		case rec == nil || len(g.file.columns[w.column].leaves) == 0:
+		case rec == nil || len(g.file.columns[w.column].leaves) == 0 || field.Type.Name == "void":
 			cols[i] = array.MakeArrayOfNull(g.scan.mem, g.out.Field(i).Type, int(n))
 		default:
 			cols[i], err = g.column(ctx, rec, w, field)
@@ -195,10 +195,16 @@ func (g *groupReader) cast(ctx context.Context, a arrow.Array, to arrow.DataType
 		a.Retain()
 		return a, nil
 	}
+	if path, got, want := contradiction(a.DataType(), to, name); path != "" {
+		return nil, damaged("read", g.file.Key, g.group, &delta.SchemaError{Column: path, Want: "what can be read as " + want, Got: got + " in the file"})
+	}
+	a = asInstants(a, to)
+	defer a.Release()
 	from := arrow.NewSchema([]arrow.Field{{Name: name, Type: a.DataType(), Nullable: true}}, nil)
 	rec := array.NewRecordBatch(from, []arrow.Array{a}, int64(a.Len()))
 	defer rec.Release()
-	out, err := delta.NewCaster(from, arrow.NewSchema([]arrow.Field{{Name: name, Type: to, Nullable: true}}, nil), g.scan.mem).Batch(ctx, rec)
+	caster := delta.NewCaster(from, arrow.NewSchema([]arrow.Field{{Name: name, Type: to, Nullable: true}}, nil), g.scan.mem)
+	out, err := caster.Batch(ctx, rec)
 	if err != nil {
 		return nil, damaged("read", g.file.Key, g.group, err)
 	}
