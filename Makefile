@@ -70,8 +70,9 @@ golden: ## pack the recorded data of METAXY_SHARED into testdata/ again (say in 
 	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(METAXY_SHARED) -cf - tables/spark tables/vectors.json | gzip -9n > testdata/tables-spark.tar.gz
 
 .PHONY: interop
-interop: build ## a store written here, read and resolved by Metaxy and deltalake (needs their Python packages); with SPARK_PYTHON=... tables shared with delta-spark
+interop: build ## a store written here, read and resolved by Metaxy and deltalake, files of rows read as Polars and DuckDB do (needs their Python packages); with SPARK_PYTHON=... tables shared with delta-spark
 	$(PYTHON) internal/interop/interop.py $(BIN)
+	$(PYTHON) internal/interop/rowfiles.py $(BIN)
 	$(if $(SPARK_PYTHON),$(SPARK_PYTHON) internal/interop/upkeep.py $(BIN) && $(SPARK_PYTHON) internal/interop/spark.py $(BIN),@echo "interop with Spark left out: SPARK_PYTHON names no Python with pyspark and delta-spark")
 
 .PHONY: differential
