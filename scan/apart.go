@@ -24,8 +24,8 @@ func (f *dataFile) flatLeaf(w want, physical parquet.Type) int {
 }
 
 // readApart reads the wanted columns of the row group that the Arrow reader cannot give: 96-bit timestamps, which it knows only within the range of
-// nanoseconds that Spark's writers do not keep to, and delta encoded decimals of a fixed length. The others are returned.
-func (g *groupReader) readApart(ctx context.Context) (rest []want, err error) {
+// nanoseconds that Spark's writers do not keep to. The others are returned.
+func (g *groupReader) readApart(ctx context.Context) (rest []int, err error) {
 	for i, w := range g.wants {
 		var a arrow.Array
 		if leaf := g.file.flatLeaf(w, parquet.Types.Int96); leaf >= 0 {
@@ -34,10 +34,8 @@ func (g *groupReader) readApart(ctx context.Context) (rest []want, err error) {
 				return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("column %s holds timestamps, the table says %s", w.name, g.out.Field(i).Type))
 			}
 			a, err = g.stampColumn(ctx, leaf, t)
-		} else if leaf := g.file.fixedDelta(g.group, w); leaf >= 0 {
-			a, err = g.decimalColumn(ctx, leaf, g.out.Field(i).Type, w.name)
 		} else {
-			rest = append(rest, w)
+			rest = append(rest, i)
 			continue
 		}
 		if err != nil {
@@ -49,12 +47,6 @@ func (g *groupReader) readApart(ctx context.Context) (rest []want, err error) {
 		g.apart[i] = a
 	}
 	return rest, nil
-}
-
-func (g *groupReader) releaseApart() {
-	for _, a := range g.apart {
-		a.Release()
-	}
 }
 
 func (g *groupReader) stampColumn(ctx context.Context, leaf int, t *arrow.TimestampType) (arrow.Array, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
@@ -31,11 +32,12 @@ const maxFooterBytes = 256 << 20
 // dataFile is a live file with what opening it told.
 type dataFile struct {
 	delta.File
-	meta    *metadata.FileMetaData
-	columns []fileColumn // for each column of the table
-	starts  []int64      // first row of each row group
-	deleted *dv.Bitmap   // nil without a deletion vector
-	tag     string       // objstore.Object.Tag of the file that was opened
+	meta     *metadata.FileMetaData
+	manifest *pqarrow.SchemaManifest
+	columns  []fileColumn // for each column of the table
+	starts   []int64      // first row of each row group
+	deleted  *dv.Bitmap   // nil without a deletion vector
+	tag      string       // objstore.Object.Tag of the file that was opened
 }
 
 // guard turns a panic of a decoder into an error.
@@ -131,9 +133,10 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 	if n := f.Records(); n >= 0 && n != rows {
 		return damaged("open", f.Key, -1, fmt.Errorf("the file has %d rows, the log says %d", rows, n))
 	}
-	if f.columns, err = matchColumns(s.snap, f.meta.Schema); err != nil {
+	if f.manifest, err = pqarrow.NewSchemaManifest(f.meta.Schema, nil, nil); err != nil {
 		return damaged("open", f.Key, -1, err)
 	}
+	f.columns = matchColumns(s.snap, f.manifest)
 	if f.DeletionVector != nil {
 		if f.deleted, err = readDeleted(ctx, s.table, f); err != nil {
 			return err
@@ -145,11 +148,17 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 	return nil
 }
 
+// fileHandle is an open file and what is going to be read of it.
+type fileHandle struct {
+	objstore.ReaderAtCloser
+	section *section
+	ranges  []objstore.Range
+}
+
 // fileReader is a Parquet reader with the handle below it.
 type fileReader struct {
 	*file.Reader
-	handle  objstore.ReaderAtCloser
-	section *section
+	*fileHandle
 }
 
 // section is a file whose column chunks are judged by the checksums of their pages when they come from the store.
@@ -171,7 +180,7 @@ func (s *section) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // expect tells the section which leaves of a row group are going to be read, each whole.
-func (r *fileReader) expect(meta *metadata.FileMetaData, group int, leaves ...int) error {
+func (r *fileHandle) expect(meta *metadata.FileMetaData, group int, leaves ...int) error {
 	r.section.chunks = map[int64]int64{}
 	for _, leaf := range leaves {
 		md, err := meta.RowGroup(group).ColumnChunk(leaf)
@@ -186,21 +195,21 @@ func (r *fileReader) expect(meta *metadata.FileMetaData, group int, leaves ...in
 			from = md.DictionaryPageOffset()
 		}
 		r.section.chunks[from] = md.TotalCompressedSize()
+		r.want(from, md.TotalCompressedSize())
 	}
 	return nil
 }
 
-// fetchExpected lets what was expected be fetched by few requests.
-func (r *fileReader) fetchExpected() {
-	var ranges []objstore.Range
-	for from, n := range r.section.chunks {
-		ranges = append(ranges, objstore.Range{Offset: from, Length: n})
-	}
-	objstore.Prefetch(r.handle, ranges)
+// want notes a range that is read by one call.
+func (r *fileHandle) want(offset, length int64) {
+	r.ranges = append(r.ranges, objstore.Range{Offset: offset, Length: length})
 }
 
+// fetch lets what is wanted be fetched by few requests.
+func (r *fileHandle) fetch() { objstore.Prefetch(r.ReaderAtCloser, r.ranges) }
+
 // failure is what became of reading a row group: what the store answered where it did not give bytes, else damage.
-func (r *fileReader) failure(f *dataFile, group int, err error) error {
+func (r *fileHandle) failure(f *dataFile, group int, err error) error {
 	if why := r.section.failed.Load(); why != nil {
 		return &FileError{Op: "read", Path: f.Key, RowGroup: group, Err: *why}
 	}
@@ -212,11 +221,11 @@ func (r *fileReader) failure(f *dataFile, group int, err error) error {
 }
 
 func (r *fileReader) Close() error {
-	return errors.Join(r.Reader.Close(), r.handle.Close())
+	return errors.Join(r.Reader.Close(), r.fileHandle.Close())
 }
 
-// reader opens the Parquet file; with a footer read before, that one is used.
-func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaData) (*fileReader, error) {
+// handle opens the file.
+func (f *dataFile) handle(ctx context.Context, s *Scan) (*fileHandle, error) {
 	store, key, err := f.locate(s.table)
 	if err != nil {
 		return nil, err
@@ -225,27 +234,43 @@ func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaD
 	if err != nil {
 		return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: err}
 	}
+	return &fileHandle{ReaderAtCloser: at, section: &section{SectionReader: io.NewSectionReader(at, 0, f.Size)}}, nil
+}
+
+// reader opens the Parquet file; with a footer read before, that one is used.
+func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaData) (*fileReader, error) {
+	h, err := f.handle(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.reader(f, s, meta)
+	if err != nil {
+		h.Close()
+	}
+	return r, err
+}
+
+// reader reads the open file as Parquet. The reader closes it, unless there is
+// an error.
+func (r *fileHandle) reader(f *dataFile, s *Scan, meta *metadata.FileMetaData) (*fileReader, error) {
 	if meta == nil {
-		if err := checkFooter(at, f.Size); err != nil {
-			at.Close()
+		if err := checkFooter(r, f.Size); err != nil {
 			return nil, damaged("open", f.Key, -1, err)
 		}
 	}
-	section := &section{SectionReader: io.NewSectionReader(at, 0, f.Size)}
 	props := parquet.NewReaderProperties(s.mem)
 	opts := []file.ReadOption{file.WithReadProps(props)}
 	if meta != nil {
 		opts = append(opts, file.WithMetadata(meta))
 	}
-	r, err := file.NewParquetReader(section, opts...)
+	pr, err := file.NewParquetReader(r.section, opts...)
 	if err != nil {
-		at.Close()
-		if why := section.failed.Load(); why != nil {
+		if why := r.section.failed.Load(); why != nil {
 			return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: *why}
 		}
 		return nil, damaged("open", f.Key, -1, err)
 	}
-	return &fileReader{r, at, section}, nil
+	return &fileReader{pr, r}, nil
 }
 
 // checkFooter compares what the end of the file claims with its size, before anything is allocated.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/pqread"
 )
 
 // want is a column to read: the table's column and the members of it that are needed (nil = all).
@@ -23,18 +24,21 @@ type want struct {
 }
 
 // groupReader reads columns of one row group as batches of the table's types.
+// Most are read page by page; the Arrow reader has the rest.
 type groupReader struct {
 	file    *dataFile
 	group   int
 	wants   []want
-	reader  pqarrow.RecordReader // nil when no leaf is needed
-	from    *fileReader
+	pages   []page
+	reader  pqarrow.RecordReader // nil when every wanted leaf is read page by page
+	from    *fileReader          // below reader
+	handle  *fileHandle          // nil when no leaf is needed
 	left    int64
 	rows    int64
 	matcher matcher
 	out     *arrow.Schema
 	scan    *Scan
-	closer  func()
+	fork    bool // columns are decoded at once
 	// apart are columns that were read whole beside the others, by want; at is the row they are given from next.
 	apart map[int]arrow.Array
 	at    int64
@@ -44,53 +48,83 @@ type groupReader struct {
 func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []want) (g *groupReader, err error) {
 	defer guard(f.Key, group, &err)
 	g = &groupReader{file: f, group: group, wants: wants, left: f.meta.RowGroup(group).NumRows(), rows: int64(s.batchRows), scan: s,
-		matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}}
-	g.closer = g.releaseApart
+		fork: len(s.units) < s.parallel, matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}, out: s.wantSchema(wants)}
 	defer func(made *groupReader) {
 		if err != nil {
-			made.releaseApart()
+			made.close()
 		}
 	}(g)
-	g.out = s.wantSchema(wants)
-	rest, err := g.readApart(ctx)
+	list, err := g.readApart(ctx)
 	if err != nil {
 		return nil, err
 	}
+	list = slices.DeleteFunc(list, func(i int) bool { // those of which nothing is read
+		field := &s.snap.Schema().Fields[wants[i].column]
+		return slices.Contains(s.snap.PartitionColumns(), field.Name) || len(f.columns[wants[i].column].leaves) == 0 || field.Type.Name == "void"
+	})
+	if len(list) == 0 {
+		return g, nil
+	}
+	if g.handle, err = f.handle(ctx, s); err != nil {
+		return nil, err
+	}
+	if list, err = g.pageColumns(list, g.handle); err != nil {
+		return nil, g.handle.failure(f, group, err)
+	}
+	if err := g.arrowColumns(ctx, list); err != nil {
+		return nil, err
+	}
+	g.handle.fetch()
+	return g, nil
+}
+
+// arrowColumns opens the wanted columns that the Arrow reader reads.
+func (g *groupReader) arrowColumns(ctx context.Context, list []int) error {
 	var leaves []int
-	for _, w := range rest {
-		leaves = append(leaves, f.leafIndices(s, w)...)
+	for _, i := range list {
+		leaves = append(leaves, g.file.leafIndices(g.scan, g.wants[i])...)
 	}
 	slices.Sort(leaves)
 	leaves = slices.Compact(leaves)
 	if len(leaves) == 0 {
-		return g, nil
+		return nil
 	}
-	r, err := f.reader(ctx, s, f.meta)
+	if err := g.handle.expect(g.file.meta, g.group, leaves...); err != nil {
+		return g.handle.failure(g.file, g.group, err)
+	}
+	r, err := g.handle.reader(g.file, g.scan, g.file.meta)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := r.expect(f.meta, group, leaves...); err != nil {
-		r.Close()
-		return nil, r.failure(f, group, err)
-	}
-	r.fetchExpected()
 	g.from = r
-	fr, err := pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: int64(s.batchRows)}, s.mem)
+	fr, err := pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: int64(g.scan.batchRows)}, g.scan.mem)
 	if err != nil {
-		r.Close()
-		return nil, damaged("read", f.Key, group, err)
+		return damaged("read", g.file.Key, g.group, err)
 	}
-	g.reader, err = fr.GetRecordReader(ctx, leaves, []int{group})
-	if err != nil {
-		r.Close()
-		return nil, r.failure(f, group, err)
+	if g.reader, err = fr.GetRecordReader(ctx, leaves, []int{g.group}); err != nil {
+		return r.failure(g.file, g.group, err)
 	}
-	g.closer = func() {
+	return nil
+}
+
+// close gives back what the reader holds.
+func (g *groupReader) close() {
+	for _, p := range g.pages {
+		if p.column != nil {
+			p.column.Close()
+		}
+	}
+	if g.reader != nil {
 		g.reader.Release()
-		r.Close()
-		g.releaseApart()
 	}
-	return g, nil
+	switch {
+	case g.from != nil:
+		g.from.Close()
+	case g.handle != nil:
+		g.handle.Close()
+	}
+	releaseAll(g.apart)
+	g.pages, g.reader, g.from, g.handle, g.apart = nil, nil, nil, nil, nil
 }
 
 // leafIndices are the file's leaves that hold a wanted column. A member that the file lacks still needs one leaf of its struct, which tells where it is null; none is needed to say null.
@@ -115,26 +149,71 @@ func (g *groupReader) next(ctx context.Context) (b arrow.RecordBatch, err error)
 		return nil, nil
 	}
 	n := min(g.left, g.rows)
-	if g.reader == nil {
-		g.left -= n
-		return g.convert(ctx, nil, n)
-	}
-	if !g.reader.Next() {
-		if err := g.reader.Err(); err != nil {
-			return nil, g.from.failure(g.file, g.group, err)
+	var rec arrow.RecordBatch
+	if g.reader != nil {
+		if !g.reader.Next() {
+			if err := g.reader.Err(); err != nil {
+				return nil, g.from.failure(g.file, g.group, err)
+			}
+			return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows are missing", g.left))
 		}
-		return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows are missing", g.left))
+		rec = g.reader.RecordBatch()
+		if n = rec.NumRows(); n > g.left {
+			return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows too many", n-g.left))
+		}
 	}
-	rec := g.reader.RecordBatch()
-	if rec.NumRows() > g.left {
-		return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows too many", rec.NumRows()-g.left))
+	pages, err := g.eachPage(func(c pqread.Column) (arrow.Array, error) { return c.Next(int(n)) })
+	if err != nil {
+		return nil, err
 	}
-	g.left -= rec.NumRows()
-	return g.convert(ctx, rec, rec.NumRows())
+	defer releaseAll(pages)
+	g.left -= n
+	g.at += n
+	return g.convert(ctx, rec, pages, n, func(a arrow.Array) (arrow.Array, error) { return array.NewSlice(a, g.at-n, g.at), nil })
 }
 
-// convert gives the batch the table's names and types, partition values and nulls for what the file lacks.
-func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int64) (arrow.RecordBatch, error) {
+// skips reports whether the reader can pass rows without decoding them.
+func (g *groupReader) skips() bool { return g.reader == nil }
+
+// skip passes rows.
+func (g *groupReader) skip(n int64) error {
+	for _, p := range g.pages {
+		if p.column == nil {
+			continue
+		}
+		if err := p.column.Skip(n); err != nil {
+			return g.handle.failure(g.file, g.group, err)
+		}
+	}
+	g.left -= n
+	g.at += n
+	return nil
+}
+
+// pick gives chosen rows of the row group, ascending and none of them passed
+// yet. The caller releases the batch.
+func (g *groupReader) pick(ctx context.Context, rows []int64) (b arrow.RecordBatch, err error) {
+	defer guard(g.file.Key, g.group, &err)
+	end := rows[len(rows)-1] + 1
+	if end > g.at+g.left {
+		return nil, damaged("read", g.file.Key, g.group, errMissingRow)
+	}
+	ahead := make([]int64, len(rows))
+	for i, r := range rows {
+		ahead[i] = r - g.at
+	}
+	pages, err := g.eachPage(func(c pqread.Column) (arrow.Array, error) { return c.Pick(ahead) })
+	if err != nil {
+		return nil, err
+	}
+	defer releaseAll(pages)
+	g.left -= end - g.at
+	g.at = end
+	return g.convert(ctx, nil, pages, int64(len(rows)), func(a arrow.Array) (arrow.Array, error) { return takeRows(ctx, g.scan.mem, a, rows) })
+}
+
+// convert gives the batch the table's names and types, partition values and nulls for what the file lacks. cut gives the rows of a column that was read whole.
+func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, pages map[int]arrow.Array, n int64, cut func(arrow.Array) (arrow.Array, error)) (arrow.RecordBatch, error) {
 	cols := make([]arrow.Array, len(g.wants))
 	defer func() {
 		for _, c := range cols {
@@ -154,8 +233,10 @@ func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int6
 				cols[i], err = repeat(g.scan.mem, g.out.Field(i).Type, v, int(n))
 			}
 		case g.apart[i] != nil:
-			cols[i] = array.NewSlice(g.apart[i], g.at, g.at+n)
-		case rec == nil || len(g.file.columns[w.column].leaves) == 0 || field.Type.Name == "void":
+			cols[i], err = cut(g.apart[i])
+		case pages[i] != nil:
+			cols[i], err = g.cast(ctx, pages[i], g.out.Field(i).Type, w.name)
+		case rec == nil || len(g.file.columns[w.column].leaves) == 0 || field.Type.Name == "void" || g.absent(i):
 			cols[i] = array.MakeArrayOfNull(g.scan.mem, g.out.Field(i).Type, int(n))
 		default:
 			cols[i], err = g.column(ctx, rec, w, field)
@@ -164,8 +245,12 @@ func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, n int6
 			return nil, err
 		}
 	}
-	g.at += n
 	return array.NewRecordBatch(g.out, cols, n), nil
+}
+
+// absent reports whether a want is one of the page columns that the file lacks.
+func (g *groupReader) absent(i int) bool {
+	return slices.ContainsFunc(g.pages, func(p page) bool { return p.want == i && p.column == nil })
 }
 
 func (g *groupReader) column(ctx context.Context, rec arrow.RecordBatch, w want, field *delta.Field) (arrow.Array, error) {

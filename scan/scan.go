@@ -22,6 +22,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
+	"github.com/metaxy-delta/metaxy-delta/internal/pqread"
 )
 
 // FileError is a data file that cannot be read. RowGroup is -1 when the whole file is meant. Damage carries txlog.ErrCorrupt.
@@ -78,6 +79,7 @@ type Scan struct {
 	plan      *Plan
 	only      *dv.Bitmap // the rows of a file that count; nil: all that are not deleted
 	verify    bool
+	scratch   pqread.Scratch
 
 	once  sync.Once
 	files []*dataFile
@@ -296,7 +298,7 @@ func (s *Scan) produce(ctx context.Context, u *unit, pass *pass, out chan<- resu
 	for i, c := range s.columns {
 		wants[i] = want{column: c, name: s.snap.Schema().Fields[c].Name}
 	}
-	for b, err := range s.rows(ctx, u, wants, pass) {
+	for b, err := range s.rows(ctx, u, wants, wholeUnit, pass) {
 		if err != nil {
 			send(result{err: err})
 			return

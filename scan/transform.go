@@ -6,7 +6,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
-	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 )
@@ -26,11 +25,7 @@ type leaf struct {
 const pathSeparator = "\x00"
 
 // matchColumns finds every column of the table in a file: by id or physical name, else by a name that differs in case only.
-func matchColumns(snap *delta.Snapshot, s *schema.Schema) ([]fileColumn, error) {
-	manifest, err := pqarrow.NewSchemaManifest(s, nil, nil)
-	if err != nil {
-		return nil, err
-	}
+func matchColumns(snap *delta.Snapshot, manifest *pqarrow.SchemaManifest) []fileColumn {
 	m := matcher{byID: snap.MappingMode() == delta.MappingID}
 	columns := snap.Schema().Fields
 	out := make([]fileColumn, len(columns))
@@ -39,7 +34,7 @@ func matchColumns(snap *delta.Snapshot, s *schema.Schema) ([]fileColumn, error) 
 			out[i].leaves = m.leaves(&manifest.Fields[j], &columns[i].Type, columns[i].Name, nil)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func fieldsOf(list []pqarrow.SchemaField) []arrow.Field {

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
@@ -130,15 +131,20 @@ func (b unitBounds) Column(path []string) filter.Range {
 	return r
 }
 
-// keptRows is a batch with the row numbers of its rows, which are consecutive from the span's start when rows is nil.
+// keptRows is a batch with the row numbers of its rows, which are consecutive
+// from first on where rows is nil.
 type keptRows struct {
 	batch arrow.RecordBatch
+	first int64
 	rows  []uint32
 }
 
-// rows streams the rows of a row group that are neither deleted nor filtered, verified where there is a pass. Each batch has the wanted columns, then those
-// of the filter; the producer releases it.
-func (s *Scan) rows(ctx context.Context, u *unit, wants []want, pass *pass) iter.Seq2[keptRows, error] {
+// wholeUnit is the span of every row of a unit.
+var wholeUnit = frame.Span{To: math.MaxInt64}
+
+// rows streams the rows of a row group that are neither deleted nor filtered, verified where there is a pass: those of a span, and where a reader cannot
+// skip also others. Each batch has the wanted columns, then those of the filter; the producer releases it.
+func (s *Scan) rows(ctx context.Context, u *unit, wants []want, span frame.Span, pass *pass) iter.Seq2[keptRows, error] {
 	return func(yield func(keptRows, error) bool) {
 		all, program, err := s.withFilter(u, wants)
 		if err != nil {
@@ -150,8 +156,15 @@ func (s *Scan) rows(ctx context.Context, u *unit, wants []want, pass *pass) iter
 			yield(keptRows{}, err)
 			return
 		}
-		defer g.closer()
-		for at := int64(0); ; {
+		defer g.close()
+		at := min(max(0, span.From), g.left)
+		if !g.skips() {
+			at = 0
+		} else if err := g.skip(at); err != nil {
+			yield(keptRows{}, err)
+			return
+		}
+		for at < span.To {
 			if err := ctx.Err(); err != nil {
 				yield(keptRows{}, err)
 				return
@@ -164,7 +177,7 @@ func (s *Scan) rows(ctx context.Context, u *unit, wants []want, pass *pass) iter
 				return
 			}
 			n := b.NumRows()
-			if err := pass.verify(u, all, b, at); err != nil {
+			if err := pass.verify(u, all, b, at, nil); err != nil {
 				b.Release()
 				yield(keptRows{}, err)
 				return
@@ -208,7 +221,7 @@ func (s *Scan) withFilter(u *unit, wants []want) ([]want, *filtereval.Program, e
 func (s *Scan) keep(ctx context.Context, u *unit, b arrow.RecordBatch, at int64, program *filtereval.Program) (keptRows, error) {
 	n := int(b.NumRows())
 	if u.file.deleted == nil && s.only == nil && program == nil {
-		return keptRows{batch: b}, nil
+		return keptRows{batch: b, first: at}, nil
 	}
 	defer b.Release()
 	drop := make([]bool, n)
@@ -240,6 +253,16 @@ func (s *Scan) keep(ctx context.Context, u *unit, b arrow.RecordBatch, at int64,
 	var err error
 	k.batch, err = gather(ctx, s, b, k.rows, uint32(at))
 	return k, err
+}
+
+// takeRows takes rows out of an array.
+func takeRows(ctx context.Context, mem memory.Allocator, a arrow.Array, rows []int64) (arrow.Array, error) {
+	ib := array.NewInt64Builder(mem)
+	defer ib.Release()
+	ib.AppendValues(rows, nil)
+	idx := ib.NewArray()
+	defer idx.Release()
+	return compute.TakeArray(compute.WithAllocator(ctx, mem), a, idx)
 }
 
 // gather takes rows (numbered from base) out of a batch.
@@ -313,14 +336,12 @@ func (s *Scan) Read(ctx context.Context, unit int, rows frame.Span, cols []strin
 			return
 		}
 		plain := s.wantSchema(wants)
-		at := int64(0)
-		for k, err := range s.rows(ctx, &units[unit], wants, s.newPass(false)) {
+		for k, err := range s.rows(ctx, &units[unit], wants, rows, s.newPass(false)) {
 			if err != nil {
 				yield(frame.Block{}, err)
 				return
 			}
-			b := spanOf(k, rows, at, plain)
-			at += k.batch.NumRows()
+			b := spanOf(k, rows, plain)
 			if b.Batch == nil {
 				continue
 			}
@@ -333,14 +354,13 @@ func (s *Scan) Read(ctx context.Context, unit int, rows frame.Span, cols []strin
 	}
 }
 
-// spanOf cuts kept rows, which begin at a row of the unit, to the span. Without
-// a batch nothing is left.
-func spanOf(k keptRows, rows frame.Span, at int64, plain *arrow.Schema) frame.Block {
+// spanOf cuts kept rows to the span. Without a batch nothing is left.
+func spanOf(k keptRows, rows frame.Span, plain *arrow.Schema) frame.Block {
 	b := project(k.batch, plain)
 	defer b.Release()
 	from, to := int64(0), b.NumRows()
 	if k.rows == nil {
-		from, to = max(0, rows.From-at), min(to, rows.To-at)
+		from, to = max(0, rows.From-k.first), min(to, rows.To-k.first)
 	} else {
 		lower, _ := slices.BinarySearch(k.rows, uint32(min(rows.From, math.MaxUint32)))
 		upper, _ := slices.BinarySearch(k.rows, uint32(min(rows.To, math.MaxUint32)))
@@ -349,7 +369,7 @@ func spanOf(k keptRows, rows frame.Span, at int64, plain *arrow.Schema) frame.Bl
 	if from >= to {
 		return frame.Block{}
 	}
-	out := frame.Block{Batch: b.NewSlice(from, to), First: at + from}
+	out := frame.Block{Batch: b.NewSlice(from, to), First: k.first + from}
 	if k.rows != nil {
 		out.First, out.Rows = 0, k.rows[from:to]
 	}
@@ -388,13 +408,17 @@ func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []frame.Ref, wants []
 		yield(nil, err)
 		return false
 	}
-	defer g.closer()
+	defer g.close()
+	g.fork = s.parallel > 1
 	pass := s.newPass(false)
+	if g.skips() {
+		return s.pickUnit(ctx, g, u, refs, pass, yield)
+	}
 	var rows []uint32
 	for at := int64(0); len(refs) > 0; {
 		b, err := g.next(ctx)
 		if err == nil && b != nil {
-			if err = pass.verify(u, wants, b, at); err != nil {
+			if err = pass.verify(u, wants, b, at, nil); err != nil {
 				b.Release()
 			}
 		}
@@ -427,6 +451,36 @@ func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []frame.Ref, wants []
 			b.Release()
 		}
 		at = end
+	}
+	return true
+}
+
+// pickUnit gives chosen rows of one row group where the reader can skip others.
+func (s *Scan) pickUnit(ctx context.Context, g *groupReader, u *unit, refs []frame.Ref, pass *pass, yield func(arrow.RecordBatch, error) bool) bool {
+	for part := range slices.Chunk(refs, s.batchRows) {
+		rows := make([]int64, len(part))
+		for i, r := range part {
+			rows[i] = r.Row()
+		}
+		err := ctx.Err()
+		var b arrow.RecordBatch
+		if err == nil {
+			b, err = g.pick(ctx, rows)
+		}
+		if err != nil {
+			yield(nil, err)
+			return false
+		}
+		if err := pass.verify(u, g.wants, b, 0, rows); err != nil {
+			b.Release()
+			yield(nil, err)
+			return false
+		}
+		ok := yield(b, nil)
+		b.Release()
+		if !ok {
+			return false
+		}
 	}
 	return true
 }

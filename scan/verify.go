@@ -43,8 +43,9 @@ type claim struct {
 	null, valid atomic.Int64
 }
 
-// verify compares the rows of a batch, which begin at a row of the row group, with the log.
-func (p *pass) verify(u *unit, wants []want, b arrow.RecordBatch, at int64) error {
+// verify compares the rows of a batch with the log: those from a row of the row
+// group on, or chosen ones.
+func (p *pass) verify(u *unit, wants []want, b arrow.RecordBatch, at int64, rows []int64) error {
 	if p == nil {
 		return nil
 	}
@@ -53,7 +54,7 @@ func (p *pass) verify(u *unit, wants []want, b arrow.RecordBatch, at int64) erro
 			if c.path[0] != p.scan.snap.Schema().Fields[w.column].Name || len(w.member) > len(c.members) || !slices.Equal(w.member, c.path[1:1+len(w.member)]) {
 				continue
 			}
-			if err := c.compare(u, b.Column(i), c.members[len(w.member):], at, p.whole); err != nil {
+			if err := c.compare(u, b.Column(i), c.members[len(w.member):], at, rows, p.whole); err != nil {
 				return damaged("read", u.file.Key, u.group, fmt.Errorf("column %s: %w", strings.Join(c.path, "."), err))
 			}
 			break
@@ -139,7 +140,7 @@ func (f *dataFile) claim(path []string, members []int) *claim {
 }
 
 // compare looks at the rows of a column, or of what members lead to in it.
-func (c *claim) compare(u *unit, a arrow.Array, members []int, at int64, whole bool) error {
+func (c *claim) compare(u *unit, a arrow.Array, members []int, at int64, rows []int64, whole bool) error {
 	var parents []arrow.Array
 	for _, m := range members {
 		st, ok := a.(*array.Struct)
@@ -162,23 +163,23 @@ func (c *claim) compare(u *unit, a arrow.Array, members []int, at int64, whole b
 	if c.limits == nil {
 		return nil
 	}
-	var dead []bool
+	number := func(i int) int64 { // in the file
+		if rows != nil {
+			return u.file.starts[u.group] + rows[i]
+		}
+		return u.file.starts[u.group] + at + int64(i)
+	}
 	i := c.limits.outside(a, func(i int) bool {
 		if null(i) {
 			return true
 		}
-		if dead == nil {
-			dead = make([]bool, a.Len())
-			if u.file.deleted != nil { // deleted rows need not be within the bounds of those that live
-				u.file.deleted.Mark(uint64(u.file.starts[u.group]+at), dead)
-			}
-		}
-		return dead[i]
+		// Deleted rows need not be within the bounds of those that live.
+		return u.file.deleted != nil && u.file.deleted.Contains(uint64(number(i)))
 	})
 	if i < 0 {
 		return nil
 	}
-	return fmt.Errorf("row %d holds %s, which is not between %s and %s as the log says (table check --read-data finds all such rows, table read --unverified gives them)", u.file.starts[u.group]+at+int64(i), short(a.ValueStr(i)), boundText(c.min), boundText(c.max))
+	return fmt.Errorf("row %d holds %s, which is not between %s and %s as the log says (table check --read-data finds all such rows, table read --unverified gives them)", number(i), short(a.ValueStr(i)), boundText(c.min), boundText(c.max))
 }
 
 // count adds the nulls and values of an array to those found before.

@@ -23,6 +23,7 @@ var law = map[string]string{
 
 	"feature":             "filter internal/nearest",
 	"txlog":               "objstore internal/pqcheck",
+	"internal/pqread":     "internal/pqcheck",
 	"internal/filtereval": "filter internal/nearest",
 	"objstore/s3store":    "objstore",
 	"objstore/gcsstore":   "objstore",
@@ -32,7 +33,7 @@ var law = map[string]string{
 	"delta":   "txlog objstore filter internal/declared",
 	"resolve": "frame feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
-	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/nearest",
+	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/pqread internal/nearest",
 	"config": "feature filter internal/nearest",
 
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
@@ -69,12 +70,12 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
+		"frame internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",
 		[]string{"github.com/parquet-go/parquet-go", "github.com/apache/arrow-go/v18/parquet"},
-		"txlog delta scan internal/pqcheck internal/rewrite internal/rowio internal/deltatest internal/scenariotest bench",
+		"txlog delta scan internal/pqcheck internal/pqread internal/rewrite internal/rowio internal/deltatest internal/scenariotest bench",
 	},
 	{
 		"the command line", "a library has no flags",

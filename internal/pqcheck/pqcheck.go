@@ -50,27 +50,18 @@ func Footer(b []byte) error {
 
 // Pages walks the page headers of a column chunk: sizes must lie within it and counts add up to the number of values that the footer states.
 func Pages(chunk []byte, numValues int64) error {
-	var proto thrift.CompactProtocol
 	values, pos := int64(0), 0
 	for pos < len(chunk) && values < numValues {
-		w := &walker{b: chunk[pos:], structs: 64}
-		if err := w.structure(); err != nil {
-			return fmt.Errorf("page header at byte %d: %w", pos, err)
-		}
-		var h format.PageHeader
-		if err := thrift.NewDecoder(proto.NewReaderFromBytes(chunk[pos : pos+w.pos])).Decode(&h); err != nil {
-			return fmt.Errorf("page header at byte %d: %w", pos, err)
-		}
-		pos += w.pos
-		n, err := page(&h, int64(len(chunk)-pos))
+		h, size, err := Page(chunk[pos:])
 		if err != nil {
-			return err
+			return fmt.Errorf("page header at byte %d: %w", pos, err)
 		}
+		n := ValuesOf(h)
 		if n > numValues-values {
 			return fmt.Errorf("page claims %d values, the column has %d left", n, numValues-values)
 		}
 		values += n
-		pos += int(h.CompressedPageSize)
+		pos += size + int(h.CompressedPageSize)
 	}
 	if values != numValues {
 		return fmt.Errorf("pages hold %d values, the footer says %d", values, numValues)
@@ -78,55 +69,90 @@ func Pages(chunk []byte, numValues int64) error {
 	return nil
 }
 
+// Page reads the page header that the rest of a column chunk begins with and
+// returns its length. The page itself lies within the chunk.
+func Page(chunk []byte) (*format.PageHeader, int, error) {
+	h, size, err := header(chunk)
+	if err != nil {
+		return nil, 0, err
+	}
+	return h, size, judge(h, int64(len(chunk)-size))
+}
+
+// header reads a page header without judging what it claims.
+func header(chunk []byte) (*format.PageHeader, int, error) {
+	w := &walker{b: chunk, structs: 64}
+	if err := w.structure(); err != nil {
+		return nil, 0, err
+	}
+	var proto thrift.CompactProtocol
+	h := &format.PageHeader{}
+	err := thrift.NewDecoder(proto.NewReaderFromBytes(chunk[:w.pos])).Decode(h)
+	return h, w.pos, err
+}
+
+// ValuesOf returns how many values a data page has, nulls among them; 0 for
+// other pages.
+func ValuesOf(h *format.PageHeader) int64 {
+	switch {
+	case h.DataPageHeader.Valid:
+		return int64(h.DataPageHeader.V.NumValues)
+	case h.DataPageHeaderV2.Valid:
+		return int64(h.DataPageHeaderV2.V.NumValues)
+	}
+	return 0
+}
+
 // ErrChecksum is a page whose bytes are not those that its writer summed up.
 var ErrChecksum = errors.New("the checksum of the page does not match its bytes")
 
 // Checksums compares each page of a column chunk with the CRC-32 of its header, where the writer gave one. What cannot be walked is left to those who decode it.
 func Checksums(chunk []byte) error {
-	var proto thrift.CompactProtocol
 	for pos := 0; pos < len(chunk); {
-		w := &walker{b: chunk[pos:], structs: 64}
-		var h format.PageHeader
-		if w.structure() != nil || thrift.NewDecoder(proto.NewReaderFromBytes(chunk[pos:pos+w.pos])).Decode(&h) != nil {
+		h, size, err := header(chunk[pos:])
+		if err != nil {
 			return nil
 		}
-		pos += w.pos
+		pos += size
 		n := int(h.CompressedPageSize)
 		if n < 0 || n > len(chunk)-pos {
 			return nil
 		}
-		if h.CRC != 0 && crc32.ChecksumIEEE(chunk[pos:pos+n]) != uint32(h.CRC) {
-			return fmt.Errorf("page at byte %d of the column chunk: %w", pos, ErrChecksum)
+		if err := Checksum(h, chunk[pos:pos+n]); err != nil {
+			return fmt.Errorf("page at byte %d of the column chunk: %w", pos, err)
 		}
 		pos += n
 	}
 	return nil
 }
 
-// page judges one header with left bytes after it and returns its number of values, 0 for a dictionary.
-func page(h *format.PageHeader, left int64) (int64, error) {
+// Checksum compares a page with the CRC-32 of its header, where the writer gave
+// one.
+func Checksum(h *format.PageHeader, page []byte) error {
+	if h.CRC != 0 && crc32.ChecksumIEEE(page) != uint32(h.CRC) {
+		return ErrChecksum
+	}
+	return nil
+}
+
+// judge compares what a header claims with the bytes after it.
+func judge(h *format.PageHeader, left int64) error {
 	claimed, held := int64(h.UncompressedPageSize), int64(h.CompressedPageSize)
 	if held < 0 || held > left {
-		return 0, fmt.Errorf("page claims %d bytes, %d are left", held, left)
+		return fmt.Errorf("page claims %d bytes, %d are left", held, left)
 	}
 	if claimed < 0 || claimed > held*maxPageRatio+maxPageSlack {
-		return 0, fmt.Errorf("page of %d bytes claims %d uncompressed ones", held, claimed)
+		return fmt.Errorf("page of %d bytes claims %d uncompressed ones", held, claimed)
 	}
-	n := int64(0)
-	switch {
-	case h.DataPageHeader.Valid:
-		n = int64(h.DataPageHeader.V.NumValues)
-	case h.DataPageHeaderV2.Valid:
-		n = int64(h.DataPageHeaderV2.V.NumValues)
-	case h.DictionaryPageHeader.Valid:
+	if h.DictionaryPageHeader.Valid {
 		if d := int64(h.DictionaryPageHeader.V.NumValues); d < 0 || d > claimed+1 {
-			return 0, fmt.Errorf("dictionary of %d bytes claims %d values", claimed, d)
+			return fmt.Errorf("dictionary of %d bytes claims %d values", claimed, d)
 		}
 	}
-	if n < 0 {
-		return 0, fmt.Errorf("page claims %d values", n)
+	if n := ValuesOf(h); n < 0 {
+		return fmt.Errorf("page claims %d values", n)
 	}
-	return n, nil
+	return nil
 }
 
 // walker skips over values of the compact Thrift protocol.
