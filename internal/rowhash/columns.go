@@ -184,7 +184,7 @@ func (l *lane) load(s *Strings, from, n int) {
 	case s.layout == parts:
 		l.loadParts(s, from, n)
 	case s.rows != nil:
-		l.loadPicked(s, s.rows[from:from+n], 0)
+		l.loadPicked(s, s.rows[from:from+n])
 	default:
 		at := s.at + from
 		switch s.layout {
@@ -264,11 +264,49 @@ func (l *lane) loadViews(s *Strings, at, n int) {
 	}
 }
 
-// loadPicked fills the lane from row i with chosen rows.
-func (l *lane) loadPicked(s *Strings, rows []int32, i int) {
-	for _, r := range rows {
+// loadPicked fills the lane with chosen rows.
+func (l *lane) loadPicked(s *Strings, rows []int32) {
+	switch {
+	case s.layout == packed:
+		l.pickWords(s.words, rows)
+		return
+	case s.layout == narrow && s.valid == nil:
+		l.pickOffsets(s.data, s.off32[s.at:], rows)
+		return
+	}
+	for i, r := range rows {
 		l.loadRow(s, int(r), i)
-		i++
+	}
+}
+
+// pickWords fills the lane with chosen words.
+func (l *lane) pickWords(words []uint64, rows []int32) {
+	for i, r := range rows[:min(len(rows), blockRows)] {
+		w := uint64(0)
+		if r >= 0 {
+			w = words[r]
+		}
+		l.word[i], l.size[i] = w, uint32(wordLen(w))
+		if w == 0 {
+			l.nullRow(i)
+		}
+	}
+}
+
+// pickOffsets fills the lane with chosen texts of a column without nulls.
+func (l *lane) pickOffsets(data []byte, off []int32, rows []int32) {
+	for i, r := range rows[:min(len(rows), blockRows)] {
+		if r < 0 {
+			l.nullRow(i)
+			continue
+		}
+		o := int(off[r])
+		if o+8 <= len(data) {
+			l.word[i] = binary.LittleEndian.Uint64(data[o:])
+		} else {
+			l.word[i] = first8(data, o)
+		}
+		l.size[i] = uint32(int(off[r+1]) - o)
 	}
 }
 

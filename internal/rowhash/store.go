@@ -11,6 +11,9 @@ import (
 // end in a NUL, and those of more than 8 bytes. The result reports whether there
 // was none of these.
 func (s *Strings) PutWords(rows, slots []int32, out []uint64, null, other uint64) bool {
+	if s.layout == narrow && s.rows == nil && s.valid == nil {
+		return putOffsets(s.data, s.off32[s.at:], rows, slots, out, other)
+	}
 	all := true
 	for j, i := range rows {
 		w, ok := s.wordAt(int(i))
@@ -23,6 +26,31 @@ func (s *Strings) PutWords(rows, slots []int32, out []uint64, null, other uint64
 		out[slots[j]] = w
 	}
 	return all
+}
+
+// putOffsets is PutWords of a column without nulls.
+func putOffsets(data []byte, off []int32, rows, slots []int32, out []uint64, other uint64) bool {
+	odd := 0
+	for j, i := range rows {
+		from := int(off[i])
+		n := int(off[i+1]) - from
+		if from+8 > len(data) || uint(n-1) >= 8 {
+			w, ok := wordOf(data, from, n)
+			if !ok {
+				w = other
+				odd++
+			}
+			out[slots[j]] = w
+			continue
+		}
+		w := binary.LittleEndian.Uint64(data[from:]) & (^uint64(0) >> (64 - 8*n))
+		if w>>(8*n-8) == 0 {
+			w = other
+			odd++
+		}
+		out[slots[j]] = w
+	}
+	return odd == 0
 }
 
 // wordAt returns row i as a word, 0 for a null, and whether it is one.

@@ -111,6 +111,9 @@ func (t *Texts) Strings() Strings {
 
 // Array makes a utf8 array of rows (nil = all, in order), copying the bytes; the caller releases it.
 func (t *Texts) Array(mem memory.Allocator, rows []int32) arrow.Array {
+	if t.word {
+		return wordArray(mem, t.Words[:t.n], rows)
+	}
 	n := t.n
 	if rows != nil {
 		n = len(rows)
@@ -118,9 +121,6 @@ func (t *Texts) Array(mem memory.Allocator, rows []int32) arrow.Array {
 	at := func(i int) int { return i }
 	if rows != nil {
 		at = func(i int) int { return int(rows[i]) }
-	}
-	if t.word {
-		return wordArray(mem, n, func(i int) uint64 { return t.Words[at(i)] })
 	}
 	size := 0
 	for i := range n {
@@ -140,25 +140,25 @@ func (t *Texts) Array(mem memory.Allocator, rows []int32) arrow.Array {
 	return b.NewArray()
 }
 
-// wordArray writes each text by one store of 8 bytes; the next one overwrites what is too much.
-func wordArray(mem memory.Allocator, n int, word func(int) uint64) arrow.Array {
+// wordArray makes an array of words (those of rows where they are not nil); 0 is
+// null.
+func wordArray(mem memory.Allocator, words []uint64, rows []int32) arrow.Array {
+	n := len(words)
+	if rows != nil {
+		n = len(rows)
+	}
 	offsets, data, valid := memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem), memory.NewResizableBuffer(mem)
 	defer offsets.Release()
 	defer data.Release()
 	defer valid.Release()
 	offsets.Resize((n + 1) * 4)
 	data.Resize(n*8 + 8)
-	off, text := arrow.Int32Traits.CastFromBytes(offsets.Bytes()), data.Bytes()
-	at, nulls := 0, 0
-	off[0] = 0
-	for i := range n {
-		w := word(i)
-		binary.LittleEndian.PutUint64(text[at:], w)
-		at += wordLen(w)
-		off[i+1] = int32(at)
-		if w == 0 {
-			nulls++
-		}
+	off, text := arrow.Int32Traits.CastFromBytes(offsets.Bytes())[:n+1], data.Bytes()
+	var at, nulls int
+	if off[0] = 0; rows == nil {
+		at, nulls = putWords(off[1:], text, words)
+	} else {
+		at, nulls = pickWords(off[1:], text, words, rows)
 	}
 	data.Resize(at)
 	buffers := []*memory.Buffer{nil, offsets, data}
@@ -175,4 +175,32 @@ func wordArray(mem memory.Allocator, n int, word func(int) uint64) arrow.Array {
 	d := array.NewData(arrow.BinaryTypes.String, n, buffers, nil, nulls, 0)
 	defer d.Release()
 	return array.NewStringData(d)
+}
+
+// putWords writes each text by one store of 8 bytes, of which the next one
+// overwrites what is too much, and where it ends.
+func putWords(ends []int32, text []byte, words []uint64) (at, nulls int) {
+	for i, w := range words[:len(ends)] {
+		binary.LittleEndian.PutUint64(text[at:], w)
+		at += wordLen(w)
+		ends[i] = int32(at)
+		if w == 0 {
+			nulls++
+		}
+	}
+	return at, nulls
+}
+
+// pickWords is putWords of chosen words.
+func pickWords(ends []int32, text []byte, words []uint64, rows []int32) (at, nulls int) {
+	for i, r := range rows[:len(ends)] {
+		w := words[r]
+		binary.LittleEndian.PutUint64(text[at:], w)
+		at += wordLen(w)
+		ends[i] = int32(at)
+		if w == 0 {
+			nulls++
+		}
+	}
+	return at, nulls
 }
