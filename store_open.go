@@ -97,6 +97,9 @@ func openDriver(ctx context.Context, url string, o *Options) (objstore.Driver, s
 	if scheme == "mem" {
 		return objstore.NewMem(), url, nil
 	}
+	if scheme == "http" || scheme == "https" {
+		return nil, "", fmt.Errorf("%w: no store is named by %s: its buckets are s3://bucket/prefix (a service of its own by AWS_ENDPOINT_URL), gs://bucket/prefix, az://container/prefix", ErrInvalid, scheme)
+	}
 	return nil, "", fmt.Errorf("%w: no opener for store scheme %q", ErrInvalid, scheme)
 }
 

@@ -27,9 +27,11 @@ const (
 	ClockSkew AccessFault = "this machine's clock differs too much from the service's"
 	// WrongRegion: the bucket lies in another region than the one that was asked. Detail names it where the service does.
 	WrongRegion AccessFault = "the bucket lies in another region"
+	// BadCertificate: who answers cannot prove to be the service.
+	BadCertificate AccessFault = "the server's certificate is not trusted"
 )
 
-// AccessError is a request that a service refused for the way it was asked. All but a missing bucket and a wrong region are fs.ErrPermission, and none
+// AccessError is a request that a service refused for the way it was asked. All but a missing bucket, a wrong region and a bad certificate are fs.ErrPermission, and none
 // is worth a second try.
 type AccessError struct {
 	Fault AccessFault
@@ -52,7 +54,7 @@ func (e *AccessError) Error() string {
 // Unwrap returns the fault, and fs.ErrPermission where that is meant. The cause is not among them: it may carry names that would make a missing bucket
 // an empty one.
 func (e *AccessError) Unwrap() []error {
-	if e.Fault == NoBucket || e.Fault == WrongRegion {
+	if e.Fault == NoBucket || e.Fault == WrongRegion || e.Fault == BadCertificate {
 		return []error{e.Fault}
 	}
 	return []error{e.Fault, fs.ErrPermission}
@@ -60,6 +62,9 @@ func (e *AccessError) Unwrap() []error {
 
 // NonRetriable tells Azure's client not to ask again.
 func (e *AccessError) NonRetriable() {}
+
+// RetryableError tells Amazon's client not to ask again.
+func (e *AccessError) RetryableError() bool { return false }
 
 // lookUpTime bounds a search for credentials: the machine's own service answers within a second, a program or a login within some.
 const lookUpTime = 20 * time.Second

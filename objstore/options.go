@@ -65,7 +65,26 @@ func (s Settings) Check(names Names) error {
 			errs = append(errs, fmt.Errorf("storage option %s is not known%s", strings.ToUpper(name), n.near(name)))
 		}
 	}
+	errs = append(errs, s.checkEnvironment(n)...)
 	return errors.Join(errs...)
+}
+
+// checkEnvironment names variables of delta-rs that ask for what is refused as
+// an option, unless the variable is what is to be set instead.
+func (s Settings) checkEnvironment(n *Names) (errs []error) {
+	if s.getenv == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.Refused)) {
+		variable := strings.ToUpper(n.Prefix + strings.TrimPrefix(name, n.Prefix))
+		instead := n.Refused[name]
+		switch value := strings.ToLower(s.getenv(variable)); {
+		case value == "", value == "false", value == "0", strings.HasSuffix(instead, "in the environment"):
+		default:
+			errs = append(errs, fmt.Errorf("environment variable %s is not served: %s", variable, instead))
+		}
+	}
+	return errs
 }
 
 // near suggests the served name that a misspelt one is closest to.

@@ -30,6 +30,9 @@ func ParseLocation(raw string) (Location, error) {
 }
 
 func parseLocation(raw string) (Location, error) {
+	if strings.Contains(raw, "://arn:") {
+		return Location{}, fmt.Errorf("store URL: access points are not named by their ARN; use the alias, which stands where a bucket does")
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		var ue *url.Error

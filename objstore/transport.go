@@ -2,6 +2,7 @@ package objstore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -100,6 +101,9 @@ type watch struct {
 func (w *watch) explain(err error) error {
 	if errors.Is(context.Cause(w.ctx), ErrIdle) {
 		return &temporaryError{fmt.Errorf("%w for %v", ErrIdle, requestIdle)}
+	}
+	if cert := (*tls.CertificateVerificationError)(nil); errors.As(err, &cert) {
+		return &AccessError{Fault: BadCertificate, Err: err}
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -74,13 +75,18 @@ func run(ctx context.Context, sys *system) int {
 			a.env[k] = v
 		}
 	}
-	sys.stdout = onTerminal(sys.stdout)
+	out := &checkedWriter{w: onTerminal(sys.stdout)}
+	sys.stdout = out
 	a.loadDotEnv()
 	root := a.command()
 	root.SetArgs(rewriteArgs(root, sys.args))
 	root.SetOut(a.stderr())
 	root.SetErr(a.stderr())
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil { // of a text, which nobody asks about line by line
+		err = fmt.Errorf("the output could not be written: %w", out.err)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			err = interrupted(err)
 		}

@@ -66,7 +66,7 @@ func usagef(format string, args ...any) error {
 // describe finds code, exit and hint of an error. What no case knows is a plain failure.
 func describe(err error) *cliError {
 	var own *cliError
-	if errors.As(err, &own) && own.exit != 0 {
+	if errors.As(err, &own) && own.exit != 0 && !storeFault(own) {
 		whole := *own
 		if err != error(own) { // what stands around it says where
 			whole.msg, whole.err = "", err
@@ -92,6 +92,11 @@ func describe(err error) *cliError {
 		e.details["features"] = names
 	}
 	return e
+}
+
+// storeFault reports whether what was taken for a fault of the input is one of the store, which was asked while the input was read.
+func storeFault(e *cliError) bool {
+	return e.code == "INPUT_ERROR" && errors.As(e.err, new(*objstore.Error))
 }
 
 // featuresOf are the features that failed, or that were not found.

@@ -39,3 +39,17 @@ func (p *plainWriter) Write(data []byte) (int, error) {
 	}
 	return len(data), nil
 }
+
+// checkedWriter remembers the first failure of what it writes to.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(data []byte) (int, error) {
+	n, err := c.w.Write(data)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
+}

@@ -21,7 +21,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	"objstore": {51, "one idea: bytes at keys, with what the adapters of services share"},
+	"objstore": {52, "one idea: bytes at keys, with what the adapters of services share"},
 	".":        {54, "one idea: a store, with an options and a result type a verb"},
 }
 

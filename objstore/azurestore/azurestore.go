@@ -6,6 +6,7 @@
 package azurestore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -46,7 +47,10 @@ func (o Opener) Open(_ context.Context, raw string, options map[string]string) (
 	if err != nil {
 		return nil, err
 	}
-	s := settings{objstore.NewSettings(options, o.Getenv, "azure_")}
+	s := settings{Settings: objstore.NewSettings(options, o.Getenv, "azure_"), azurite: "http://127.0.0.1:10000"}
+	if o.Getenv != nil {
+		s.azurite = cmp.Or(o.Getenv("AZURITE_BLOB_STORAGE_URL"), s.azurite)
+	}
 	if err := s.Check(names); err != nil {
 		return nil, err
 	}
@@ -73,7 +77,10 @@ func serviceOf(where string) string {
 	return where
 }
 
-type settings struct{ objstore.Settings }
+type settings struct {
+	objstore.Settings
+	azurite string // where an emulator is
+}
 
 func (s settings) key() string {
 	return s.Get("azure_storage_account_key", "azure_storage_access_key", "azure_storage_master_key", "azure_storage_key", "account_key", "access_key", "master_key")
@@ -118,7 +125,7 @@ func (s settings) place(loc objstore.Location) (place, error) {
 	endpoint := s.Get("azure_storage_endpoint", "azure_endpoint", "endpoint")
 	if emulator {
 		if endpoint == "" {
-			endpoint = "http://127.0.0.1:10000/" + emulatorAccount
+			endpoint = strings.TrimSuffix(s.azurite, "/") + "/" + emulatorAccount
 		}
 		p.account = emulatorAccount
 	}

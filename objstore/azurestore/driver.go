@@ -174,8 +174,12 @@ func (d *driver) pages(ctx context.Context, opts objstore.ListOptions) iter.Seq2
 	}
 	return func(yield func(objstore.Object, error) bool) {
 		if opts.Recursive {
+			last := ""
 			for p := d.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &opts.Prefix, Include: include}); p.More(); {
 				page, err := p.NextPage(ctx)
+				if err == nil {
+					err = checkPage(page.ContainerName, page.ServiceEndpoint, value(page.NextMarker), &last)
+				}
 				if err != nil {
 					yield(objstore.Object{}, err)
 					return
@@ -186,8 +190,12 @@ func (d *driver) pages(ctx context.Context, opts objstore.ListOptions) iter.Seq2
 			}
 			return
 		}
+		last := ""
 		for p := d.client.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: &opts.Prefix, Include: include}); p.More(); {
 			page, err := p.NextPage(ctx)
+			if err == nil {
+				err = checkPage(page.ContainerName, page.ServiceEndpoint, value(page.NextMarker), &last)
+			}
 			if err != nil {
 				yield(objstore.Object{}, err)
 				return
@@ -197,6 +205,21 @@ func (d *driver) pages(ctx context.Context, opts objstore.ListOptions) iter.Seq2
 			}
 		}
 	}
+}
+
+// errProtocol is an answer that the service does not give: of a proxy, a login page.
+var errProtocol = errors.New("the answer is not one of Azure Blob Storage: does the endpoint name its service?")
+
+// checkPage reports why a page of a listing comes from something else, which the client would take for an empty one, or does not lead to another.
+func checkPage(name, service *string, marker string, last *string) error {
+	switch {
+	case value(name) == "" && value(service) == "":
+		return fmt.Errorf("%w (a listing that names no container)", errProtocol)
+	case marker != "" && marker == *last:
+		return fmt.Errorf("%w (a listing goes on where it was)", errProtocol)
+	}
+	*last = marker
+	return nil
 }
 
 // isDirectory recognises the empty blobs that stand for directories in accounts with a hierarchy.

@@ -160,11 +160,12 @@ func (f *fake) list(w http.ResponseWriter, prefix, delimiter, marker string) {
 		Name string `xml:"Name"`
 	}
 	out := struct {
-		XMLName xml.Name `xml:"EnumerationResults"`
-		Blobs   []blob   `xml:"Blobs>Blob"`
-		Dirs    []dir    `xml:"Blobs>BlobPrefix"`
-		Next    string   `xml:"NextMarker"`
-	}{}
+		XMLName       xml.Name `xml:"EnumerationResults"`
+		ContainerName string   `xml:"ContainerName,attr"`
+		Blobs         []blob   `xml:"Blobs>Blob"`
+		Dirs          []dir    `xml:"Blobs>BlobPrefix"`
+		Next          string   `xml:"NextMarker"`
+	}{ContainerName: "container"}
 	var keys []string
 	for k := range f.blobs {
 		rest, ok := strings.CutPrefix(k, prefix)

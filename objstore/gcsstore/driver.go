@@ -20,7 +20,12 @@ import (
 const (
 	// deleteParallel is how many deletes are under way at once; the service has no call for many keys.
 	deleteParallel = 16
+	// pageSize is how many objects a page of a listing has, which is what the service gives at most.
+	pageSize = 1000
 )
+
+// errProtocol is an answer that the service does not give: of a proxy, a login page.
+var errProtocol = errors.New("the answer is not one of Google Cloud Storage: does the endpoint name its service?")
 
 type driver struct {
 	client   *storage.Client
@@ -108,21 +113,29 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 			yield(objstore.Object{}, err)
 			return
 		}
-		for it := d.bucket.Objects(ctx, q); ; {
-			a, err := it.Next()
-			if errors.Is(err, iterator.Done) {
-				return
+		pager := iterator.NewPager(d.bucket.Objects(ctx, q), pageSize, "")
+		for last := ""; ; {
+			var page []*storage.ObjectAttrs
+			next, err := pager.NextPage(&page)
+			if err == nil && next != "" && next == last {
+				err = fmt.Errorf("%w (a listing goes on where it was)", errProtocol)
 			}
 			if err != nil {
 				yield(objstore.Object{}, d.fail(err))
 				return
 			}
-			if a.Name == "" || a.Name <= opts.After { // a directory, or the key to start after
-				continue
+			for _, a := range page {
+				if a.Name == "" || a.Name <= opts.After { // a directory, or the key to start after
+					continue
+				}
+				if !yield(objstore.Object{Key: a.Name, Size: a.Size, ModTime: a.Updated, Tag: tag(a.Generation)}, nil) {
+					return
+				}
 			}
-			if !yield(objstore.Object{Key: a.Name, Size: a.Size, ModTime: a.Updated, Tag: tag(a.Generation)}, nil) {
+			if next == "" {
 				return
 			}
+			last = next
 		}
 	}
 }

@@ -199,21 +199,36 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 		in.BucketKeyEnabled = aws.Bool(true)
 	}
 	in.ChecksumAlgorithm = tmtypes.ChecksumAlgorithm(d.checksum)
-	_, err := d.upload.UploadObject(ctx, in)
+	out, err := d.upload.UploadObject(ctx, in)
 	if watched.err != nil { // the body's own error, which says more and must not be tried again
 		return watched.err
 	}
+	if err == nil && aws.ToString(out.ETag) == "" {
+		return d.stored(ctx, key, watched.n)
+	}
 	return d.failBucket(err)
+}
+
+// stored makes sure of an upload whose answer has nothing that only a store
+// could say.
+func (d *driver) stored(ctx context.Context, key string, size int64) error {
+	o, err := d.Stat(ctx, key)
+	if err == nil && o.Size == size {
+		return nil
+	}
+	return fmt.Errorf("%w (an upload of %d bytes answered without an ETag, after which the object is not there: %v)", errProtocol, size, err)
 }
 
 // errorReader remembers the error of a body, so that it is not mistaken for one of the service. It hides that a body can seek.
 type errorReader struct {
 	r   io.Reader
+	n   int64
 	err error
 }
 
 func (r *errorReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
+	r.n += int64(n)
 	if err != nil && err != io.EOF {
 		r.err = err
 	}
@@ -233,7 +248,10 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		in.BucketKeyEnabled = aws.Bool(true)
 	}
 	in.ChecksumAlgorithm = types.ChecksumAlgorithm(d.checksum)
-	_, err := d.client.PutObject(ctx, in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+	out, err := d.client.PutObject(ctx, in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+	if err == nil && aws.ToString(out.ETag) == "" { // reading it back will tell
+		return fmt.Errorf("%w (a create answered without an ETag)", errProtocol)
+	}
 	switch httpStatus(err) {
 	case http.StatusPreconditionFailed:
 		return objstore.Redact(objstore.ExistsError(err), d.secrets...)

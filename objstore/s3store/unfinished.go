@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
@@ -18,6 +19,9 @@ func (d *driver) UnfinishedWrites(ctx context.Context, prefix string) iter.Seq2[
 		in := &s3.ListMultipartUploadsInput{Bucket: &d.bucket, Prefix: &prefix}
 		for seen := (pages{}); ; {
 			page, err := d.client.ListMultipartUploads(ctx, in)
+			if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "NoSuchUpload" {
+				return // how some services say that there are none
+			}
 			if err != nil {
 				yield(objstore.UnfinishedWrite{}, d.failBucket(err))
 				return
