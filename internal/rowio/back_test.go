@@ -112,7 +112,7 @@ func rowsOf(b arrow.RecordBatch) []string {
 // valueOf is a value with its kind; integers of every width and decimals of
 // every scale are numbers, floats are their bits.
 func valueOf(a arrow.Array, i int) string {
-	if a.IsNull(i) {
+	if a.IsNull(i) || a.DataType().ID() == arrow.NULL {
 		return "null"
 	}
 	list := func(values arrow.Array, from, end int64) string {

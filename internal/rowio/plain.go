@@ -106,10 +106,7 @@ func plainBatch(b arrow.RecordBatch, schema *arrow.Schema, converts []convert, r
 
 // sound checks that offsets lie within their buffers, and texts.
 func sound(a arrow.Array, row int64) error {
-	if w, ok := a.DataType().(*arrow.FixedSizeBinaryType); ok && w.ByteWidth == 0 {
-		return nil // there is nothing to look into, which the library takes for a fault
-	}
-	err := array.ValidateFull(a)
+	err := checked(a)
 	if err == nil {
 		return nil
 	}
@@ -124,6 +121,49 @@ func sound(a arrow.Array, row int64) error {
 		return fmt.Errorf("rows from %d on hold a text that is no UTF-8", row)
 	}
 	return fmt.Errorf("the rows from %d on are damaged: %w", row, plainWords(err))
+}
+
+// checked is what the library finds wrong with an array. It takes arrays that
+// have no buffers for damaged, so that they are left out of what it looks at.
+func checked(a arrow.Array) error {
+	if a.NullN() < 0 || a.Len() < 0 {
+		return errDamaged
+	}
+	var below []arrow.Array
+	switch a := a.(type) {
+	case *array.Null:
+		return nil
+	case *array.FixedSizeBinary:
+		if a.DataType().(*arrow.FixedSizeBinaryType).ByteWidth == 0 {
+			return nil
+		}
+		return array.ValidateFull(a)
+	case *array.Struct:
+		for i := range a.NumField() {
+			below = append(below, a.Field(i))
+		}
+	case *array.Map:
+		below = []arrow.Array{a.Keys(), a.Items()}
+	case array.ListLike:
+		below = []arrow.Array{a.ListValues()}
+	case *array.Dictionary:
+		below = []arrow.Array{a.Dictionary(), a.Indices()}
+	case array.ExtensionArray:
+		below = []arrow.Array{a.Storage()}
+	default:
+		return array.ValidateFull(a)
+	}
+	if v, ok := a.(interface{ ValidateFull() error }); ok {
+		if err := v.ValidateFull(); err != nil {
+			return err
+		}
+	}
+	for _, b := range below {
+		if err := checked(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // plainer finds the plain form of types.

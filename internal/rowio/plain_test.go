@@ -45,6 +45,10 @@ var foreign = []struct {
 	{"UUID", extensions.NewUUIDType(), "", `["00010203-0405-0607-0809-0a0b0c0d0e0f", null]`, "utf8", `"00010203-0405-0607-0809-0a0b0c0d0e0f" null`},
 	{"booleans in bytes", extensions.NewBool8Type(), "", `[true, null, false]`, "bool", "true null false"},
 	{"fixed size binary of no size in a list", arrow.ListOf(&arrow.FixedSizeBinaryType{}), "", `[[""]]`, "", "column c.element: bytes of size 0"},
+	{"nulls", arrow.Null, "", `[null, null]`, "null", "null null"},
+	{"nulls in lists", arrow.ListOf(arrow.Null), "", `[[null], null, []]`, "list<item: null, nullable>", "[null] null []"},
+	{"nulls in a struct", arrow.StructOf(arrow.Field{Name: "a", Type: arrow.Null, Nullable: true}), "", `[{"a": null}]`, "struct<a: null>", `{"a": null}`},
+	{"nulls in a map", arrow.MapOf(arrow.BinaryTypes.String, arrow.Null), "", `[[{"key": "a", "value": null}]]`, "map<utf8, null, items_nullable>", `map["a"][null]`},
 	{"half floats", arrow.FixedWidthTypes.Float16, "", `[0.5, null]`, "float32", "float 3fe0000000000000 null"},
 	{"polars map", arrow.ListOf(arrow.StructOf(arrow.Field{Name: "key", Type: arrow.BinaryTypes.StringView}, arrow.Field{Name: "value", Type: arrow.PrimitiveTypes.Int64, Nullable: true})), "polars_map.map",
 		`[[{"key": "a", "value": 1}, {"key": "b", "value": null}], null, []]`, "map<utf8, int64, items_nullable>", `map["a" "b"][1 null] null map[][]`},
@@ -96,7 +100,7 @@ func TestForeignTypes(t *testing.T) {
 
 // normal leaves out how elements are called.
 func normal(s string) string {
-	return strings.NewReplacer("element: ", "", "item: ", "", " nullable", "").Replace(s)
+	return strings.NewReplacer("element: ", "", "item: ", "", ", nullable>", ">", " nullable", "", ",>", ">").Replace(s)
 }
 
 func encoded(form string, b arrow.RecordBatch) (data []byte, err error) {
