@@ -144,7 +144,7 @@ func canonical(a arrow.Array) func([]byte, int) []byte {
 		return func(b []byte, i int) []byte { return inner(b, a.GetValueIndex(i)) }
 	}
 	if _, nested := a.DataType().(arrow.NestedType); nested {
-		return nil
+		return nestedBytes(a)
 	}
 	return func(b []byte, i int) []byte { return bytes(b, a.ValueStr(i)) }
 }

@@ -32,6 +32,7 @@ const (
 	classDuration
 	classDecimal
 	classBytes
+	classNested
 )
 
 // keyColumn is what all sides have in common at one place of the key.
@@ -44,6 +45,7 @@ type keyColumn struct {
 	// signed and large say which integers there are: any signed ones, any
 	// unsigned ones of 64 bits. Both together do not fit one word.
 	signed, large bool
+	shape         string // of structs and lists
 	typ           arrow.DataType
 }
 
@@ -53,7 +55,8 @@ type keyColumn struct {
 // (text on one side, numbers on the other).
 //
 // Integers of every width are equal by value, text and binary of every layout
-// by bytes, times of every unit by instant; NaN equals NaN, -0 equals 0.
+// by bytes, times of every unit by instant; NaN equals NaN, -0 equals 0. Structs
+// and lists are equal if what is in them is, nulls too.
 func NewLayout(sides ...[]arrow.DataType) (*Layout, error) {
 	if len(sides) == 0 || len(sides[0]) == 0 {
 		return nil, errors.New("a key has no columns")
@@ -87,7 +90,7 @@ func (l *Layout) Words() int {
 }
 
 func (c *keyColumn) oneWord() bool {
-	return c.class != classBytes && c.class != classDecimal && !(c.signed && c.large)
+	return c.inWords() && !(c.signed && c.large)
 }
 
 // join adds a side's column to what is known of the others.
@@ -98,7 +101,7 @@ func (c *keyColumn) join(o keyColumn) error {
 	case c.class == classNull:
 		*c = o
 		return nil
-	case c.class != o.class || c.scale != o.scale:
+	case c.class != o.class || c.scale != o.scale || c.shape != o.shape:
 		return fmt.Errorf("a key of type %s cannot equal a key of type %s", c.typ, o.typ)
 	}
 	c.signed, c.large = c.signed || o.signed, c.large || o.large
@@ -141,6 +144,8 @@ func keyColumnOf(t arrow.DataType) (keyColumn, error) {
 		return keyColumnOf(t.ValueType)
 	case arrow.ExtensionType:
 		return keyColumnOf(t.StorageType())
+	case arrow.NestedType:
+		return nestedColumn(t)
 	default:
 		return c, fmt.Errorf("columns of type %s cannot be keys", t)
 	}

@@ -164,10 +164,13 @@ func TestRefusedKeys(t *testing.T) {
 		{[][]arrow.DataType{{p.Int64}, {arrow.BinaryTypes.String}}, "int64 cannot equal a key of type utf8"},
 		{[][]arrow.DataType{{p.Int64}, {p.Float64}}, "int64 cannot equal a key of type float64"},
 		{[][]arrow.DataType{{&arrow.Decimal128Type{Precision: 9, Scale: 1}}, {&arrow.Decimal128Type{Precision: 9, Scale: 2}}}, "decimal(9, 1) cannot equal"},
-		{[][]arrow.DataType{{arrow.ListOf(p.Int64)}}, "list<item: int64, nullable> cannot be keys"},
+		{[][]arrow.DataType{{arrow.MapOf(p.Int64, p.Int64)}}, "map<int64, int64, items_nullable> cannot be keys"},
+		{[][]arrow.DataType{{arrow.ListOf(arrow.StructOf())}}, "list<item: struct<>, nullable> cannot be keys"},
+		{[][]arrow.DataType{{arrow.ListOf(p.Int64)}, {arrow.ListOf(p.Float64)}}, "cannot equal a key of type"},
+		{[][]arrow.DataType{{arrow.StructOf(arrow.Field{Name: "a", Type: p.Int64})}, {arrow.StructOf(arrow.Field{Name: "b", Type: p.Int64})}}, "cannot equal a key of type"},
 		{[][]arrow.DataType{{arrow.StructOf()}}, "struct<> cannot be keys"},
 		{[][]arrow.DataType{{arrow.FixedWidthTypes.MonthInterval}}, "month_interval cannot be keys"},
-		{[][]arrow.DataType{{dictionary(arrow.ListOf(p.Int64))}}, "cannot be keys"},
+		{[][]arrow.DataType{{dictionary(arrow.MapOf(p.Int64, p.Int64))}}, "cannot be keys"},
 	} {
 		if _, err := hashjoin.NewLayout(c.sides...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v", c.sides, err)

@@ -29,7 +29,9 @@ type source struct {
 }
 
 // inWords reports whether values have a fixed width.
-func (c *keyColumn) inWords() bool { return c.class != classBytes && c.class != classDecimal }
+func (c *keyColumn) inWords() bool {
+	return c.class != classBytes && c.class != classDecimal && c.class != classNested
+}
 
 // open points the source at an array.
 func (s *source) open(a arrow.Array, column *keyColumn) error {
@@ -40,7 +42,7 @@ func (s *source) open(a arrow.Array, column *keyColumn) error {
 	if err != nil {
 		return err
 	}
-	if c.class != classNull && (c.class != column.class || c.scale != column.scale || c.signed && !column.signed || c.large && !column.large || c.tick < column.tick) {
+	if c.class != classNull && (c.class != column.class || c.scale != column.scale || c.shape != column.shape || c.signed && !column.signed || c.large && !column.large || c.tick < column.tick) {
 		return fmt.Errorf("a column of type %s, the layout was made for %s", a.DataType(), column.typ)
 	}
 	*s = source{column: column, array: a, factor: 1, unsigned: c.large}
@@ -244,6 +246,13 @@ func (s *source) strings(from int, dst []string) {
 		for i := range dst {
 			if dst[i] = ""; a.IsValid(from + i) {
 				dst[i] = s.texts[a.GetValueIndex(from+i)]
+			}
+		}
+	case *array.Struct, array.ListLike:
+		put := nestedBytes(s.array)
+		for i := range dst {
+			if dst[i] = ""; s.array.IsValid(from + i) {
+				dst[i] = stringOf(put(nil, from+i))
 			}
 		}
 	default: // decimals
