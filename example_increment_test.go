@@ -62,12 +62,37 @@ func ExampleIncrement_All() {
 	// stale 1
 }
 
+// An increment holds rows in memory, and files on disk, until it is closed.
+func ExampleIncrement_Close() {
+	ctx := context.Background()
+	inc := must(filled(ctx).ResolveUpdate(ctx, key("transcript"), nil))
+	defer inc.Close()
+	fmt.Println(inc.Count(ctx), inc.Stats().New)
+	// Output: <nil> 1
+}
+
 func ExampleIncrement_Count() {
 	ctx := context.Background()
 	inc := must(filled(ctx).ResolveUpdate(ctx, key("transcript"), nil))
 	err := inc.Count(ctx)
 	fmt.Println(inc.Stats().New, inc.Stats().Stale, inc.Stats().Orphaned, err)
 	// Output: 1 0 0 <nil>
+}
+
+// The second resolve looks only at what was outstanding and at what was written
+// since the first.
+func ExampleIncrement_Remembered() {
+	ctx := context.Background()
+	store := filled(ctx)
+	for range 2 {
+		inc := must(store.ResolveUpdate(ctx, key("transcript"), nil))
+		err := inc.Count(ctx)
+		fmt.Println(inc.Stats().New, inc.Stats().Stale, inc.Remembered(), err)
+		must(store.Write(ctx, key("video"), videos("v1 sound1-new frames1"), nil))
+	}
+	// Output:
+	// 1 0 false <nil>
+	// 1 1 true <nil>
 }
 
 func ExampleIncrement_New() {

@@ -58,6 +58,8 @@ type Options struct {
 	Engine       Engine
 	// ReadOnly refuses writes, deletes, copies to this store and pushes with fs.ErrPermission; dry runs work. Fallback stores are only read anyway.
 	ReadOnly bool
+	// NoRemember neither uses nor keeps what resolves proved.
+	NoRemember bool
 	// Fallbacks are read-only, in order.
 	Fallbacks []Fallback
 	// Graph holds the definitions; nil = those pushed to the store.

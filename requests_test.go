@@ -75,7 +75,7 @@ func TestRequests(t *testing.T) {
 				err = inc.Count(ctx)
 			}
 			return err
-		}, "45: list 3 stat 16 read 26 create 0 put 0 delete 0", "22: list 3 stat 16 read 3 create 0 put 0 delete 0"},
+		}, "47: list 3 stat 16 read 27 create 0 put 1 delete 0", "8: list 3 stat 1 read 4 create 0 put 0 delete 0"},
 		{"append", func(s *metaxy.DeltaStore) error {
 			_, err := s.Write(ctx, l.root, versionRows([]string{"z 1"}), nil)
 			return err

@@ -109,7 +109,10 @@ func (s *DeltaStore) readWith(ctx context.Context, g *feature.Graph, key feature
 
 // located is where the rows of a feature are: a table of this store or a fallback, or rows that a foreign fallback store gave.
 type located struct {
-	table    frame.Table
+	table frame.Table
+	// snap and where are what the table is a scan of; nil for rows of others.
+	snap     *delta.Snapshot
+	where    filter.Expr
 	rows     *Rows
 	source   Source
 	warnings []Warning
@@ -124,11 +127,12 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 		if err != nil {
 			return nil, err
 		}
-		t, err := s.scan(snap, versionFilter(o, version, snap), o.unverified)
+		where := versionFilter(o, version, snap)
+		t, err := s.scan(snap, where, o.unverified)
 		if err != nil {
 			return nil, err
 		}
-		l := &located{table: t, source: Source{Feature: key, Store: s.name, TableVersion: snap.Version()}}
+		l := &located{table: t, snap: snap, where: where, source: Source{Feature: key, Store: s.name, TableVersion: snap.Version()}}
 		if m := s.hashMismatch(snap); m != "" {
 			l.warnings = append(l.warnings, Warning{Code: "HASH_MISMATCH", Message: key.String() + ": " + m})
 		}

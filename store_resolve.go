@@ -27,7 +27,10 @@ type ResolveOptions struct {
 	SkipComparison bool
 	// Progress computes the input progress (Stats().Progress).
 	Progress bool
-	Engine   Engine
+	// NoRemember looks at all rows, whatever an earlier resolve proved, and
+	// leaves its memory alone.
+	NoRemember bool
+	Engine     Engine
 }
 
 // PartBatch is a batch of one part of an increment: New, Stale or Orphaned.
@@ -52,6 +55,10 @@ type Increment struct {
 	unjudged error // what is wrong with predicates over rows that are not stored yet
 	warnings []Warning
 	sources  []Source
+	// found are the tables of the deps, then the feature's own; nil without.
+	found []*located
+	// standing is what the increment has of earlier resolves; nil for nothing.
+	standing *standing
 	// FeatureVersion is the version that the rows will have.
 	FeatureVersion string
 	// foreign are rows of fallback stores of another kind.
@@ -67,6 +74,9 @@ func (i *Increment) Close() {
 	if i.inner != nil {
 		i.inner.Close()
 	}
+	if i.standing != nil {
+		i.standing.close()
+	}
 	for _, b := range i.foreign {
 		b.Release()
 	}
@@ -75,7 +85,10 @@ func (i *Increment) Close() {
 
 // All streams the whole increment in one pass, batches tagged by part, parts in no order. The producer releases each batch after the step. Deciding columns are read once, others only for rows of the result.
 func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
-	return i.judged(i.inner.All(ctx))
+	if i.standing == nil {
+		return i.judged(i.inner.All(ctx))
+	}
+	return i.standing.all(ctx, i.inner)
 }
 
 // Schema of a part, known before anything is read.
@@ -91,14 +104,43 @@ func (i *Increment) Stale(ctx context.Context) *Rows { return i.part(ctx, Stale)
 func (i *Increment) Orphaned(ctx context.Context) *Rows { return i.part(ctx, Orphaned) }
 
 func (i *Increment) part(ctx context.Context, p Part) *Rows {
-	return &Rows{Schema: i.inner.Schema(p), Batches: i.judgedPart(i.inner.Part(ctx, p))}
+	if i.standing == nil {
+		return &Rows{Schema: i.inner.Schema(p), Batches: i.judgedPart(i.inner.Part(ctx, p))}
+	}
+	return &Rows{Schema: i.inner.Schema(p), Batches: i.standing.part(ctx, i.inner, p)}
+}
+
+// Count decides the increment without materialising it, so that Stats are complete.
+func (i *Increment) Count(ctx context.Context) error {
+	if i.standing != nil {
+		return i.standing.count(ctx, i.inner)
+	}
+	if err := i.inner.Count(ctx); err != nil || i.inner.Stats().New == 0 {
+		return err
+	}
+	return i.unjudged
 }
 
 // Warnings are complete after the last part ended.
-func (i *Increment) Warnings() []Warning { return slices.Concat(i.warnings, i.inner.Warnings()) }
+func (i *Increment) Warnings() []Warning {
+	if i.standing == nil {
+		return slices.Concat(i.warnings, i.inner.Warnings())
+	}
+	return slices.Concat(i.warnings, i.standing.warnings(i.inner))
+}
 
 // Stats are complete after the last part ended.
-func (i *Increment) Stats() Stats { return i.inner.Stats() }
+func (i *Increment) Stats() Stats {
+	if i.standing == nil {
+		return i.inner.Stats()
+	}
+	return i.standing.stats(i.inner)
+}
+
+// Remembered reports whether the increment stands on what an earlier resolve
+// proved, so that only changed samples were looked at, or none. It is known
+// after the last part ended.
+func (i *Increment) Remembered() bool { return i.standing != nil && i.standing.used() }
 
 // Sources tell which store served each table, and at which version.
 func (i *Increment) Sources() []Source { return i.sources }
@@ -174,6 +216,10 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	if req.Current.Table == nil {
 		inc.unjudged = checkStaleIf(plan.Feature, inc.Schema(New), o.StaleIf)
 	}
+	if err := s.stand(ctx, g, plan, o, req, inc); err != nil {
+		inc.Close()
+		return nil, err
+	}
 	return inc, nil
 }
 
@@ -213,6 +259,7 @@ func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan 
 		return err
 	}
 	req.Current.Table = l.table
+	inc.found = []*located{l}
 	inc.TableVersion = l.source.TableVersion
 	inc.sources = append(inc.sources, l.source)
 	inc.warnings = append(inc.warnings, l.warnings...)
@@ -221,6 +268,7 @@ func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan 
 
 // resolveDeps finds the tables of the upstream features.
 func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, inc *Increment) error {
+	var found []*located
 	for _, dep := range plan.Deps {
 		key := dep.Feature
 		src := resolve.Source{IDs: dep.Definition.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters)}
@@ -229,6 +277,7 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 		case isNotFound(err) && dep.Optional && !s.opts.Switches.OptionalMissingIsError:
 			inc.warnings = append(inc.warnings, Warning{Code: "OPTIONAL_MISSING", Message: fmt.Sprintf("optional upstream feature %s has no table: its fields count as absent", key)})
 			req.Deps = append(req.Deps, src)
+			found = append(found, nil)
 			continue
 		case err != nil:
 			return err
@@ -237,9 +286,11 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 			return err
 		}
 		req.Deps = append(req.Deps, src)
+		found = append(found, l)
 		inc.sources = append(inc.sources, l.source)
 		inc.warnings = append(inc.warnings, l.warnings...)
 	}
+	inc.found = append(found, inc.found...)
 	return nil
 }
 
@@ -276,12 +327,4 @@ func (s *DeltaStore) checkFilterKeys(g *feature.Graph, plan *feature.Plan, o *Re
 		}
 	}
 	return nil
-}
-
-// Count decides the increment without materialising it, so that Stats are complete.
-func (i *Increment) Count(ctx context.Context) error {
-	if err := i.inner.Count(ctx); err != nil || i.inner.Stats().New == 0 {
-		return err
-	}
-	return i.unjudged
 }

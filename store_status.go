@@ -17,6 +17,8 @@ type StatusOptions struct {
 	NoFallback bool
 	// Progress computes the input progress.
 	Progress bool
+	// NoRemember is that of ResolveOptions.
+	NoRemember bool
 	// Inspect looks at the increment instead of only counting it; it consumes every part.
 	Inspect func(ctx context.Context, inc *Increment) error
 }
@@ -53,7 +55,7 @@ type Status struct {
 // NeedsUpdate reports whether there are new, stale or orphaned samples.
 func (s *Status) NeedsUpdate() bool { return s.New+s.Stale+s.Orphaned > 0 }
 
-// Status counts the rows of a feature and what a resolve of it finds. It costs a read of the id columns and a resolve without results. An upstream feature without a table is a *NotFoundError.
+// Status counts the rows of a feature and what a resolve of it finds. It costs a resolve without results, and of a root, or of rows of a fallback store, a read of the id columns. An upstream feature without a table is a *NotFoundError.
 func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOptions) (Status, error) {
 	o := StatusOptions{}
 	if opts != nil {
@@ -78,6 +80,8 @@ func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOp
 		return Status{}, err
 	default:
 		out.Exists, out.Source, out.Warnings = true, rows.Source, rows.Warnings
+	}
+	if out.Exists && (out.Root || out.Source.Fallback) { // else the resolve counts the rows
 		for b, err := range rows.Batches {
 			if err != nil {
 				return Status{}, err
@@ -104,7 +108,7 @@ func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOp
 }
 
 func (s *DeltaStore) resolveStatus(ctx context.Context, out *Status, o *StatusOptions) error {
-	inc, err := s.ResolveUpdate(ctx, out.Feature, &ResolveOptions{TargetFilters: o.TargetFilters, GlobalFilters: o.GlobalFilters, StaleIf: o.StaleIf, Progress: o.Progress})
+	inc, err := s.ResolveUpdate(ctx, out.Feature, &ResolveOptions{TargetFilters: o.TargetFilters, GlobalFilters: o.GlobalFilters, StaleIf: o.StaleIf, Progress: o.Progress, NoRemember: o.NoRemember})
 	if err != nil {
 		return err
 	}
@@ -117,6 +121,9 @@ func (s *DeltaStore) resolveStatus(ctx context.Context, out *Status, o *StatusOp
 		return err
 	}
 	st := inc.Stats()
+	if out.Exists && !out.Source.Fallback {
+		out.Rows = st.Current
+	}
 	out.New, out.Stale, out.Orphaned, out.Progress = st.New, st.Stale, st.Orphaned, st.Progress
 	out.Warnings = append(slices.Clip(out.Warnings), inc.Warnings()...)
 	return nil

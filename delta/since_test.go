@@ -27,26 +27,41 @@ func commitOn(t *testing.T, tb *delta.Table, ch *delta.Change) {
 	}
 }
 
-// sinceCases are commits that come after a version was looked at, whether they forbid an append on that condition, and what was added since ("-": cannot be told).
+// sinceCases are commits that come after a version was looked at, whether they forbid an append on that condition, what was added since ("-": cannot be told),
+// and which of that has rows that were appended since.
 var sinceCases = []struct {
 	name    string
 	commit  func(t *testing.T, tb *delta.Table)
 	changed bool
 	added   string
+	fresh   string
 }{
-	{"nothing", func(*testing.T, *delta.Table) {}, false, ""},
-	{"rows", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, blind("g1", "g2")) }, true, "g1 g2"},
-	{"no rows", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, blind()) }, false, ""},
-	{"an application's version", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, withTxn(blind(), "other")) }, false, ""},
+	{"nothing", func(*testing.T, *delta.Table) {}, false, "", ""},
+	{"rows", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, blind("g1", "g2")) }, true, "g1 g2", "g1 g2"},
+	{"no rows", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, blind()) }, false, "", ""},
+	{"an application's version", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, withTxn(blind(), "other")) }, false, "", ""},
 	{"compaction", func(t *testing.T, tb *delta.Table) {
 		commitOn(t, tb, swap([]string{"f1", "f2"}, []string{"g"}, false, nil))
-	}, false, "g"},
+	}, false, "g", ""},
 	{"rows, then compaction", func(t *testing.T, tb *delta.Table) {
 		commitOn(t, tb, blind("g1"))
 		commitOn(t, tb, swap([]string{"f1", "g1"}, []string{"g2"}, false, nil))
-	}, true, "g2"},
-	{"removal", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, swap([]string{"f1"}, nil, true, nil)) }, true, "-"},
-	{"rewriting", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, swap([]string{"f1"}, []string{"g"}, true, nil)) }, true, "-"},
+	}, true, "g2", "g2"},
+	{"rows, then compaction of others", func(t *testing.T, tb *delta.Table) {
+		commitOn(t, tb, blind("g1"))
+		commitOn(t, tb, swap([]string{"f1", "f2"}, []string{"g2"}, false, nil))
+	}, true, "g1 g2", "g1"},
+	{"rows, then compaction of others, then of all", func(t *testing.T, tb *delta.Table) {
+		commitOn(t, tb, blind("g1"))
+		commitOn(t, tb, swap([]string{"f1", "f2"}, []string{"g2"}, false, nil))
+		commitOn(t, tb, swap([]string{"g1", "g2"}, []string{"g3", "g4"}, false, nil))
+	}, true, "g3 g4", "g3 g4"},
+	{"rows, then compaction that adds them again", func(t *testing.T, tb *delta.Table) {
+		commitOn(t, tb, blind("g1"))
+		commitOn(t, tb, swap([]string{"f1", "f2"}, []string{"g2", "g1"}, false, nil))
+	}, true, "g2 g1", "g1"},
+	{"removal", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, swap([]string{"f1"}, nil, true, nil)) }, true, "-", "-"},
+	{"rewriting", func(t *testing.T, tb *delta.Table) { commitOn(t, tb, swap([]string{"f1"}, []string{"g"}, true, nil)) }, true, "-", "-"},
 }
 
 // TestSince appends on condition of a version, with other commits before the append begins.
@@ -58,20 +73,14 @@ func TestSince(t *testing.T) {
 			c.commit(t, tb)
 			snap := snapshot(t, tb)
 			files, err := snap.AddedSince(t.Context(), since)
-			var names []string
-			for _, f := range files {
-				names = append(names, f.Key)
-			}
-			got := strings.Join(names, " ")
-			var lost *txlog.ConflictError
-			if errors.As(err, &lost) {
-				got = "-"
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			if got != c.added {
+			if got := addedNames(t, files, err); got != c.added {
 				t.Errorf("added since: %q, want %q", got, c.added)
 			}
+			files, _, err = snap.AppendedSince(t.Context(), since)
+			if got := addedNames(t, files, err); got != c.fresh {
+				t.Errorf("appended since: %q, want %q", got, c.fresh)
+			}
+			var lost *txlog.ConflictError
 			r, err := tb.Append(t.Context(), ints(t, `{"id": 1}`), &delta.AppendOptions{Since: &since})
 			switch changed := errors.As(err, &lost); {
 			case err != nil && !changed:
@@ -85,6 +94,23 @@ func TestSince(t *testing.T) {
 			}
 		})
 	}
+}
+
+// addedNames are the keys of files, "-" for a conflict.
+func addedNames(t *testing.T, files []delta.File, err error) string {
+	t.Helper()
+	var lost *txlog.ConflictError
+	if errors.As(err, &lost) {
+		return "-"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Key)
+	}
+	return strings.Join(names, " ")
 }
 
 // TestSinceAtCommit is TestSince with the other commits between the append's look at the table and its own commit.

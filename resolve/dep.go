@@ -239,8 +239,8 @@ func (d *depState) load(ctx context.Context, inc *Increment) error {
 }
 
 func (inc *Increment) warnWeak(feature string, rows int) {
-	if inc.req.Algorithm.Name == "xxhash32" && rows > 1_000_000 {
-		inc.warn("WEAK_HASH", "%s has %d rows; versions of 8 digits of a 32-bit hash miss about one change in 45 million", feature, rows)
+	if inc.req.Algorithm.Weak(int64(rows)) {
+		inc.warn("WEAK_HASH", "%s has more than a million rows; versions of 8 digits of a 32-bit hash miss about one change in 45 million", feature)
 	}
 }
 

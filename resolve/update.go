@@ -25,6 +25,10 @@ func (a Algorithm) Validate() error {
 	return err
 }
 
+// Weak reports whether so many rows are too many for the algorithm, which the
+// warning WEAK_HASH tells.
+func (a Algorithm) Weak(rows int64) bool { return a.Name == "xxhash32" && rows > 1_000_000 }
+
 // Rows is a single-use stream with its schema.
 type Rows struct {
 	Schema  *arrow.Schema

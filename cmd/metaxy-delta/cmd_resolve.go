@@ -21,6 +21,7 @@ type resolveFlags struct {
 	samples, inputFormat, out, memoryLimit, engine string
 	filters, global, target, staleIf               []string
 	skipComparison, explain, inputProgress         bool
+	noRemember                                     bool
 }
 
 func (a *app) resolveCommand() *cobra.Command {
@@ -38,6 +39,7 @@ func (a *app) resolveCommand() *cobra.Command {
 	fl.StringVar(&f.out, "out", "", "directory for new, stale and orphaned files")
 	fl.BoolVar(&f.explain, "explain", false, "say which store served which table and what was read")
 	fl.BoolVar(&f.inputProgress, "input-progress", false, "compute the share of input that is processed")
+	fl.BoolVar(&f.noRemember, "no-remember", false, "look at all rows, whatever an earlier resolve proved, and keep nothing of this one")
 	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory to work in, about, such as 512MB; what needs more goes to spill_dir, by default the system's directory for temporary files")
 	fl.StringVar(&f.engine, "engine", "auto", "auto, in-process or native")
 	return cmd
@@ -107,7 +109,7 @@ func (f *resolveFlags) storeOptions(o *metaxy.Options) error {
 }
 
 func (f *resolveFlags) options() (*metaxy.ResolveOptions, error) {
-	o := &metaxy.ResolveOptions{SkipComparison: f.skipComparison, Progress: f.inputProgress, Filters: map[feature.Key][]filter.Expr{}}
+	o := &metaxy.ResolveOptions{SkipComparison: f.skipComparison, Progress: f.inputProgress, NoRemember: f.noRemember, Filters: map[feature.Key][]filter.Expr{}}
 	for _, text := range f.filters {
 		name, expr, ok := strings.Cut(text, "=")
 		key, err := feature.ParseKey(strings.TrimSpace(name))
@@ -272,6 +274,9 @@ func (a *app) printIncrement(ctx context.Context, store *metaxy.DeltaStore, key 
 		for _, s := range inc.Sources() {
 			out.Sources = append(out.Sources, sourceJSON{s.Feature.String(), s.Store, s.TableVersion, s.Fallback})
 		}
+		if inc.Remembered() {
+			out.Stats["remembered"] = true
+		}
 		if st.Progress != nil {
 			out.Stats["input_progress"] = *st.Progress
 		}
@@ -284,6 +289,9 @@ func (a *app) printIncrement(ctx context.Context, store *metaxy.DeltaStore, key 
 	fmt.Fprintf(a.sys.stdout, "%s: %s new, %s stale, %s orphaned\n", key, thousands(st.New), thousands(st.Stale), thousands(st.Orphaned))
 	if f.explain {
 		fmt.Fprintf(a.sys.stdout, "expected %s rows, compared with %s stored; %s rows of deciding columns read\n", thousands(st.Expected), thousands(st.Current), thousands(st.RowsRead))
+		if inc.Remembered() {
+			fmt.Fprintln(a.sys.stdout, "an earlier resolve is remembered: only samples that were outstanding or changed since were looked at")
+		}
 		for _, s := range inc.Sources() {
 			note := ""
 			if s.Fallback {

@@ -15,6 +15,7 @@ import (
 
 type statusFlags struct {
 	all, inSync, fallback, progress bool
+	noRemember                      bool
 	filters, global, staleIf        []string
 	snapshot                        string
 }
@@ -36,6 +37,7 @@ func (a *app) statusCommand() *cobra.Command {
 	fl.StringVar(&f.snapshot, "snapshot-id", "", "pushed project version to use")
 	fl.BoolVar(&f.inSync, "assert-in-sync", false, "exit 20 when a feature needs an update")
 	fl.BoolVar(&f.fallback, "allow-fallback-stores", true, "count rows of fallback stores")
+	fl.BoolVar(&f.noRemember, "no-remember", false, "look at all rows, whatever an earlier resolve proved, and keep nothing of this one")
 	fl.BoolVar(&f.progress, "input-progress", false, "show the share of input that is processed")
 	return cmd
 }
@@ -128,7 +130,7 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 	if f.snapshot != "" {
 		a.flags.snapshot = f.snapshot
 	}
-	o := &metaxy.StatusOptions{Progress: f.progress, NoFallback: !f.fallback}
+	o := &metaxy.StatusOptions{Progress: f.progress, NoFallback: !f.fallback, NoRemember: f.noRemember}
 	var err error
 	if o.TargetFilters, err = parseFilters("--filter", f.filters); err != nil {
 		return err

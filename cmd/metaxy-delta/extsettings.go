@@ -10,7 +10,7 @@ import (
 )
 
 // extSettings are the keys of [ext.metaxy_delta]. enable is Metaxy's own switch of every ext table; definitions, unset_is_empty and those of the cache are read elsewhere.
-var extSettings = []string{"cache_dir", "cache_limit", "checkpoint_interval", "definitions", "enable", "ignore_hash_record", "memory_limit", "optional_missing_is_error", "prefer_native", "read_only", "spill_dir", "unset_is_empty"}
+var extSettings = []string{"cache_dir", "cache_limit", "checkpoint_interval", "definitions", "enable", "ignore_hash_record", "memory_limit", "optional_missing_is_error", "prefer_native", "read_only", "remember", "spill_dir", "unset_is_empty"}
 
 // extOptions reads our own settings, [ext.metaxy_delta].
 func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
@@ -41,6 +41,7 @@ func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
 		"prefer_native":             func(on bool) { o.PreferNative = &on },
 		"optional_missing_is_error": func(on bool) { o.Switches.OptionalMissingIsError = on },
 		"read_only":                 func(on bool) { o.ReadOnly = on },
+		"remember":                  func(on bool) { o.NoRemember = !on },
 		"ignore_hash_record":        func(on bool) { o.Switches.IgnoreHashRecord = on },
 	} {
 		v, ok := own[key]

@@ -29,7 +29,10 @@ var law = map[string]string{
 	"objstore/gcsstore":   "objstore",
 	"objstore/azurestore": "objstore",
 
-	"frame":   "filter",
+	"frame": "filter",
+
+	"internal/remember": "frame filter hashjoin",
+
 	"delta":   "txlog objstore filter internal/declared",
 	"resolve": "frame feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
@@ -39,7 +42,7 @@ var law = map[string]string{
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
 
-	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/rewrite internal/system internal/filtereval internal/declared internal/nearest",
+	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest",
 
 	"internal/rowio": "frame delta internal/pqcheck",
 
@@ -70,7 +73,7 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
+		"frame internal/remember internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",
