@@ -43,7 +43,7 @@ func (a *app) tableCheckCommand() *cobra.Command {
 			if err := a.printList(map[string]any{"problems": problems}, problems); err != nil || len(problems) == 0 {
 				return err
 			}
-			return &cliError{code: "CORRUPT", exit: exitCorrupt, msg: fmt.Sprintf("table %s: %d problems", args[0], len(problems)), hint: "`metaxy-delta table history` and `table restore` may lead back to a sound version"}
+			return &cliError{code: "CORRUPT", exit: exitCorrupt, msg: fmt.Sprintf("table %s: %d problems", args[0], len(problems)), hint: "`metaxy-delta table history URL` and `metaxy-delta table restore URL --to-version N` may lead back to a sound version"}
 		}}
 	cmd.Flags().BoolVar(&readData, "read-data", false, "read every row and compare it with the statistics")
 	cmd.Flags().BoolVar(&outside, "allow-outside-root", false, "read files that lie outside the table's root")

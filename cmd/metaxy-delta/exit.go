@@ -191,7 +191,7 @@ func schemaHint(err error) string {
 	errors.As(err, &e)
 	switch {
 	case strings.HasPrefix(e.Column, "metaxy_provenance_by_field"):
-		return "it has a version (text) for each field: sources of root features give them, `metaxy-delta resolve` gives those of the others"
+		return "it has a version (text) for each field: sources of root features give them, `metaxy-delta resolve KEY` gives those of the others"
 	case strings.Contains(e.Msg, "rename or select"):
 		return "`rename` or `select` of a dep in the definition keeps their columns apart"
 	case strings.Contains(e.Msg, "id is null"):

@@ -19,7 +19,7 @@ var accessClasses = []class{
 	{"WRONG_REGION", exitUsage, is(objstore.WrongRegion), regionHint},
 	{"BAD_CERTIFICATE", exitFailure, is(objstore.BadCertificate), say("SSL_CERT_FILE names the certificates to trust, such as that of a service of your own; check the endpoint")},
 	{"READ_ONLY", exitPermission, is(syscall.EROFS), say("the file system is mounted read-only")},
-	{"NO_SPACE", exitFailure, isOneOf(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG), say("make room and run the command again; what was committed before is whole, and `metaxy-delta table vacuum` removes files that belong to no commit")},
+	{"NO_SPACE", exitFailure, isOneOf(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG), say("make room and run the command again; what was committed before is whole, and `metaxy-delta table vacuum URL` removes files that belong to no commit")},
 	{"TIMEOUT", exitFailure, is(context.DeadlineExceeded), nil},
 }
 

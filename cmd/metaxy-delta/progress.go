@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math/big"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -58,22 +58,32 @@ func (p *progress) stop() {
 	}
 }
 
-// parseSize reads a number of bytes with an optional unit (KB, MB, GB, KiB, MiB, GiB).
+// parseSize reads a number of bytes with an optional unit (KB, MB, GB, KiB, MiB,
+// GiB), rounded down to whole bytes.
 func parseSize(s string) (int64, error) {
 	units := []struct {
 		suffix string
-		factor float64
+		factor int64
 	}{{"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}}
-	text, factor := strings.ToUpper(strings.TrimSpace(s)), 1.0
+	text, factor := strings.ToUpper(strings.TrimSpace(s)), int64(1)
 	for _, u := range units {
 		if rest, ok := strings.CutSuffix(text, u.suffix); ok {
 			text, factor = strings.TrimSpace(rest), u.factor
 			break
 		}
 	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n <= 0 || n*factor > 1<<62 {
-		return 0, usagef("size %q: want a number such as 512MB", s)
+	refused := usagef("size %q: want a number such as 512MB", s)
+	if text == "" || len(text) > 40 || strings.Trim(text, "0123456789.") != "" {
+		return 0, refused
 	}
-	return int64(n * factor), nil
+	n, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return 0, refused
+	}
+	n.Mul(n, new(big.Rat).SetInt64(factor))
+	bytes := new(big.Int).Quo(n.Num(), n.Denom())
+	if bytes.Sign() <= 0 || bytes.Cmp(big.NewInt(1<<62)) > 0 {
+		return 0, refused
+	}
+	return bytes.Int64(), nil
 }

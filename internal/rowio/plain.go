@@ -64,7 +64,7 @@ func plainRows(ctx context.Context, s *arrow.Schema, in iter.Seq2[arrow.RecordBa
 // plainWords takes the names of libraries out of an error.
 func plainWords(err error) error {
 	text := err.Error()
-	for _, word := range []string{"arrow/ipc: ", "arrow/array: ", "arrow/compute: ", "parquet: ", "[", "]"} {
+	for _, word := range []string{"arrow/ipc: ", "arrow/array: ", "arrow/compute: ", "arrow/schema: ", "parquet: "} {
 		text = strings.ReplaceAll(text, word, "")
 	}
 	if text == err.Error() {

@@ -176,7 +176,10 @@ func inFile(path string, err error) error {
 	if errors.As(err, &system) {
 		return err
 	}
-	return &DataError{path, err}
+	if text := err.Error(); strings.Contains(text, "runtime error") || strings.Contains(text, "panic") {
+		err = errDamaged // a library caught its own fault
+	}
+	return &DataError{path, plainWords(err)}
 }
 
 // errDamaged is what is known when a decoder of a library gives up.
