@@ -15,7 +15,8 @@ const (
 	// Dense gives every value of a range its own slot: the distance from the
 	// smallest. It takes one-word keys whose range is known.
 	Dense
-	// Hash is an open-addressing table. It takes all keys.
+	// Hash is an open-addressing table that numbers keys in the order in which
+	// they come. It takes all keys.
 	Hash
 )
 
@@ -50,9 +51,8 @@ type Hints struct {
 // The index is of no use then: start again with true hints and Force Hash.
 var ErrHints = errors.New("hashjoin: the keys are not as the hints say")
 
-// spread is the range per row up to which Dense is chosen. An array of as many
-// words costs what a hash table of 16-byte entries costs, and no cache misses
-// where keys come in order.
+// spread is the range per row up to which Dense is chosen: an array of as many
+// words costs what Hash and an array of a word a row cost.
 const spread = 4
 
 // Choose returns the strategy for keys of a layout. Dense takes a range of at
@@ -87,18 +87,19 @@ type Index struct {
 	base  uint64
 	there []uint64
 
-	// Hash: the keys of slots, 0 in a free slot. The key 0 itself has the slot
-	// behind the last one.
-	ones      []uint64
-	twos      [][2]uint64
-	hasZero   bool
+	// Hash: buckets, and the keys by slot, 1<<shift words each, of which there
+	// are most at most. Salt and factor are drawn for each table, so that nobody
+	// can choose one-word keys that collide.
+	buckets   []uint64
+	known     []uint64
+	shift     int
 	most      int
 	mix, salt uint64
 
 	beyond int64 // bytes of a table that would need too many slots
 }
 
-// NewIndex returns an empty index for keys of a layout. Hash takes 12 bytes a
+// NewIndex returns an empty index for keys of a layout. Hash takes 24 bytes a
 // hinted row with one word, 32 with two; Dense takes a bit for each value of the
 // range.
 func NewIndex(l *Layout, h Hints) *Index {
@@ -113,19 +114,14 @@ func NewIndex(l *Layout, h Hints) *Index {
 		return x
 	}
 	rows := max(h.Rows, 0)
-	if rows > maxSlots/2-8 {
+	if rows > maxSlots {
 		x.beyond = min(rows, math.MaxInt64/32) * 32
 		rows = 0
 	}
-	// A search steps over other keys: rarely while half the slots are free. It
-	// matters less where eight keys share a cache line.
-	x.most, x.size = int(rows), uint64(rows+rows/2+8)
-	if l.word {
-		x.ones = make([]uint64, x.size)
-	} else {
-		x.size = uint64(2*rows + 8)
-		x.twos = make([][2]uint64, x.size)
-	}
+	x.shift = l.Words() - 1
+	// Searches are short while half the buckets are free.
+	x.most, x.size = int(rows), uint64(2*rows+8)
+	x.buckets, x.known = make([]uint64, x.size), make([]uint64, max(rows, 1)<<x.shift)
 	x.mix, x.salt = rand.Uint64()|1, rand.Uint64()
 	return x
 }
@@ -135,9 +131,9 @@ func (x *Index) Strategy() Strategy { return x.strategy }
 
 // Slots is the length that arrays beside the index need. It never changes.
 func (x *Index) Slots() int {
-	n := int(x.size)
-	if x.strategy == Hash {
-		n++
+	n := x.most
+	if x.strategy == Dense {
+		n = int(x.size)
 	}
 	if x.nullGroup && x.layout.word {
 		n++
@@ -155,7 +151,7 @@ func (x *Index) Len() int {
 
 // Bytes is the memory that the index takes.
 func (x *Index) Bytes() int64 {
-	return 8 * int64(len(x.there)+len(x.ones)+2*len(x.twos))
+	return 8 * int64(len(x.there)+len(x.buckets)+len(x.known))
 }
 
 // Insert gives every row of a block the slot of its key, -1 where it has none,
@@ -167,16 +163,11 @@ func (x *Index) Insert(k *Keys, slots []int32) error {
 		return &LimitError{LimitBytes: maxSlots, NeedBytes: x.beyond}
 	}
 	slots = slots[:k.Len()]
-	var ok bool
-	switch {
-	case x.strategy == Dense:
-		ok = x.insertDense(k, slots)
-	case x.layout.word:
-		ok = x.insertOne(k, slots)
-	default:
-		ok = x.insertTwo(k, slots)
+	insert := x.insertHash
+	if x.strategy == Dense {
+		insert = x.insertDense
 	}
-	if !ok {
+	if !insert(k, slots) {
 		return ErrHints
 	}
 	return nil
@@ -186,13 +177,10 @@ func (x *Index) Insert(k *Keys, slots []int32) error {
 // never inserted. It is safe for concurrent use while nothing is inserted.
 func (x *Index) Find(k *Keys, slots []int32) {
 	slots = slots[:k.Len()]
-	switch {
-	case x.strategy == Dense:
+	if x.strategy == Dense {
 		x.findDense(k, slots)
-	case x.layout.word:
-		x.findOne(k, slots)
-	default:
-		x.findTwo(k, slots)
+	} else {
+		x.findHash(k, slots)
 	}
 }
 
