@@ -21,12 +21,20 @@ const (
 )
 
 // Prefetch fetches ranges of a reader of OpenObject that will be read soon, each by one ReadAt: ranges close to each other by one request, several
-// requests at once. They are held until they are read. Where a driver has random access, and for small objects, it does nothing; a failure is
-// told by the read.
-func Prefetch(r ReaderAtCloser, ranges []Range) {
+// requests at once, small objects whole. They are held until they are read; a failure is told by the read. It reports whether reads are requests at
+// all: where a driver has random access it does nothing.
+func Prefetch(r ReaderAtCloser, ranges []Range) bool {
 	b, ok := r.(*boundReader)
-	if !ok || b.open != nil || b.size <= wholeBytes {
-		return
+	if !ok || b.open != nil {
+		return false
+	}
+	if len(ranges) == 0 {
+		return true
+	}
+	if b.size <= wholeBytes {
+		var one [1]byte
+		_, _ = b.read(one[:], ranges[0].Offset)
+		return true
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, prefetchParallel)
@@ -41,6 +49,7 @@ func Prefetch(r ReaderAtCloser, ranges []Range) {
 		})
 	}
 	wg.Wait()
+	return true
 }
 
 // group is ranges fetched by one request.

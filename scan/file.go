@@ -165,11 +165,12 @@ type fileReader struct {
 type section struct {
 	*io.SectionReader
 	chunks map[int64]int64       // lengths by offset
+	early  io.ReaderAt           // has what was fetched before it was wanted, nil for nothing
 	failed atomic.Pointer[error] // what the store answered instead of bytes
 }
 
 func (s *section) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.SectionReader.ReadAt(p, off)
+	n, err := s.read(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.failed.Store(&err)
 	}
@@ -177,6 +178,16 @@ func (s *section) ReadAt(p []byte, off int64) (int, error) {
 		err = pqcheck.Checksums(p)
 	}
 	return n, err
+}
+
+// read reads what was fetched early from there.
+func (s *section) read(p []byte, off int64) (int, error) {
+	if s.early != nil {
+		if n, err := s.early.ReadAt(p, off); err == nil {
+			return n, nil
+		} // the fetch belonged to a caller who gave up
+	}
+	return s.SectionReader.ReadAt(p, off)
 }
 
 // expect tells the section which leaves of a row group are going to be read, each whole.
@@ -190,14 +201,27 @@ func (r *fileHandle) expect(meta *metadata.FileMetaData, group int, leaves ...in
 		if err := decodable(md.Compression()); err != nil {
 			return err
 		}
-		from := md.DataPageOffset()
-		if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 && md.DictionaryPageOffset() < from {
-			from = md.DictionaryPageOffset()
+		from, length, err := chunkRange(meta, group, leaf)
+		if err != nil {
+			return err
 		}
-		r.section.chunks[from] = md.TotalCompressedSize()
-		r.want(from, md.TotalCompressedSize())
+		r.section.chunks[from] = length
+		r.want(from, length)
 	}
 	return nil
+}
+
+// chunkRange returns where the column chunk of a leaf lies.
+func chunkRange(meta *metadata.FileMetaData, group, leaf int) (from, length int64, err error) {
+	md, err := meta.RowGroup(group).ColumnChunk(leaf)
+	if err != nil {
+		return 0, 0, err
+	}
+	from = md.DataPageOffset()
+	if md.HasDictionaryPage() && md.DictionaryPageOffset() > 0 {
+		from = min(from, md.DictionaryPageOffset())
+	}
+	return from, md.TotalCompressedSize(), nil
 }
 
 // want notes a range that is read by one call.
@@ -254,7 +278,7 @@ func (f *dataFile) reader(ctx context.Context, s *Scan, meta *metadata.FileMetaD
 // an error.
 func (r *fileHandle) reader(f *dataFile, s *Scan, meta *metadata.FileMetaData) (*fileReader, error) {
 	if meta == nil {
-		if err := checkFooter(r, f.Size); err != nil {
+		if err := checkFooter(r.section, f.Size); err != nil {
 			return nil, damaged("open", f.Key, -1, err)
 		}
 	}

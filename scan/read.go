@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/pqread"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // want is a column to read: the table's column and the members of it that are needed (nil = all).
@@ -33,6 +35,7 @@ type groupReader struct {
 	reader  pqarrow.RecordReader // nil when every wanted leaf is read page by page
 	from    *fileReader          // below reader
 	handle  *fileHandle          // nil when no leaf is needed
+	key     string               // of what is fetched ahead, "" for nothing
 	left    int64
 	rows    int64
 	matcher matcher
@@ -44,8 +47,10 @@ type groupReader struct {
 	at    int64
 }
 
-// readGroup opens a row group for reading the wanted columns.
-func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []want) (g *groupReader, err error) {
+// readGroup opens a row group for reading the wanted columns. Those of the next
+// units are fetched meanwhile where fetching takes time.
+func (s *Scan) readGroup(ctx context.Context, u *unit, wants []want, next iter.Seq2[*unit, []want]) (g *groupReader, err error) {
+	f, group := u.file, u.group
 	defer guard(f.Key, group, &err)
 	g = &groupReader{file: f, group: group, wants: wants, left: f.meta.RowGroup(group).NumRows(), rows: int64(s.batchRows), scan: s,
 		fork: len(s.units) < s.parallel, matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}, out: s.wantSchema(wants)}
@@ -74,7 +79,16 @@ func (s *Scan) readGroup(ctx context.Context, f *dataFile, group int, wants []wa
 	if err := g.arrowColumns(ctx, list); err != nil {
 		return nil, err
 	}
-	g.handle.fetch()
+	if objstore.Prefetch(g.handle.ReaderAtCloser, nil) {
+		g.key = aheadKey(u, wants)
+		early := s.ahead.begin(ctx, g.key)
+		s.fetchAhead(ctx, next)
+		if early == nil {
+			g.handle.fetch()
+		} else {
+			g.handle.section.early = early
+		}
+	}
 	return g, nil
 }
 
@@ -123,8 +137,11 @@ func (g *groupReader) close() {
 	case g.handle != nil:
 		g.handle.Close()
 	}
+	if g.key != "" {
+		g.scan.ahead.end(g.key)
+	}
 	releaseAll(g.apart)
-	g.pages, g.reader, g.from, g.handle, g.apart = nil, nil, nil, nil, nil
+	g.key, g.pages, g.reader, g.from, g.handle, g.apart = "", nil, nil, nil, nil, nil
 }
 
 // leafIndices are the file's leaves that hold a wanted column. A member that the file lacks still needs one leaf of its struct, which tells where it is null; none is needed to say null.

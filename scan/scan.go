@@ -81,10 +81,12 @@ type Scan struct {
 	verify    bool
 	scratch   pqread.Scratch
 
-	once  sync.Once
-	files []*dataFile
-	units []unit
-	err   error
+	ahead ahead
+
+	loading sync.Mutex // guards what follows
+	loaded  bool
+	units   []unit
+	err     error
 }
 
 // New plans a scan: files are chosen by partition values and statistics, without reading any. An unknown column is an error.

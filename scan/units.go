@@ -10,8 +10,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
@@ -33,6 +31,7 @@ type RowGroup struct {
 type unit struct {
 	file  *dataFile
 	group int
+	index int // among the units
 	// kept says that the filter is proved true for every row.
 	kept bool
 }
@@ -77,47 +76,62 @@ func (s *Scan) path(column string) []string {
 	return []string{top, rest}
 }
 
-// load opens the files once.
+// openAtOnce is how many files are opened at once: two requests each, and little
+// work.
+const openAtOnce = 32
+
+// load opens the files once. What went wrong is kept, unless it is that the
+// caller gave up.
 func (s *Scan) load(ctx context.Context) ([]unit, error) {
-	s.once.Do(func() {
-		s.files = make([]*dataFile, len(s.plan.Files))
-		errs := make([]error, len(s.files))
-		gate := make(chan struct{}, 4*s.parallel)
-		var wg sync.WaitGroup
-		for i := range s.plan.Files {
-			s.files[i] = &dataFile{File: s.plan.Files[i]}
-			wg.Add(1)
-			gate <- struct{}{}
-			go func() {
-				defer wg.Done()
-				errs[i] = s.files[i].open(ctx, s)
-				<-gate
-			}()
-		}
-		wg.Wait()
-		for _, err := range errs {
-			if err != nil {
-				s.err = err
-				return
-			}
-		}
-		for _, f := range s.files {
-			for g := range f.meta.NumRowGroups() {
-				u := unit{file: f, group: g}
-				s.plan.RowGroupsTotal++
-				if s.filter != nil {
-					b := unitBounds{&u, s}
-					if !filter.MayMatch(s.filter, b) {
-						s.plan.RowGroupsSkipped++
-						continue
-					}
-					u.kept = filter.AlwaysMatches(s.filter, b)
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if s.loaded {
+		return s.units, s.err
+	}
+	files, err := s.openFiles(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	s.loaded, s.err = true, err
+	for _, f := range files {
+		for g := range f.meta.NumRowGroups() {
+			u := unit{file: f, group: g, index: len(s.units)}
+			s.plan.RowGroupsTotal++
+			if s.filter != nil {
+				b := unitBounds{&u, s}
+				if !filter.MayMatch(s.filter, b) {
+					s.plan.RowGroupsSkipped++
+					continue
 				}
-				s.units = append(s.units, u)
+				u.kept = filter.AlwaysMatches(s.filter, b)
 			}
+			s.units = append(s.units, u)
 		}
-	})
+	}
 	return s.units, s.err
+}
+
+// openFiles opens the planned files, many at once.
+func (s *Scan) openFiles(ctx context.Context) ([]*dataFile, error) {
+	files := make([]*dataFile, len(s.plan.Files))
+	errs := make([]error, len(files))
+	gate := make(chan struct{}, openAtOnce)
+	var wg sync.WaitGroup
+	for i := range files {
+		files[i] = &dataFile{File: s.plan.Files[i]}
+		gate <- struct{}{}
+		wg.Go(func() {
+			errs[i] = files[i].open(ctx, s)
+			<-gate
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 // unitBounds are the footer's statistics of a row group.
@@ -151,7 +165,7 @@ func (s *Scan) rows(ctx context.Context, u *unit, wants []want, span frame.Span,
 			yield(keptRows{}, err)
 			return
 		}
-		g, err := s.readGroup(ctx, u.file, u.group, all)
+		g, err := s.readGroup(ctx, u, all, s.after(u, wants))
 		if err != nil {
 			yield(keptRows{}, err)
 			return
@@ -199,12 +213,22 @@ func (s *Scan) rows(ctx context.Context, u *unit, wants []want, span frame.Span,
 
 // withFilter adds the columns of the filter where statistics have not answered it.
 func (s *Scan) withFilter(u *unit, wants []want) ([]want, *filtereval.Program, error) {
+	all, err := s.filterWants(u, wants)
+	if err != nil || s.filter == nil || u.kept {
+		return all, nil, err
+	}
+	p, err := filtereval.Bind(s.filter, s.wantSchema(all))
+	return all, p, err
+}
+
+// filterWants is withFilter without the program.
+func (s *Scan) filterWants(u *unit, wants []want) ([]want, error) {
 	if s.filter == nil || u.kept {
-		return wants, nil, nil
+		return wants, nil
 	}
 	cols, err := s.filterColumns()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	all := slices.Clone(wants)
 	for _, c := range cols {
@@ -213,8 +237,7 @@ func (s *Scan) withFilter(u *unit, wants []want) ([]want, *filtereval.Program, e
 			all = append(all, want{column: c, name: name})
 		}
 	}
-	p, err := filtereval.Bind(s.filter, s.wantSchema(all))
-	return all, p, err
+	return all, nil
 }
 
 // keep drops deleted and filtered rows; it takes over b.
@@ -253,48 +276,6 @@ func (s *Scan) keep(ctx context.Context, u *unit, b arrow.RecordBatch, at int64,
 	var err error
 	k.batch, err = gather(ctx, s, b, k.rows, uint32(at))
 	return k, err
-}
-
-// takeRows takes rows out of an array.
-func takeRows(ctx context.Context, mem memory.Allocator, a arrow.Array, rows []int64) (arrow.Array, error) {
-	ib := array.NewInt64Builder(mem)
-	defer ib.Release()
-	ib.AppendValues(rows, nil)
-	idx := ib.NewArray()
-	defer idx.Release()
-	return compute.TakeArray(compute.WithAllocator(ctx, mem), a, idx)
-}
-
-// gather takes rows (numbered from base) out of a batch.
-func gather(ctx context.Context, s *Scan, b arrow.RecordBatch, rows []uint32, base uint32) (arrow.RecordBatch, error) {
-	if len(rows) == int(b.NumRows()) {
-		b.Retain()
-		return b, nil
-	}
-	ib := array.NewUint32Builder(s.mem)
-	defer ib.Release()
-	ib.Reserve(len(rows))
-	for _, r := range rows {
-		ib.UnsafeAppend(r - base)
-	}
-	idx := ib.NewArray()
-	defer idx.Release()
-	cols := make([]arrow.Array, b.NumCols())
-	defer func() {
-		for _, c := range cols {
-			if c != nil {
-				c.Release()
-			}
-		}
-	}()
-	for i, c := range b.Columns() {
-		a, err := compute.TakeArray(ctx, c, idx)
-		if err != nil {
-			return nil, err
-		}
-		cols[i] = a
-	}
-	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
 }
 
 // project returns the first columns of a batch, those of schema; the caller
@@ -374,113 +355,4 @@ func spanOf(k keptRows, rows frame.Span, plain *arrow.Schema) frame.Block {
 		out.First, out.Rows = 0, k.rows[from:to]
 	}
 	return out
-}
-
-// Take streams columns of chosen rows, as frame.Table says; nested columns are
-// whole. It releases each batch after the step.
-func (s *Scan) Take(ctx context.Context, refs []frame.Ref, cols []string) iter.Seq2[arrow.RecordBatch, error] {
-	return func(yield func(arrow.RecordBatch, error) bool) {
-		units, err := s.load(ctx)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		wants, err := s.wantsOf(cols)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for len(refs) > 0 {
-			u := refs[0].Unit()
-			n, _ := slices.BinarySearch(refs, frame.RefOf(u+1, 0))
-			if !s.takeUnit(ctx, &units[u], refs[:n], wants, yield) {
-				return
-			}
-			refs = refs[n:]
-		}
-	}
-}
-
-// takeUnit gives chosen rows of one row group; false when the consumer has enough or an error was given.
-func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []frame.Ref, wants []want, yield func(arrow.RecordBatch, error) bool) bool {
-	g, err := s.readGroup(ctx, u.file, u.group, wants)
-	if err != nil {
-		yield(nil, err)
-		return false
-	}
-	defer g.close()
-	g.fork = s.parallel > 1
-	pass := s.newPass(false)
-	if g.skips() {
-		return s.pickUnit(ctx, g, u, refs, pass, yield)
-	}
-	var rows []uint32
-	for at := int64(0); len(refs) > 0; {
-		b, err := g.next(ctx)
-		if err == nil && b != nil {
-			if err = pass.verify(u, wants, b, at, nil); err != nil {
-				b.Release()
-			}
-		}
-		if err != nil || b == nil {
-			if err == nil {
-				err = damaged("read", u.file.Key, u.group, errMissingRow)
-			}
-			yield(nil, err)
-			return false
-		}
-		end := at + b.NumRows()
-		rows = rows[:0]
-		for len(refs) > 0 && refs[0].Row() < end {
-			rows = append(rows, uint32(refs[0].Row()))
-			refs = refs[1:]
-		}
-		if len(rows) > 0 {
-			out, err := gather(ctx, s, b, rows, uint32(at))
-			b.Release()
-			if err != nil {
-				yield(nil, err)
-				return false
-			}
-			ok := yield(out, nil)
-			out.Release()
-			if !ok {
-				return false
-			}
-		} else {
-			b.Release()
-		}
-		at = end
-	}
-	return true
-}
-
-// pickUnit gives chosen rows of one row group where the reader can skip others.
-func (s *Scan) pickUnit(ctx context.Context, g *groupReader, u *unit, refs []frame.Ref, pass *pass, yield func(arrow.RecordBatch, error) bool) bool {
-	for part := range slices.Chunk(refs, s.batchRows) {
-		rows := make([]int64, len(part))
-		for i, r := range part {
-			rows[i] = r.Row()
-		}
-		err := ctx.Err()
-		var b arrow.RecordBatch
-		if err == nil {
-			b, err = g.pick(ctx, rows)
-		}
-		if err != nil {
-			yield(nil, err)
-			return false
-		}
-		if err := pass.verify(u, g.wants, b, 0, rows); err != nil {
-			b.Release()
-			yield(nil, err)
-			return false
-		}
-		ok := yield(b, nil)
-		b.Release()
-		if !ok {
-			return false
-		}
-	}
-	return true
 }
