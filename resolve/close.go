@@ -25,7 +25,8 @@ func (inc *Increment) drop() {
 		r.close()
 	}
 	inc.cut.close()
-	inc.result, inc.stream, inc.cut = nil, nil, nil
+	inc.ahead.close()
+	inc.result, inc.stream, inc.cut, inc.ahead = nil, nil, nil, nil
 }
 
 func (r *result) close() {

@@ -39,8 +39,10 @@ type Increment struct {
 	// units and fresh are the numbers of input units, and of those that are new.
 	units, fresh int64
 	// cut is set when the work was cut into partitions; part says that this is one of them.
-	cut  *cut
-	part bool
+	cut *cut
+	// ahead is the samples while some of them were read before their time.
+	ahead *ahead
+	part  bool
 }
 
 // Update checks the request and plans it; rows are read when a part is consumed.

@@ -114,21 +114,21 @@ func (inc *Increment) estimate(ctx context.Context) (bytes int64, err error) {
 // peek reads samples until they are known to be too many for memory, and puts them back.
 func (inc *Increment) peek() (bytes int64, err error) {
 	in := inc.req.Samples
-	next, stop := iter.Pull2(in.Batches)
-	var held []arrow.RecordBatch
+	a := &ahead{}
+	a.next, a.stop = iter.Pull2(in.Batches)
+	inc.ahead = a
 	ended := false
 	for bytes <= inc.req.Options.MemoryLimit/4 {
-		b, err, ok := next()
+		b, err, ok := a.next()
 		if !ok {
 			ended = true
 			break
 		}
 		if err != nil {
-			stop()
 			return 0, err
 		}
 		b.Retain()
-		held = append(held, b)
+		a.held = append(a.held, b)
 		bytes += rowBytes * b.NumRows()
 		for _, c := range b.Columns() {
 			bytes += int64(c.Data().SizeInBytes())
@@ -137,23 +137,47 @@ func (inc *Increment) peek() (bytes int64, err error) {
 	if !ended {
 		bytes = max(bytes*4, inc.req.Options.MemoryLimit*samplesGuess) // how many follow is not known
 	}
-	inc.req.Samples = &Rows{Schema: in.Schema, Batches: func(yield func(arrow.RecordBatch, error) bool) {
-		defer stop()
-		for _, b := range held {
-			ok := yield(b, nil)
-			b.Release()
-			if !ok {
-				return
-			}
-		}
-		held = nil
-		for b, err, ok := next(); ok; b, err, ok = next() {
-			if !yield(b, err) || err != nil {
-				return
-			}
-		}
-	}}
+	inc.req.Samples = &Rows{Schema: in.Schema, Batches: a.all}
 	return bytes, nil
+}
+
+// ahead is a stream of which some batches were read before their time.
+type ahead struct {
+	held []arrow.RecordBatch
+	next func() (arrow.RecordBatch, error, bool)
+	stop func()
+}
+
+// all yields the whole stream and ends it. The batches are released after each
+// step.
+func (a *ahead) all(yield func(arrow.RecordBatch, error) bool) {
+	defer a.close()
+	for len(a.held) > 0 {
+		b := a.held[0]
+		a.held = a.held[1:]
+		ok := yield(b, nil)
+		b.Release()
+		if !ok {
+			return
+		}
+	}
+	for b, err, ok := a.next(); ok; b, err, ok = a.next() {
+		if !yield(b, err) || err != nil {
+			return
+		}
+	}
+}
+
+// close ends the stream where it is.
+func (a *ahead) close() {
+	if a == nil {
+		return
+	}
+	a.stop()
+	for _, b := range a.held {
+		b.Release()
+	}
+	a.held = nil
 }
 
 // samplesGuess is how many times the memory limit a stream of samples is taken for that did not end within a quarter of it.
