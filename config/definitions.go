@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -153,6 +154,9 @@ func jsonText(v feature.Value) string {
 	return v.Text()
 }
 
+// withoutMark takes off the byte order mark that some editors put before a text.
+func withoutMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\ufeff")) }
+
 // parseFile reads TOML, YAML or JSON by the path's extension.
 func parseFile(path string, data []byte) (v feature.Value, err error) {
 	defer func() {
@@ -160,6 +164,7 @@ func parseFile(path string, data []byte) (v feature.Value, err error) {
 			err = &Error{File: path, Msg: fmt.Sprintf("cannot be read: %v", p)}
 		}
 	}()
+	data = withoutMark(data)
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".toml", ".lock":
 		return parseTOML(path, data)

@@ -66,7 +66,7 @@ func (l *loader) readFile(path string) (raw map[string]any, found bool, err erro
 		return nil, false, &Error{File: path, Msg: err.Error()}
 	}
 	raw = map[string]any{}
-	if err := toml.Unmarshal(data, &raw); err != nil {
+	if err := toml.Unmarshal(withoutMark(data), &raw); err != nil {
 		e := &Error{File: path, Msg: err.Error()}
 		var de *toml.DecodeError
 		if errors.As(err, &de) {
