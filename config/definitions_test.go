@@ -2,6 +2,8 @@ package config_test
 
 import (
 	"errors"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,6 +21,10 @@ func TestDefinitionFiles(t *testing.T) {
 	}
 	want := `{"key": "a/b", "id_columns": ["id"], "deps": [], "fields": [{"key": "f", "code_version": "1", "deps": []}], "metadata": {}, "description": null}`
 	for name, text := range files {
+		marked, err := config.Definitions(name, []byte("\ufeff"+text), "other")
+		if err != nil || len(marked) != 1 {
+			t.Errorf("%s with a byte order mark: %d definitions, %v", name, len(marked), err)
+		}
 		defs, err := config.Definitions(name, []byte(text), "other")
 		if err != nil || len(defs) != 1 {
 			t.Errorf("%s: %d definitions, %v", name, len(defs), err)
@@ -28,6 +34,20 @@ func TestDefinitionFiles(t *testing.T) {
 		if s.Project != "p" || *s.ClassPath != "m.C" || s.FeatureSchema != `{"type": "object"}` || s.FeatureSpec != want {
 			t.Errorf("%s: %+v", name, s)
 		}
+	}
+}
+
+// TestByteOrderMark reads a configuration that an editor put a mark before.
+func TestByteOrderMark(t *testing.T) {
+	read := func(path string) ([]byte, error) {
+		if filepath.Base(path) == "metaxy.toml" {
+			return []byte("\ufeffproject = \"p\"\n"), nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	c, err := config.Load(&config.Source{Dir: "/dir", ReadFile: read, SearchParents: true})
+	if err != nil || c.Project != "p" {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 
