@@ -502,3 +502,14 @@ func TestProducersThatPanicOrExit(t *testing.T) {
 		})
 	}
 }
+
+func parseAll(texts ...string) (out []filter.Expr, err error) {
+	for _, text := range texts {
+		e, err := filter.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}

@@ -11,7 +11,7 @@
 // # Opening
 //
 // [Open] takes a URL: a path, file://, mem:// for tests, and every scheme that one of Options.Openers serves (packages objstore/s3store, gcsstore, azurestore). [OpenConfig] takes a store of a
-// metaxy.toml that package config has read. Neither reads or creates anything, so a store that does not exist yet opens too. A store is safe for concurrent use; Close ends it, and later calls fail with
+// metaxy.toml that package config has read, [OpenBucket] a bucket of gocloud.dev/blob that the program has already, [OpenDriver] any driver of package objstore. Neither reads or creates anything, so a store that does not exist yet opens too. A store is safe for concurrent use; Close ends it, and later calls fail with
 // [ErrClosed]. With Options.ReadOnly every change is fs.ErrPermission, also through
 // Storage and Table.
 //

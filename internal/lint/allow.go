@@ -22,7 +22,7 @@ var faces = map[string]struct {
 	reason string
 }{
 	"objstore": {52, "one idea: bytes at keys, with what the adapters of services share"},
-	".":        {54, "one idea: a store, with an options and a result type a verb"},
+	".":        {56, "one idea: a store, with an options and a result type a verb"},
 }
 
 func allowed(rule, file string) bool {

@@ -8,12 +8,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
-// The key of the storage emulator's account, which is the same everywhere and no secret.
-const emulatorKey = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+// EmulatorKey is that of the account of Azure's storage emulator, which is the same everywhere and no secret.
+const EmulatorKey = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 // makeContainer creates the container at a URL of the emulator.
 func makeContainer(ctx context.Context, url string) error {
-	cred, err := container.NewSharedKeyCredential("devstoreaccount1", emulatorKey)
+	cred, err := container.NewSharedKeyCredential("devstoreaccount1", EmulatorKey)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,112 @@
+package servertest_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/azureblob"
+	"gocloud.dev/blob/gcsblob"
+	"gocloud.dev/blob/memblob"
+	"gocloud.dev/blob/s3blob"
+	"gocloud.dev/gcp"
+	"google.golang.org/api/option"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/deltatest"
+	"github.com/metaxy-delta/metaxy-delta/internal/scenariotest"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/blobstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
+	"github.com/metaxy-delta/metaxy-delta/objstore/servertest"
+)
+
+// bucketOf is the bucket of a server as gocloud.dev opens it.
+func bucketOf(t *testing.T, s *servertest.Server) *blob.Bucket {
+	t.Helper()
+	ctx := t.Context()
+	var b *blob.Bucket
+	var err error
+	switch scheme, _, _ := strings.Cut(s.Store, ":"); scheme {
+	case "s3":
+		client := s3.New(s3.Options{BaseEndpoint: aws.String(s.URL), UsePathStyle: true, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(s.Options["AWS_ACCESS_KEY_ID"], s.Options["AWS_SECRET_ACCESS_KEY"], "")})
+		b, err = s3blob.OpenBucket(ctx, client, "bucket", nil)
+	case "gs":
+		b, err = gcsblob.OpenBucket(ctx, gcp.NewAnonymousHTTPClient(http.DefaultTransport), "bucket", &gcsblob.Options{ClientOptions: []option.ClientOption{option.WithEndpoint(s.URL + "/storage/v1/")}})
+	case "az":
+		var cred *container.SharedKeyCredential
+		if cred, err = container.NewSharedKeyCredential("devstoreaccount1", servertest.EmulatorKey); err != nil {
+			t.Fatal(err)
+		}
+		var client *container.Client
+		o := &container.ClientOptions{ClientOptions: azcore.ClientOptions{InsecureAllowCredentialWithHTTP: true}}
+		if client, err = container.NewClientWithSharedKeyCredential(s.Options["AZURE_STORAGE_ENDPOINT"]+"/bucket", cred, o); err == nil {
+			b, err = azureblob.OpenBucket(ctx, client, nil)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestBuckets runs the conformance suite over the buckets of gocloud.dev's own providers, on the servers that there are.
+func TestBuckets(t *testing.T) {
+	rounds := 50
+	if *long {
+		rounds = 2000
+	}
+	servertest.All(t, func(t *testing.T, s *servertest.Server) {
+		var n atomic.Int64
+		objstoretest.Run(t, func(t *testing.T) objstore.Driver {
+			prefix := fmt.Sprintf("bucket-%d/", n.Add(1))
+			return blobstore.New(blob.PrefixedBucket(bucketOf(t, s), prefix), &blobstore.Options{Owned: true})
+		}, &objstoretest.Options{RaceRounds: rounds})
+	})
+}
+
+// bucketOpener serves stores in one bucket of memory: bucket://prefix.
+type bucketOpener struct{ bucket *blob.Bucket }
+
+func (bucketOpener) Schemes() []string { return []string{"bucket"} }
+
+func (o bucketOpener) Open(_ context.Context, raw string, _ map[string]string) (objstore.Driver, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return objstore.Below(blobstore.New(o.bucket, nil), u.Host+u.Path), nil
+}
+
+// TestScenariosInABucket runs the recorded scenarios with their stores in a bucket of gocloud.dev.
+func TestScenariosInABucket(t *testing.T) {
+	root := deltatest.ModuleRoot()
+	listed := scenariotest.ReadListed(t, filepath.Join(root, "testdata", "gaps.txt"), filepath.Join(root, "testdata", "decisions.txt"))
+	only := few
+	if *long {
+		only = nil
+	}
+	opener := bucketOpener{memblob.OpenBucket(nil)}
+	var copies atomic.Int64
+	upload := func(t *testing.T, dir string) string {
+		place := fmt.Sprintf("bucket://copy-%d", copies.Add(1))
+		d, err := opener.Open(t.Context(), place, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copyDir(t, objstore.New(d), dir)
+		return place
+	}
+	scenariotest.Run(t, &scenariotest.Options{Only: only, Listed: listed, Upload: upload, Store: metaxy.Options{Openers: []objstore.Opener{opener}}})
+}
