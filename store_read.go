@@ -133,6 +133,9 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 			return nil, err
 		}
 		l := &located{table: t, snap: snap, where: where, source: Source{Feature: key, Store: s.name, TableVersion: snap.Version()}}
+		for _, w := range snap.Warnings() {
+			l.warnings = append(l.warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
+		}
 		if m := s.hashMismatch(snap); m != "" {
 			l.warnings = append(l.warnings, Warning{Code: "HASH_MISMATCH", Message: key.String() + ": " + m})
 		}

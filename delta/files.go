@@ -80,8 +80,8 @@ type writer struct {
 	turn  int // of the batch, to find the file that was idle longest
 	adds  []*txlog.Add
 	rows  int64
-	also  *writer     // of change data files of the same rows; nil: none
-	given *givenCheck // of rows that come in; nil: they are only moved
+	also  *writer    // of change data files of the same rows; nil: none
+	given *TextCheck // of rows that come in; nil: they are only moved
 }
 
 func (t *Table) newWriter(ctx context.Context, to *target) *writer {

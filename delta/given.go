@@ -10,22 +10,29 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // metaCharVarchar keeps the declared type of a column whose texts have a greatest length, such as array<varchar(3)>; the schema itself says string.
 const metaCharVarchar = "__CHAR_VARCHAR_TYPE_STRING"
 
-// givenCheck judges texts that come into a table: they must be UTF-8, and no longer than a char(n) or varchar(n) column allows. Rows that are only moved are
-// not judged, so that a table that holds others can still be mended.
-type givenCheck struct {
-	caster *Caster
-	fields []textRule // of the columns, nil for those without texts
-	rows   int64
+// TextCheck judges texts that come into a table: they must be UTF-8, and no longer than a char(n) or varchar(n) column allows. Rows that are only moved are
+// not judged, so that a table that holds others can still be mended. It is not safe for concurrent use.
+type TextCheck struct {
+	caster  *Caster
+	columns []Field
+	rules   []textRule // of the columns, nil for those without texts
+	rows    int64
+}
+
+// NewTextCheck judges texts of a table's columns.
+func NewTextCheck(s *Schema, mem memory.Allocator) *TextCheck {
+	return newTextCheck(&Caster{mem: mem}, s.Fields)
 }
 
 // textRule says where texts are in a type; nil where none are.
 type textRule interface {
-	check(ctx context.Context, c *givenCheck, a arrow.Array, at place) error
+	check(ctx context.Context, c *TextCheck, a arrow.Array, at place) error
 }
 
 type (
@@ -35,14 +42,14 @@ type (
 	mapOf    struct{ key, value textRule }
 )
 
-func newGivenCheck(c *Caster, fields []Field) *givenCheck {
-	out := &givenCheck{caster: c}
+func newTextCheck(c *Caster, fields []Field) *TextCheck {
+	out := &TextCheck{caster: c, columns: fields}
 	for i := range fields {
 		declared := ""
 		if raw, ok := fields[i].Metadata[metaCharVarchar]; ok && json.Unmarshal([]byte(raw), &declared) != nil {
 			declared = raw
 		}
-		out.fields = append(out.fields, ruleOf(&fields[i].Type, lengthsOf(declared)))
+		out.rules = append(out.rules, ruleOf(&fields[i].Type, lengthsOf(declared)))
 	}
 	return out
 }
@@ -53,7 +60,10 @@ type lengths struct{ list []int }
 // lengthsOf finds string, char(n) and varchar(n) in a type such as map<varchar(2),struct<a:string>>. Names of members are passed over by their colon.
 func lengthsOf(declared string) *lengths {
 	out := &lengths{}
-	for _, word := range strings.FieldsFunc(strings.ToLower(declared), func(r rune) bool { return strings.ContainsRune("<>,: ", r) }) {
+	for _, word := range strings.FieldsFunc(strings.ToLower(declared), func(r rune) bool { return strings.ContainsRune("<>, ", r) }) {
+		if i := strings.LastIndexByte(word, ':'); i >= 0 {
+			word = word[i+1:] // a member's name
+		}
 		kind, rest, _ := strings.Cut(word, "(")
 		switch n, err := strconv.Atoi(strings.TrimSuffix(rest, ")")); {
 		case kind == "string" && rest == "":
@@ -103,22 +113,22 @@ func ruleOf(t *Type, l *lengths) textRule {
 	return nil
 }
 
-// batch judges a batch of the table's columns.
-func (c *givenCheck) batch(ctx context.Context, b arrow.RecordBatch, fields []Field) error {
+// Batch judges a batch of the columns, in their order. The first text that may not be there is a *SchemaError with its column and its row among all rows judged.
+func (c *TextCheck) Batch(ctx context.Context, b arrow.RecordBatch) error {
 	before := c.rows
 	c.rows += b.NumRows()
-	for i, rule := range c.fields {
+	for i, rule := range c.rules {
 		if rule == nil {
 			continue
 		}
-		if err := rule.check(ctx, c, b.Column(i), place{fields[i].Name, func(i int) int64 { return before + int64(i) + 1 }}); err != nil {
+		if err := rule.check(ctx, c, b.Column(i), place{c.columns[i].Name, func(i int) int64 { return before + int64(i) + 1 }}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r textOf) check(_ context.Context, _ *givenCheck, a arrow.Array, at place) error {
+func (r textOf) check(_ context.Context, _ *TextCheck, a arrow.Array, at place) error {
 	s := a.(*array.String)
 	if r.longest == 0 && validTexts(s) {
 		return nil
@@ -155,7 +165,7 @@ func validTexts(s *array.String) bool {
 	return true
 }
 
-func (r structOf) check(ctx context.Context, c *givenCheck, a arrow.Array, at place) error {
+func (r structOf) check(ctx context.Context, c *TextCheck, a arrow.Array, at place) error {
 	s := a.(*array.Struct)
 	fields := s.DataType().(*arrow.StructType).Fields()
 	for i, rule := range r {
@@ -172,7 +182,7 @@ func (r structOf) check(ctx context.Context, c *givenCheck, a arrow.Array, at pl
 	return nil
 }
 
-func (r listOf) check(ctx context.Context, c *givenCheck, a arrow.Array, at place) error {
+func (r listOf) check(ctx context.Context, c *TextCheck, a arrow.Array, at place) error {
 	values, offsets, err := c.caster.elements(ctx, a.(array.ListLike), at)
 	if err != nil {
 		return err
@@ -181,7 +191,7 @@ func (r listOf) check(ctx context.Context, c *givenCheck, a arrow.Array, at plac
 	return r.elem.check(ctx, c, values, at.inside("element", offsets))
 }
 
-func (r mapOf) check(ctx context.Context, c *givenCheck, a arrow.Array, at place) error {
+func (r mapOf) check(ctx context.Context, c *TextCheck, a arrow.Array, at place) error {
 	values, offsets, err := c.caster.elements(ctx, a.(array.ListLike), at)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ func (w *writer) check(b arrow.RecordBatch) error {
 		}
 	}
 	if w.given != nil {
-		if err := w.given.batch(w.ctx, b, w.to.schema.Fields); err != nil {
+		if err := w.given.Batch(w.ctx, b); err != nil {
 			return err
 		}
 	}

@@ -121,6 +121,14 @@ func (s *Snapshot) Timestamp() time.Time {
 	return s.state.ModTime
 }
 
+// Warnings are what is wrong beside the table and changes nothing of it: CRC_MISMATCH, where the version's checksum file contradicts the log.
+func (s *Snapshot) Warnings() []Warning {
+	if err := s.state.ChecksumFault; err != nil {
+		return []Warning{{"CRC_MISMATCH", err.Error()}}
+	}
+	return nil
+}
+
 // Schema is the logical schema.
 func (s *Snapshot) Schema() *Schema { return s.schema }
 

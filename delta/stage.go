@@ -61,7 +61,7 @@ func (t *Table) Stage(ctx context.Context, snap *Snapshot, rows *Rows, opts *App
 	}
 	c := NewCaster(rows.Schema, to.schema.Arrow(), t.opts.Allocator)
 	s.writer = t.newWriter(ctx, to)
-	s.writer.given = newGivenCheck(c, to.schema.Fields)
+	s.writer.given = newTextCheck(c, to.schema.Fields)
 	if o.Inserts {
 		s.writer.also = t.newChangeWriter(ctx, to, "insert")
 	}
@@ -72,6 +72,9 @@ func (t *Table) Stage(ctx context.Context, snap *Snapshot, rows *Rows, opts *App
 		ch.CDC = s.writer.also.changes()
 	}
 	s.Change, s.Rows, s.Warnings = ch, s.writer.rows, c.warnings()
+	if snap != nil {
+		s.Warnings = append(snap.Warnings(), s.Warnings...)
+	}
 	return s, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
@@ -94,10 +93,7 @@ func deletedPath(t *delta.Table, d *txlog.DeletionVector) (*objstore.Store, stri
 	if err != nil {
 		return nil, "", err
 	}
-	if root := "file://" + t.Store().URL() + "/"; strings.HasPrefix(key, root) {
-		key = strings.TrimPrefix(key, root)
-	}
-	if !outside(key) {
+	if key = t.Within(key); !outside(key) {
 		return t.Store(), key, nil
 	}
 	if !t.AllowsOutsideRoot() {

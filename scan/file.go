@@ -70,8 +70,8 @@ func storeFailed(err error) bool {
 
 // key is where a file is, relative to the table's root. A path that leads out of it is refused unless the table allows it.
 func (f *dataFile) locate(t *delta.Table) (*objstore.Store, string, error) {
-	if !outside(f.Key) {
-		return t.Store(), f.Key, nil
+	if key := t.Within(f.Key); !outside(key) {
+		return t.Store(), key, nil
 	}
 	if !t.AllowsOutsideRoot() {
 		return nil, "", &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: delta.ErrOutsideRoot}

@@ -198,7 +198,8 @@ func (s *Scan) filterColumns() ([]int, error) {
 	return out, nil
 }
 
-// Batches streams all rows that the filter keeps; order is unspecified between row groups. The producer releases each batch after the step.
+// Batches streams all rows that the filter keeps, in the order of the log's files and of the rows in them. Row groups are read many at once, each a few
+// batches ahead of its turn. The producer releases each batch after the step.
 func (s *Scan) Batches(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		units, err := s.load(ctx)
@@ -207,47 +208,61 @@ func (s *Scan) Batches(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] 
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		pass := s.newPass(true)
-		out := make(chan result, s.parallel)
-		var wg sync.WaitGroup
+		out := s.produceAll(ctx, units)
 		defer func() {
 			cancel()
-			go func() { wg.Wait(); close(out) }()
-			for r := range out {
-				if r.batch != nil {
-					r.batch.Release()
+			for _, c := range out {
+				for r := range c {
+					if r.batch != nil {
+						r.batch.Release()
+					}
 				}
 			}
 		}()
-		next := make(chan int)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			defer close(next)
-			for i := range units {
-				select {
-				case next <- i:
-				case <-ctx.Done():
-					return
-				}
+		for _, c := range out {
+			if !drain(c, yield) {
+				return
 			}
-		}()
-		done := make(chan struct{})
-		var workers sync.WaitGroup
-		for range min(s.parallel, len(units)) {
-			workers.Add(1)
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				defer workers.Done()
-				for i := range next {
-					s.produce(ctx, &units[i], pass, out)
-				}
-			}()
 		}
-		go func() { workers.Wait(); close(done) }()
-		drain(ctx, out, done, yield)
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+		}
 	}
+}
+
+// aheadBatches are the batches of a row group that wait for its turn.
+const aheadBatches = 2
+
+// produceAll reads row groups, the first ones first, into a channel each, which is closed behind the last batch or when the context ends.
+func (s *Scan) produceAll(ctx context.Context, units []unit) []chan result {
+	out := make([]chan result, len(units))
+	for i := range out {
+		out[i] = make(chan result, aheadBatches)
+	}
+	pass := s.newPass(true)
+	next := make(chan int)
+	go func() {
+		defer close(next)
+		for i := range units {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				for _, c := range out[i:] {
+					close(c)
+				}
+				return
+			}
+		}
+	}()
+	for range min(s.parallel, len(units)) {
+		go func() {
+			for i := range next {
+				s.produce(ctx, &units[i], pass, out[i])
+				close(out[i])
+			}
+		}()
+	}
+	return out
 }
 
 type result struct {
@@ -255,32 +270,20 @@ type result struct {
 	err   error
 }
 
-// drain hands results to the consumer until the workers are done or it has enough.
-func drain(ctx context.Context, out chan result, done chan struct{}, yield func(arrow.RecordBatch, error) bool) {
-	for {
-		var r result
-		select {
-		case r = <-out:
-		case <-done:
-			select {
-			case r = <-out:
-			default:
-				if err := ctx.Err(); err != nil {
-					yield(nil, err)
-				}
-				return
-			}
-		}
+// drain hands the batches of a row group to the consumer and reports whether it wants more.
+func drain(out chan result, yield func(arrow.RecordBatch, error) bool) bool {
+	for r := range out {
 		if r.err != nil {
 			yield(nil, r.err)
-			return
+			return false
 		}
 		ok := yield(r.batch, nil)
 		r.batch.Release()
 		if !ok {
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // produce sends the kept rows of a row group.

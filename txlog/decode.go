@@ -34,6 +34,9 @@ func decodeCommit(key string, data []byte, yield func(Action) error) error {
 		}
 		start = end + 1
 	}
+	if len(data) == 0 && parseName(key).kind == kindCommit {
+		return nil // a writer that died left it, and readers take it for a version without changes
+	}
 	if !some {
 		return &CorruptError{Path: key, Offset: -1, Err: fmt.Errorf("no action in %d bytes", len(data))}
 	}

@@ -42,6 +42,8 @@ type State struct {
 	ModTime time.Time
 	// CheckpointVersion is that of the checkpoint the state was built on, -1 without one.
 	CheckpointVersion int64
+	// ChecksumFault says in what the version's checksum file differs from the log, nil where it agrees or is none. The log is what counts.
+	ChecksumFault error
 	// Skipped are faults of checkpoints and compactions that other files of the log made up for, and of an unreadable checksum file.
 	Skipped []error
 }
@@ -226,10 +228,30 @@ func (r *replayer) finish() *State {
 	return s
 }
 
-// Replay reads the segment and compares the outcome with the version's checksum file, where there is one: a difference is a *CorruptError. A checkpoint or
-// compaction that cannot be read, or a checkpoint that leads to such a difference, is replaced by an older one or by the commits where those suffice.
+// Replay reads the segment and compares the outcome with the version's checksum file, where there is one. A checkpoint or compaction that cannot be read, or
+// a checkpoint that leads to a difference, is replaced by an older one or by the commits where those suffice. A difference that remains is the state's
+// ChecksumFault: a side file takes no table away.
 func (s *Segment) Replay(ctx context.Context) (*State, error) {
+	st, err := s.replayTrusted(ctx)
+	var differing *differingState
+	if errors.As(err, &differing) {
+		return differing.state, nil
+	}
+	return st, err
+}
+
+// differingState is a state that the log gives and that its checksum file contradicts.
+type differingState struct {
+	error
+	state *State
+}
+
+func (e *differingState) Unwrap() error { return e.error }
+
+// replayTrusted is Replay with a *differingState where nothing in the log agrees with the checksum file.
+func (s *Segment) replayTrusted(ctx context.Context) (*State, error) {
 	var skipped []error
+	var fallback *differingState
 	relisted := false
 	for {
 		st, bad, err := s.replay(ctx)
@@ -237,6 +259,7 @@ func (s *Segment) Replay(ctx context.Context) (*State, error) {
 			st.Skipped = append(skipped, st.Skipped...)
 			return st, nil
 		}
+		errors.As(err, &fallback)
 		if ctx.Err() != nil || !isMissing(err) && !errors.Is(err, ErrCorrupt) {
 			return nil, err
 		}
@@ -253,17 +276,25 @@ func (s *Segment) Replay(ctx context.Context) (*State, error) {
 			relisted = true
 			next, other = s.log.Segment(ctx, s.Version)
 		default:
-			return nil, err
+			return nil, fallback.or(err)
 		}
 		if other != nil {
 			if !isMissing(other) && !errors.Is(other, ErrCorrupt) {
 				return nil, other
 			}
-			return nil, err
+			return nil, fallback.or(err)
 		}
 		skipped = append(skipped, err)
 		s = next
 	}
+}
+
+// or is the state, where there is one, or the error.
+func (e *differingState) or(err error) error {
+	if e == nil {
+		return err
+	}
+	return e
 }
 
 // replaceable reports whether the file may be one that others make up for: all but a commit.
@@ -302,6 +333,10 @@ func (s *Segment) replay(ctx context.Context) (st *State, bad string, err error)
 	if err := s.verify(ctx, st); err != nil {
 		if s.checkpoint != nil {
 			bad = s.checkpoint.files[0].key
+		}
+		if errors.Is(err, ErrCorrupt) {
+			st.ChecksumFault = err
+			err = &differingState{err, st}
 		}
 		return nil, bad, err
 	}

@@ -58,6 +58,9 @@ func (a *app) openSnapshot(ctx context.Context, url string, f *tableFlags) (*del
 		done()
 		return nil, nil, fmt.Errorf("table %s: %w", url, err)
 	}
+	for _, w := range s.Warnings() {
+		a.note("Warning: " + w.Code + ": " + w.Message)
+	}
 	return s, done, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
@@ -18,7 +19,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
-// Problem is something wrong with a table: Kind is log, checkpoint, missing, size, duplicate, statistics, vector or data; Path names the file.
+// Problem is something wrong with a table: Kind is log, checkpoint, checksum, missing, size, duplicate, statistics, vector or data; Path names the file.
 type Problem struct {
 	Kind    string `json:"kind"`
 	Path    string `json:"path"`
@@ -41,6 +42,10 @@ func Audit(ctx context.Context, t *delta.Table, readData bool) ([]Problem, error
 	}
 	if err != nil {
 		return a.problems, err
+	}
+	if err := a.snap.State().ChecksumFault; err != nil {
+		path, text := faultOf(err)
+		a.add("checksum", path, "%s", text)
 	}
 	for _, err := range a.snap.State().Skipped {
 		if path, text := faultOf(err); !slices.ContainsFunc(a.problems, func(p Problem) bool { return p.Path == path && p.Kind == "checkpoint" }) {
@@ -81,6 +86,9 @@ func (a *audit) log(ctx context.Context, t *delta.Table) error {
 			a.add("log", "_delta_log", "commits %d to %d are missing", last+1, c.Version-1)
 		}
 		last = c.Version
+		if c.Size == 0 {
+			a.add("log", fmt.Sprintf("_delta_log/%020d.json", c.Version), "the commit has no bytes")
+		}
 	}
 	faults, err := t.Log().Check(ctx)
 	for _, fault := range faults {
@@ -108,8 +116,8 @@ func (a *audit) file(ctx context.Context, f *delta.File, readData bool) error {
 	if err != nil {
 		return err
 	}
-	if !leaves(below(a.snap, f.Key)) {
-		obj, err := a.snap.Table().Store().Stat(ctx, below(a.snap, f.Key))
+	if !leaves(a.snap.Table().Within(f.Key)) {
+		obj, err := a.snap.Table().Store().Stat(ctx, a.snap.Table().Within(f.Key))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			a.add("missing", f.Key, "the data file is missing")
@@ -168,11 +176,18 @@ func (a *audit) rows(ctx context.Context, f *delta.File) error {
 		return err
 	}
 	n := int64(0)
+	texts := delta.NewTextCheck(a.snap.Schema(), memory.DefaultAllocator)
 	for b, err := range sc.Batches(ctx) {
 		if err != nil {
 			return err
 		}
 		n += b.NumRows()
+		if texts != nil {
+			if err := texts.Batch(ctx, b); err != nil {
+				a.add("data", f.Key, "%v", err)
+				texts = nil // the first of a file will do
+			}
+		}
 		for i := range claims {
 			if err := claims[i].compare(b); err != nil {
 				return err

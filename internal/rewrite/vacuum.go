@@ -139,14 +139,14 @@ func inForce(snap *delta.Snapshot, cutoff time.Time) (map[string]bool, error) {
 		if err != nil {
 			return &txlog.CorruptError{Path: raw, Err: fmt.Errorf("vacuum: a path of the log cannot be read: %w", err)}
 		}
-		hide(keep, below(snap, key))
+		hide(keep, snap.Table().Within(key))
 		if v == nil || v.StorageType == "i" {
 			return nil
 		}
 		if key, err = vectorKey(v); err != nil {
 			return &txlog.CorruptError{Path: raw, Err: fmt.Errorf("vacuum: the path of its deletion vector cannot be read: %w", err)}
 		}
-		hide(keep, below(snap, key))
+		hide(keep, snap.Table().Within(key))
 		return nil
 	}
 	for _, f := range snap.Files() {
@@ -171,17 +171,6 @@ func hide(keep map[string]bool, key string) {
 	if leaves(key) {
 		keep["*/"+path.Base(key)] = true
 	}
-}
-
-// below makes an absolute key within the table's root a relative one.
-func below(snap *delta.Snapshot, key string) string {
-	url := strings.TrimSuffix(snap.Table().Store().URL(), "/")
-	for _, root := range []string{url + "/", "file://" + url + "/"} {
-		if rest, ok := strings.CutPrefix(key, root); ok {
-			return rest
-		}
-	}
-	return key
 }
 
 // vectorKey is the file of a deletion vector that is not inline.
