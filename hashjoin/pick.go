@@ -42,3 +42,11 @@ func (k *Keys) Nulls() int {
 	}
 	return n
 }
+
+// Key returns the key of row i.
+func (k *Keys) Key(i int) Key {
+	if k.Hi == nil {
+		return Key{k.Lo[i], 1}
+	}
+	return Key{k.Lo[i], k.Hi[i]}
+}

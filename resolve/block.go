@@ -11,8 +11,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
-// worker joins, hashes and compares blocks of the driver. Its memory is reused
-// from block to block.
+// worker joins, hashes and compares blocks of a driver. Its memory is reused from
+// block to block.
 type worker struct {
 	s       *stream
 	hashers []*rowhash.FieldHasher
@@ -22,26 +22,38 @@ type worker struct {
 	fields          []*rowhash.Texts
 	members, sorted []*rowhash.Texts
 	total           *rowhash.Texts
+	given           rowhash.Strings // provenance of samples
 
 	keys hashjoin.Keys
 	own  []int32 // by row of the batch: the slot of its key, -1 for none
 	// What follows is by joined row.
-	rows     []int32   // of the batch
-	slots    []int32   // -1 for none
-	optional [][]int32 // by optional dep: the slot where it has a row, else -1
-	parts    [2][]int32
-	// matched has a bit for each stored row that something expects.
+	rows    []int32   // of the batch
+	slots   []int32   // -1 for none
+	entries [][]int32 // by joined dep, -1 for none; nil where slots are the entries
+	parts   [2][]int32
+	// matched has a bit for each slot whose stored rows something expects.
 	matched []uint64
 	count   Stats
-	nulls   nullCounts
+	found   counts
+	scratch [3][]int32
+	text    []byte
 }
 
-// nullCounts are what warnings tell of the expected rows.
-type nullCounts struct{ versions, ids int }
+// counts are what warnings tell.
+type counts struct {
+	nullVersions, nullIDs, duplicates, mixed int
+}
+
+func (c *counts) add(o counts) {
+	c.nullVersions += o.nullVersions
+	c.nullIDs += o.nullIDs
+	c.duplicates += o.duplicates
+	c.mixed += o.mixed
+}
 
 func (s *stream) newWorker() *worker {
 	plan := s.inc.req.Plan
-	w := &worker{s: s, sample: s.inc.hasher.Sample(), total: &rowhash.Texts{}, optional: make([][]int32, len(s.sides))}
+	w := &worker{s: s, sample: s.inc.hasher.Sample(), total: &rowhash.Texts{}, entries: make([][]int32, len(s.sides))}
 	for range plan.Fields {
 		w.fields = append(w.fields, &rowhash.Texts{})
 	}
@@ -55,105 +67,169 @@ func (s *stream) newWorker() *worker {
 	for _, m := range sortedMembers(plan) {
 		w.sorted = append(w.sorted, byMember[m])
 	}
-	for _, g := range s.groups {
+	for _, g := range s.fields {
 		w.hashers = append(w.hashers, g.hasher())
 	}
 	if s.stored != nil {
-		w.matched = make([]uint64, (s.index.Slots()+63)/64)
+		w.matched = make([]uint64, (s.index().Slots()+63)/64)
 	}
 	return w
 }
 
-// block decides the expected rows that a block of the driver leads to. cols are
-// the columns of its batch.
-func (w *worker) block(p *picked, unit int, cols []string) error {
-	s := w.s
-	keys := columnsOf(p.Batch, cols, s.keys)
-	if err := w.find(p, unit, keys); err != nil {
+// block decides the expected rows that a block of a driver leads to.
+func (w *worker) block(l *leg, p *picked, unit int) error {
+	keys := columnsOf(p.Batch, l.cols, l.keys)
+	if err := w.find(l, p, unit, keys); err != nil {
 		return err
 	}
-	w.join(p)
+	w.join(l, p)
 	w.parts[New], w.parts[Stale] = w.parts[New][:0], w.parts[Stale][:0]
 	if len(w.rows) == 0 {
 		return nil
 	}
-	if err := w.hash(p, cols); err != nil {
+	if err := w.hash(l, p); err != nil {
 		return err
 	}
 	w.compare()
 	w.count.Expected += int64(len(w.rows))
-	w.nulls.versions += w.total.Nulls
-	w.nulls.ids += nullRows(keys, w.rows)
+	w.found.nullIDs += nullRows(keys, w.rows)
 	return nil
 }
 
 // find gives every row of the batch the slot of its join key.
-func (w *worker) find(p *picked, unit int, keys []arrow.Array) error {
+func (w *worker) find(l *leg, p *picked, unit int, keys []arrow.Array) error {
 	s, n := w.s, int(p.Batch.NumRows())
 	w.own = slices.Grow(w.own[:0], n)[:n]
-	if s.driver.slots != nil {
-		copy(w.own, s.driver.slots[unit][p.at:])
+	if l.feed.slots != nil {
+		copy(w.own, l.feed.slots[unit][p.at:])
 		return nil
 	}
-	if s.index == nil { // nothing is joined or compared
+	if s.index() == nil { // nothing is joined or compared
 		for i := range w.own {
 			w.own[i] = -1
 		}
 		return nil
 	}
-	if err := s.layout.Encode(keys, &w.keys); err != nil {
+	if err := s.match.layout.Encode(keys, &w.keys); err != nil {
 		return err
 	}
-	s.index.Find(&w.keys, w.own)
+	s.index().Find(&w.keys, w.own)
 	maskNulls(&w.keys, w.own)
 	return nil
 }
 
-// join finds the rows that count and that every required side has.
-func (w *worker) join(p *picked) {
+// join finds the joined rows: those that count, with every row of each dep that
+// has the key; a required dep that has none drops a row.
+func (w *worker) join(l *leg, p *picked) {
 	s := w.s
-	w.rows = slices.Grow(w.rows[:0], len(w.own))
-	if p.rows != nil {
-		w.rows = append(w.rows, p.rows...)
-	} else {
-		for i := range w.own {
-			w.rows = append(w.rows, int32(i))
-		}
-	}
-	for dep, side := range s.sides {
-		if side == nil || s.inc.deps[dep].plan.Optional {
-			continue
-		}
-		kept := w.rows[:0]
-		for _, i := range w.rows {
-			if slot := w.own[i]; slot >= 0 && side.last[slot] != 0 {
-				kept = append(kept, i)
+	w.rows, w.slots = slices.Grow(w.rows[:0], len(w.own)), slices.Grow(w.slots[:0], len(w.own))
+rows:
+	for j := range p.len() {
+		i := p.index(j)
+		slot := w.own[i]
+		for _, dep := range l.before {
+			if s.sides[dep].has(slot) {
+				continue rows
 			}
 		}
-		w.rows = kept
+		w.rows, w.slots = append(w.rows, i), append(w.slots, slot)
 	}
-	w.slots = slices.Grow(w.slots[:0], len(w.rows))
-	for _, i := range w.rows {
-		w.slots = append(w.slots, w.own[i])
+	for n, dep := range l.joins {
+		side, required := s.sides[dep], !s.inc.deps[dep].plan.Optional
+		switch {
+		case side.several != nil:
+			w.expand(side, dep, required, l.joins[:n])
+		case required:
+			w.entries[dep] = nil
+			w.require(side, l.joins[:n])
+		default:
+			list := slices.Grow(w.entries[dep][:0], len(w.slots))
+			for _, slot := range w.slots {
+				if slot >= 0 && side.last[slot] == 0 {
+					slot = -1
+				}
+				list = append(list, slot)
+			}
+			w.entries[dep] = list
+		}
 	}
-	for dep, side := range s.sides {
-		if side == nil || !s.inc.deps[dep].plan.Optional {
+}
+
+// require drops rows that a side with one row a key lacks.
+func (w *worker) require(side *depSide, before []int) {
+	first := slices.IndexFunc(w.slots, func(slot int32) bool { return slot < 0 || side.last[slot] == 0 })
+	if first < 0 {
+		return
+	}
+	from := w.scratch[0][:0]
+	for j := range first {
+		from = append(from, int32(j))
+	}
+	for j := first; j < len(w.slots); j++ {
+		if slot := w.slots[j]; slot >= 0 && side.last[slot] != 0 {
+			from = append(from, int32(j))
+		}
+	}
+	w.scratch[0] = from
+	w.regroup(from, before)
+}
+
+// expand joins a side whose keys may have several rows.
+func (w *worker) expand(side *depSide, dep int, required bool, before []int) {
+	from, entries := w.scratch[0][:0], w.entries[dep][:0]
+	for j, slot := range w.slots {
+		if !side.has(slot) {
+			if !required {
+				from, entries = append(from, int32(j)), append(entries, -1)
+			}
 			continue
 		}
-		list := slices.Grow(w.optional[dep][:0], len(w.rows))
-		for _, slot := range w.slots {
-			if slot >= 0 && side.last[slot] == 0 {
-				slot = -1
-			}
-			list = append(list, slot)
-		}
-		w.optional[dep] = list
+		side.several.each(slot, func(e int32) {
+			from, entries = append(from, int32(j)), append(entries, e)
+		})
 	}
+	w.scratch[0] = from
+	if entries == nil {
+		entries = []int32{}
+	}
+	w.regroup(from, before)
+	w.entries[dep] = entries
+}
+
+// regroup makes row j of the joined rows what row from[j] was.
+func (w *worker) regroup(from []int32, before []int) {
+	w.rows, w.scratch[1] = pick32(w.scratch[1], w.rows, from)
+	w.slots, w.scratch[2] = pick32(w.scratch[2], w.slots, from)
+	for _, dep := range before {
+		if w.entries[dep] != nil {
+			w.entries[dep], _ = pick32(nil, w.entries[dep], from)
+		}
+	}
+}
+
+// pick32 returns values[from...] in the memory of into, and what is free now.
+func pick32(into, values, from []int32) (picked, free []int32) {
+	into = slices.Grow(into[:0], len(from))
+	for _, i := range from {
+		into = append(into, values[i])
+	}
+	return into, values
+}
+
+// entriesOf are the entries of a joined dep by joined row.
+func (w *worker) entriesOf(dep int) []int32 {
+	if w.entries[dep] != nil {
+		return w.entries[dep]
+	}
+	return w.slots
 }
 
 // nullRows counts the rows with a null in one of the columns.
 func nullRows(columns []arrow.Array, rows []int32) int {
 	columns = slices.DeleteFunc(slices.Clone(columns), func(a arrow.Array) bool { return a.NullN() == 0 && a.DataType().ID() != arrow.NULL })
+	if len(columns) == 0 {
+		return 0
+	}
 	n := 0
 	for _, i := range rows {
 		if slices.ContainsFunc(columns, func(a arrow.Array) bool { return a.IsNull(int(i)) }) {
@@ -163,17 +239,27 @@ func nullRows(columns []arrow.Array, rows []int32) int {
 	return n
 }
 
-// hash computes the versions of the joined rows.
-func (w *worker) hash(p *picked, cols []string) error {
+// hash computes the versions of the joined rows; samples bring theirs.
+func (w *worker) hash(l *leg, p *picked) error {
 	s, n := w.s, len(w.rows)
-	whole := n == int(p.Batch.NumRows())
+	if l.dep < 0 {
+		v, err := stringsOf(p.Batch.Column(slices.Index(l.cols, colProvenance)))
+		if err != nil {
+			return err
+		}
+		w.given = v
+		for _, i := range w.rows {
+			w.found.nullVersions += boolInt(v.IsNull(int(i)))
+		}
+		return nil
+	}
 	read := map[string]rowhash.Strings{}
-	for g := range s.groups {
-		group := &s.groups[g]
+	for g := range s.fields {
+		group := &s.fields[g]
 		parents := make([]rowhash.Strings, len(group.sources))
 		for i, src := range group.sources {
 			var err error
-			if parents[i], err = w.versions(p, cols, src, whole, read); err != nil {
+			if parents[i], err = w.versions(l, p, src, read); err != nil {
 				return err
 			}
 		}
@@ -184,90 +270,70 @@ func (w *worker) hash(p *picked, cols []string) error {
 		w.hashers[g].Hash(parents, n, outs...)
 	}
 	w.sample.Hash(w.sorted, n, w.total)
+	w.found.nullVersions += w.total.Nulls
 	return nil
 }
 
 // versions are the stored versions of a parent for the joined rows.
-func (w *worker) versions(p *picked, cols []string, src feature.Parent, whole bool, read map[string]rowhash.Strings) (rowhash.Strings, error) {
+func (w *worker) versions(l *leg, p *picked, src feature.Parent, read map[string]rowhash.Strings) (rowhash.Strings, error) {
 	member := src.Field.StructKey()
-	if src.Dep != w.s.dep {
-		side := w.s.sides[src.Dep]
-		if side == nil {
+	if src.Dep != l.dep {
+		if !slices.Contains(l.joins, src.Dep) {
 			return rowhash.Strings{}, nil
 		}
-		v := side.texts[slices.Index(side.members, member)].Strings()
-		if list := w.optional[src.Dep]; list != nil {
-			return v.Pick(list), nil
-		}
-		return v.Pick(w.slots), nil
+		return w.s.sides[src.Dep].versions(member, w.entriesOf(src.Dep)), nil
 	}
-	name := memberColumn(member)
-	if v, ok := read[name]; ok {
+	if v, ok := read[member]; ok {
 		return v, nil
 	}
-	v, err := stringsOf(p.Batch.Column(slices.Index(cols, name)))
-	if err != nil {
+	v, err := w.driverVersions(l, p, member)
+	read[member] = v
+	return v, err
+}
+
+// driverVersions are the versions of a member of the driver for the joined rows.
+func (w *worker) driverVersions(l *leg, p *picked, member string) (rowhash.Strings, error) {
+	if l.groups != nil {
+		slots, err := l.groups.find(p.Batch, l.cols)
+		if err != nil {
+			return rowhash.Strings{}, err
+		}
+		picks, _ := pick32(nil, slots, w.rows)
+		return l.groups.texts[slices.Index(w.s.inc.deps[l.dep].members, member)].Strings().Pick(picks), nil
+	}
+	v, err := stringsOf(p.Batch.Column(slices.Index(l.cols, memberColumn(member))))
+	if err != nil || v.Len() == 0 || len(w.rows) == int(p.Batch.NumRows()) && len(l.joins) == 0 {
 		return v, err
 	}
-	if !whole && v.Len() > 0 {
-		v = v.Pick(w.rows)
-	}
-	read[name] = v
-	return v, nil
+	return v.Pick(w.rows), nil
 }
 
-// compare sorts the joined rows into new and stale ones.
-func (w *worker) compare() {
-	st := w.s.stored
-	if st == nil {
-		for j := range w.rows {
-			w.parts[New] = append(w.parts[New], int32(j))
-		}
-		w.count.New += int64(len(w.rows))
-		return
-	}
-	want := w.prints()
-	for j, slot := range w.slots {
-		if slot < 0 {
-			w.parts[New] = append(w.parts[New], int32(j))
-			continue
-		}
-		have := st.prints.at(slot)
-		if have == noPrint {
-			w.parts[New] = append(w.parts[New], int32(j))
-			continue
-		}
-		w.matched[slot>>6] |= 1 << (slot & 63)
-		// A null expectation is not stale by itself.
-		if have == nullPrint || have != want(j) && !w.total.IsNull(j) || st.marked(slot) {
-			w.parts[Stale] = append(w.parts[Stale], int32(j))
-		}
-	}
-	w.count.New += int64(len(w.parts[New]))
-	w.count.Stale += int64(len(w.parts[Stale]))
-}
-
-// prints gives the print of a row's expected provenance.
-func (w *worker) prints() func(j int) print {
+// print gives the print of the expected provenance of a joined row, and whether
+// that is null.
+func (w *worker) print(j int) (p print, null bool) {
 	f := w.s.stored.prints
-	if f.words {
-		words := w.total.Words
-		return func(j int) print { return print{words[j], 0} }
+	switch {
+	case w.s.samples != nil || w.s.inc.req.Samples != nil:
+		i := int(w.rows[j])
+		if w.given.IsNull(i) {
+			return nullPrint, true
+		}
+		return f.of(w.given.Value(i)), false
+	case w.total.IsNull(j):
+		return nullPrint, true
+	case f.words:
+		return print{w.total.Words[j], 0}, false
 	}
-	var buf []byte
-	return func(j int) print {
-		buf = w.total.Append(buf[:0], j)
-		return f.of(buf)
-	}
+	w.text = w.total.Append(w.text[:0], j)
+	return f.of(w.text), false
 }
 
 // texts are the versions of chosen joined rows as arrays: members in declaration
 // order, then the sample's.
 func (w *worker) texts(rows []int32) []arrow.Array {
-	mem := memory.DefaultAllocator
 	var out []arrow.Array
 	for _, t := range append(slices.Clone(w.members), w.total) {
-		out = append(out, t.Array(mem, rows))
+		out = append(out, t.Array(memory.DefaultAllocator, rows))
 	}
 	return out
 }

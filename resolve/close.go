@@ -17,26 +17,8 @@ func (inc *Increment) Close() {
 
 // drop gives back what deciding made.
 func (inc *Increment) drop() {
-	for _, d := range inc.deps {
-		d.set.close()
-		d.set = nil
-	}
-	if r := inc.result; r != nil {
-		r.close()
-	}
+	inc.stream.close()
 	inc.cut.close()
 	inc.ahead.close()
-	inc.result, inc.stream, inc.cut, inc.ahead = nil, nil, nil, nil
-}
-
-func (r *result) close() {
-	if r.samples != nil {
-		r.samples.set.close()
-	}
-	if r.current != nil {
-		r.current.set.close()
-	}
-	for _, b := range r.orphanBatches {
-		b.Release()
-	}
+	inc.stream, inc.cut, inc.ahead = nil, nil, nil
 }

@@ -21,7 +21,6 @@ type completer struct {
 	mapMode bool
 	rehash  bool // provenance is computed although it is given
 	in, out *arrow.Schema
-	scratch rowhash.Scratch
 }
 
 // Complete returns rows with the version columns that a write needs: the sample's provenance where it is missing, both data versions (copied from the provenance
@@ -365,26 +364,22 @@ func alignStruct(a arrow.Array, t arrow.DataType) (arrow.Array, error) {
 
 // sample hashes the members of a by-field column.
 func (c *completer) sample(byField arrow.Array, n int) (arrow.Array, error) {
-	var columns []rowhash.Column
+	var columns []rowhash.Strings
 	for _, m := range sortedMembers(c.plan) {
 		a, err := memberOf(byField, m)
 		if err != nil {
 			return nil, c.fail(colProvenanceByField+"."+m, "the field's member is missing")
 		}
 		defer a.Release()
-		t, err := textOf(a)
+		t, err := stringsOf(a)
 		if err != nil {
 			return nil, c.fail(colProvenanceByField+"."+m, "%v", err)
 		}
 		columns = append(columns, t)
 	}
-	out := &rowhash.Text{}
-	c.hasher.Join(columns, n, &c.scratch, out)
-	rows := make([]int, n)
-	for i := range rows {
-		rows[i] = i
-	}
-	return textArray(out, rows), nil
+	out := &rowhash.Texts{}
+	c.hasher.Sample().HashStrings(columns, n, out)
+	return out.Array(memory.DefaultAllocator, nil), nil
 }
 
 // asMap converts a struct: every member has its key, a null struct has null values.

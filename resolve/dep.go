@@ -8,7 +8,6 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
-	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
 // depColumn is a column that a dep brings: its name in the table and in the result. system names the versions, which end as columns of the feature itself.
@@ -28,11 +27,8 @@ type depState struct {
 	// members are the needed members of data_version_by_field.
 	members []string
 
-	set  *rowset
-	live []bool
-	// aggregated has, for each member, the hash of a row's group; nil without aggregation.
-	groups     []int32
-	aggregated map[string]texts
+	// tied says that rows of a group had no order of their own.
+	tied bool
 }
 
 func (d *depState) key() string { return d.plan.Feature.String() }
@@ -205,65 +201,4 @@ func (d *depState) deciding(ctx context.Context, inc *Increment) ([]string, erro
 	return unique(cols), nil
 }
 
-// load reads the deciding columns and marks the rows that live: newest per id, not deleted, passing every filter.
-func (d *depState) load(ctx context.Context, inc *Increment) error {
-	cols, err := d.deciding(ctx, inc)
-	if err != nil {
-		return err
-	}
-	if d.set, err = load(ctx, d.src.Table, cols, inc.req.Options.Parallel); err != nil {
-		return err
-	}
-	inc.addRead(d.set.read)
-	live, dead, err := d.set.latest(inc.enc, d.src.IDs, 0)
-	if err != nil {
-		return err
-	}
-	for i, gone := range dead {
-		live[i] = live[i] && !gone
-	}
-	d.live = live
-	if err := d.set.filter(d.src.Filters, same, live); err != nil {
-		return err
-	}
-	if err := d.set.filter(d.filters, d.plan.Renamed, live); err != nil {
-		return err
-	}
-	if !inc.part {
-		inc.warnWeak(d.key(), len(live))
-	}
-	if d.plan.Lineage.Kind == feature.Aggregation {
-		return d.aggregate(inc)
-	}
-	return nil
-}
-
-func (inc *Increment) warnWeak(feature string, rows int) {
-	if inc.req.Algorithm.Weak(int64(rows)) {
-		inc.warn("WEAK_HASH", "%s has more than a million rows; versions of 8 digits of a 32-bit hash miss about one change in 45 million", feature)
-	}
-}
-
 func (d *depState) inputIDs(plan *feature.Plan) []string { return plan.InputIDs(d.index) }
-
-// joinNames are the join columns in the table of a dep, which must be among those that are read.
-func (d *depState) joinNames(inc *Increment, read []string) ([]string, error) {
-	var cols []string
-	for _, c := range inc.joinColumns() {
-		o := d.original(c)
-		if !slices.Contains(read, o) {
-			return nil, &InputError{Feature: d.key(), Column: c, Msg: "is a join column, but the upstream feature lacks it"}
-		}
-		cols = append(cols, o)
-	}
-	return cols, nil
-}
-
-// joinKeys encodes the join columns of every row.
-func (d *depState) joinKeys(inc *Increment) ([]hashjoin.Key, []bool, error) {
-	cols, err := d.joinNames(inc, d.set.cols)
-	if err != nil {
-		return nil, nil, err
-	}
-	return d.set.keys(inc.enc, cols)
-}

@@ -16,9 +16,9 @@ import (
 // so that those columns are read once, in file order.
 type emitter struct {
 	pass   *pass
+	leg    *leg
 	w      *worker
 	unit   int
-	cols   []string
 	pieces [2][]*piece
 }
 
@@ -27,7 +27,7 @@ type piece struct {
 	rows  int
 	cols  []arrow.Array // by column of the result; nil where late
 	refs  []frame.Ref   // of the driver
-	sides [][]uint32    // by dep: row number plus one, 0 = none
+	sides [][]uint32    // by joined dep: row number plus one, 0 = none
 }
 
 func (p *piece) release() {
@@ -49,84 +49,84 @@ func (e *emitter) release() {
 
 // add takes joined rows of a block, picks of the worker's.
 func (e *emitter) add(ctx context.Context, part Part, b *picked, picks []int32) error {
-	s := e.pass.s
-	p := &piece{rows: len(picks), cols: make([]arrow.Array, len(s.out)), sides: make([][]uint32, len(s.sides))}
+	l, s := e.leg, e.pass.s
+	p := &piece{rows: len(picks), cols: make([]arrow.Array, len(l.out)), sides: make([][]uint32, len(s.sides))}
 	if err := e.fill(ctx, p, b, picks); err != nil {
 		p.release()
 		return err
 	}
-	for i, side := range s.sides {
-		if side == nil || !s.wantsRows(i) {
+	for _, dep := range l.joins {
+		if !l.wants(dep) {
 			continue
 		}
-		p.sides[i] = make([]uint32, len(picks))
+		side, entries := s.sides[dep], e.w.entriesOf(dep)
+		p.sides[dep] = make([]uint32, len(picks))
 		for k, j := range picks {
-			if slot := e.w.slots[j]; slot >= 0 {
-				p.sides[i][k] = side.last[slot]
+			if entry := entries[j]; entry >= 0 {
+				p.sides[dep][k] = side.last[entry]
 			}
 		}
 	}
-	if len(s.late) > 0 {
+	if len(l.late) > 0 {
 		p.refs = make([]frame.Ref, len(picks))
 		for k, j := range picks {
 			p.refs[k] = frame.RefOf(e.unit, b.Row(int(e.w.rows[j])))
 		}
 	}
-	if !s.waits() {
+	if !l.waits() {
 		return e.send(ctx, part, p)
 	}
 	e.pieces[part] = append(e.pieces[part], p)
 	return nil
 }
 
-// waits reports whether results have columns that are read after deciding.
-func (s *stream) waits() bool {
-	if len(s.late) > 0 {
-		return true
-	}
-	for dep, side := range s.sides {
-		if side != nil && s.wantsRows(dep) {
-			return true
-		}
-	}
-	return false
-}
-
 // fill makes the columns that a block and its versions give.
 func (e *emitter) fill(ctx context.Context, p *piece, b *picked, picks []int32) error {
-	s := e.pass.s
 	all := picks
-	if len(picks) == len(e.w.rows) {
+	if len(picks) == len(e.w.rows) && isRange(picks) {
 		all = nil
 	}
-	texts := e.w.texts(all)
+	var texts []arrow.Array
+	if e.leg.dep >= 0 {
+		texts = e.w.texts(all)
+	}
 	defer func() {
 		for _, a := range texts {
 			a.Release()
 		}
 	}()
-	var rows []int64
-	if all != nil || len(e.w.rows) < int(b.Batch.NumRows()) {
-		rows = make([]int64, len(picks))
-		for k, j := range picks {
-			rows[k] = int64(e.w.rows[j])
-		}
+	rows := make([]int32, len(picks))
+	for k, j := range picks {
+		rows[k] = e.w.rows[j]
 	}
-	for i, c := range s.out {
+	if len(rows) == int(b.Batch.NumRows()) && isRange(rows) {
+		rows = nil
+	}
+	for i, c := range e.leg.out {
 		var err error
 		switch {
-		case c.dep < 0:
-			p.cols[i] = e.version(p, c.outColumn, texts)
-		case c.nothing:
-			p.cols[i] = array.MakeArrayOfNull(memory.DefaultAllocator, c.typ, len(picks))
 		case c.kept >= 0:
 			p.cols[i], err = keptColumn(ctx, b.Batch.Column(c.kept), rows, c.typ)
+		case c.dep < 0:
+			p.cols[i] = e.version(p, c.outColumn, texts)
+		case c.late < 0 && c.side < 0:
+			p.cols[i] = array.MakeArrayOfNull(memory.DefaultAllocator, c.typ, len(picks))
 		}
 		if err != nil {
-			return err
+			return &InputError{Feature: e.leg.feed.name, Column: c.name, Msg: err.Error()}
 		}
 	}
 	return nil
+}
+
+// isRange reports whether picks are 0, 1, 2 and so on.
+func isRange(picks []int32) bool {
+	for i, p := range picks {
+		if int(p) != i {
+			return false
+		}
+	}
+	return true
 }
 
 // version is one of the four version columns; the data versions are the provenance.
@@ -136,7 +136,7 @@ func (e *emitter) version(p *piece, c outColumn, texts []arrow.Array) arrow.Arra
 		texts[last].Retain()
 		return texts[last]
 	}
-	for i, o := range e.pass.s.out {
+	for i, o := range e.leg.out {
 		if o.dep < 0 && p.cols[i] != nil && o.name != colProvenance && o.name != colDataVersion {
 			p.cols[i].Retain()
 			return p.cols[i]
@@ -146,10 +146,10 @@ func (e *emitter) version(p *piece, c outColumn, texts []arrow.Array) arrow.Arra
 }
 
 // keptColumn picks rows (nil = all) of a column that was read.
-func keptColumn(ctx context.Context, a arrow.Array, rows []int64, t arrow.DataType) (arrow.Array, error) {
+func keptColumn(ctx context.Context, a arrow.Array, rows []int32, t arrow.DataType) (arrow.Array, error) {
 	var err error
 	if rows != nil {
-		a, err = takeArray(ctx, a, rows)
+		a, err = takeArray(ctx, a, wide(rows))
 	} else if id := a.DataType().ID(); id == arrow.STRING_VIEW || id == arrow.LARGE_STRING || id == arrow.DICTIONARY {
 		a, err = plainText(a)
 	} else {
@@ -187,11 +187,10 @@ func (e *emitter) flush(ctx context.Context) error {
 
 // late completes the pieces of one part and gives them out.
 func (e *emitter) late(ctx context.Context, part Part, list []*piece) error {
-	s := e.pass.s
 	if err := e.sideColumns(ctx, list); err != nil {
 		return err
 	}
-	if len(s.late) == 0 {
+	if len(e.leg.late) == 0 {
 		for _, p := range list {
 			if err := e.send(ctx, part, p); err != nil {
 				return err
@@ -199,9 +198,9 @@ func (e *emitter) late(ctx context.Context, part Part, list []*piece) error {
 		}
 		return nil
 	}
-	var refs []frame.Ref
-	for _, p := range list {
-		refs = append(refs, p.refs...)
+	refs, back := distinct(list)
+	if back != nil {
+		return e.lateRepeated(ctx, part, list, refs, back)
 	}
 	var parts []arrow.RecordBatch // read and not given out
 	have := 0
@@ -211,7 +210,7 @@ func (e *emitter) late(ctx context.Context, part Part, list []*piece) error {
 		}
 	}()
 	at := 0
-	for b, err := range s.driver.table.Take(ctx, refs, s.late) {
+	for b, err := range e.leg.feed.table.Take(ctx, refs, e.leg.late) {
 		if err != nil {
 			return err
 		}
@@ -254,7 +253,7 @@ func (e *emitter) complete(ctx context.Context, p *piece, parts []arrow.RecordBa
 		b.Release()
 		parts[0], need = rest, 0
 	}
-	for i, c := range e.pass.s.out {
+	for i, c := range e.leg.out {
 		if c.late < 0 {
 			continue
 		}
@@ -284,11 +283,73 @@ func joinArrays(list []arrow.Array) (arrow.Array, error) {
 	return array.Concatenate(list, memory.DefaultAllocator)
 }
 
-// sideColumns fills the columns that other deps bring.
+// distinct are the driver's rows of pieces, each once, and for each row of the
+// pieces which of them it is; nil where no row is repeated.
+func distinct(list []*piece) (refs []frame.Ref, back []int64) {
+	repeated := false
+	for _, p := range list {
+		for _, r := range p.refs {
+			repeated = repeated || len(refs) > 0 && refs[len(refs)-1] == r
+			refs = append(refs, r)
+		}
+	}
+	if !repeated {
+		return refs, nil
+	}
+	once := refs[:0:0]
+	for _, r := range refs {
+		if len(once) == 0 || once[len(once)-1] != r {
+			once = append(once, r)
+		}
+		back = append(back, int64(len(once)-1))
+	}
+	return once, back
+}
+
+// lateRepeated completes pieces some of whose rows are rows of the driver again,
+// because it was joined to several.
+func (e *emitter) lateRepeated(ctx context.Context, part Part, list []*piece, refs []frame.Ref, back []int64) error {
+	whole, err := readTaken(ctx, e.leg.feed.table, refs, e.leg.late)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, a := range whole {
+			a.Release()
+		}
+	}()
+	for _, p := range list {
+		for i, c := range e.leg.out {
+			if c.late < 0 {
+				continue
+			}
+			a, err := takeArray(ctx, whole[c.late], back[:p.rows])
+			if err != nil {
+				return err
+			}
+			if err := castTo(ctx, &a, c.typ); err != nil {
+				a.Release()
+				return err
+			}
+			p.cols[i] = a
+		}
+		back = back[p.rows:]
+		if err := e.send(ctx, part, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wants reports whether results have columns of a joined dep.
+func (l *leg) wants(dep int) bool {
+	return slices.ContainsFunc(l.out, func(c legColumn) bool { return c.side == dep })
+}
+
+// sideColumns fills the columns that joined deps bring.
 func (e *emitter) sideColumns(ctx context.Context, list []*piece) error {
-	s := e.pass.s
-	for dep, side := range s.sides {
-		if side == nil || !s.wantsRows(dep) {
+	for _, dep := range e.leg.joins {
+		if !e.leg.wants(dep) {
 			continue
 		}
 		var numbers []uint32
@@ -297,19 +358,19 @@ func (e *emitter) sideColumns(ctx context.Context, list []*piece) error {
 		}
 		var names []string
 		var at []int
-		for i, c := range s.out {
-			if c.dep == dep && !c.nothing {
+		for i, c := range e.leg.out {
+			if c.side == dep {
 				names, at = append(names, c.in), append(at, i)
 			}
 		}
-		arrays, err := side.feed.take(ctx, numbers, names)
+		arrays, err := e.pass.s.sides[dep].feed.take(ctx, numbers, names)
 		if err != nil {
 			return err
 		}
 		for k, a := range arrays {
 			from := int64(0)
 			for _, p := range list {
-				p.cols[at[k]] = pieceOf(a, from, int64(p.rows), s.out[at[k]].typ)
+				p.cols[at[k]] = pieceOf(a, from, int64(p.rows), e.leg.out[at[k]].typ)
 				from += int64(p.rows)
 			}
 			if a != nil {

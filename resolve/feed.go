@@ -36,6 +36,8 @@ type feed struct {
 	// read; nil where keys are encoded anew.
 	slots [][]int32
 	read  int64
+	// surveyed says that dead is known; keepsDeleted that tombstones count.
+	surveyed, keepsDeleted bool
 }
 
 // renamedFilter is a predicate over columns that have other names in the table.
@@ -147,6 +149,14 @@ func (p *picked) len() int {
 		return int(p.Batch.NumRows())
 	}
 	return len(p.rows)
+}
+
+// index returns the row of the batch that the j-th row that counts is.
+func (p *picked) index(j int) int32 {
+	if p.rows == nil {
+		return int32(j)
+	}
+	return p.rows[j]
 }
 
 // live calls do with the rows of a unit that count. columns are those that do

@@ -25,7 +25,7 @@ var (
 // no hash gives.
 const nullWord, otherWord = ^uint64(1), ^uint64(0)
 
-// fingerprints are the provenances of stored rows, by slot.
+// fingerprints are the provenances of stored rows, by entry.
 type fingerprints struct {
 	words bool
 	seed  uint64
@@ -33,26 +33,26 @@ type fingerprints struct {
 	hi    []uint64 // nil where words do
 }
 
-func newFingerprints(alg Algorithm, slots int) *fingerprints {
-	f := &fingerprints{words: alg.Truncation <= 8, lo: make([]uint64, slots)}
+func newFingerprints(words bool, entries int) *fingerprints {
+	f := &fingerprints{words: words, lo: make([]uint64, entries)}
 	if !f.words {
-		f.seed, f.hi = maphash.Comparable(maphash.MakeSeed(), uint64(1)), make([]uint64, slots)
+		f.seed, f.hi = maphash.Comparable(maphash.MakeSeed(), uint64(1)), make([]uint64, entries)
 	}
 	return f
 }
 
-// put keeps the text of rows[j] in slots[j].
-func (f *fingerprints) put(v *rowhash.Strings, rows, slots []int32) {
+// put keeps the text of rows[j] for entries[j].
+func (f *fingerprints) put(v *rowhash.Strings, rows, entries []int32) {
 	if f.words {
-		v.PutWords(rows, slots, f.lo, nullWord, otherWord)
+		v.PutWords(rows, entries, f.lo, nullWord, otherWord)
 		return
 	}
-	for j, slot := range slots {
+	for j, e := range entries {
 		p := nullPrint
 		if i := int(rows[j]); !v.IsNull(i) {
 			p = f.of(v.Value(i))
 		}
-		f.lo[slot], f.hi[slot] = p.lo, p.hi
+		f.lo[e], f.hi[e] = p.lo, p.hi
 	}
 }
 
@@ -73,17 +73,17 @@ func (f *fingerprints) of(text []byte) print {
 	return print{h.Lo, h.Hi}
 }
 
-func (f *fingerprints) at(slot int32) print {
+func (f *fingerprints) at(e int32) print {
 	if f.hi == nil {
-		return print{f.lo[slot], 0}
+		return print{f.lo[e], 0}
 	}
-	return print{f.lo[slot], f.hi[slot]}
+	return print{f.lo[e], f.hi[e]}
 }
 
-// hide takes the row of a slot away.
-func (f *fingerprints) hide(slot int32) {
-	f.lo[slot] = 0
+// hide takes an entry away.
+func (f *fingerprints) hide(e int32) {
+	f.lo[e] = 0
 	if f.hi != nil {
-		f.hi[slot] = 0
+		f.hi[e] = 0
 	}
 }

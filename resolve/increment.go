@@ -11,7 +11,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
-	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
@@ -21,28 +20,28 @@ import (
 type Increment struct {
 	req    *Request
 	hasher *rowhash.Hasher
-	enc    *hashjoin.Encoder
 	deps   []*depState
 	// order is the deps as they are joined: required ones first.
 	order   []int
 	columns []outColumn
 	schemas [3]*arrow.Schema
 
-	run      sync.Mutex // held while the increment is decided
-	ready    bool
-	spent    error // why there is nothing to decide: samples can be read once
-	result   *result
-	stream   *stream
-	mu       sync.Mutex // guards what several loads write
+	run    sync.Mutex // held while the increment is decided
+	ready  bool
+	spent  error // why there is nothing to decide: samples can be read once
+	stream *stream
+	// cut is set when the work was cut into partitions; part says that this is
+	// one of them.
+	cut  *cut
+	part bool
+	// ahead is the samples while some of them were read before their time.
+	ahead *ahead
+
+	mu       sync.Mutex // guards what is told while work goes on
 	warnings []warning
 	stats    Stats
 	// units and fresh are the numbers of input units, and of those that are new.
 	units, fresh int64
-	// cut is set when the work was cut into partitions; part says that this is one of them.
-	cut *cut
-	// ahead is the samples while some of them were read before their time.
-	ahead *ahead
-	part  bool
 }
 
 // Update checks the request and plans it; rows are read when a part is consumed.
@@ -51,7 +50,9 @@ func Update(ctx context.Context, req *Request) (*Increment, error) {
 	if err != nil {
 		return nil, err
 	}
-	inc := &Increment{req: req, hasher: h, enc: hashjoin.NewEncoder()}
+	own := *req // the caller's stays as it is
+	req = &own
+	inc := &Increment{req: req, hasher: h}
 	key := req.Plan.Feature.Spec.Key.String()
 	if len(req.Plan.Fields) == 0 {
 		return nil, &InputError{Feature: key, Msg: "a feature without fields has no row versions"}
@@ -214,29 +215,9 @@ func (inc *Increment) Warnings() []Warning {
 	defer inc.mu.Unlock()
 	var out []Warning
 	for _, w := range inc.warnings {
-		out = append(out, Warning{w.code, inc.key().String() + ": " + fmt.Sprintf(w.format, w.args...)})
+		out = append(out, w.text(inc.key().String()))
 	}
 	return out
-}
-
-// warning is a Warning whose number, if it has one, is its first argument.
-type warning struct {
-	code, format string
-	args         []any
-}
-
-func (w *warning) counted() bool {
-	if len(w.args) == 0 {
-		return false
-	}
-	_, ok := w.args[0].(int)
-	return ok
-}
-
-// same reports whether warnings differ in their number only.
-func (w *warning) same(o *warning) bool {
-	from := boolInt(w.counted())
-	return w.code == o.code && w.format == o.format && from == boolInt(o.counted()) && slices.Equal(w.args[from:], o.args[from:])
 }
 
 // Stats are complete after a part has ended.
@@ -244,18 +225,6 @@ func (inc *Increment) Stats() Stats {
 	inc.mu.Lock()
 	defer inc.mu.Unlock()
 	return inc.stats
-}
-
-func (inc *Increment) warn(code, format string, a ...any) {
-	inc.mu.Lock()
-	defer inc.mu.Unlock()
-	inc.warnings = append(inc.warnings, warning{code, format, a})
-}
-
-func (inc *Increment) addRead(rows int64) {
-	inc.mu.Lock()
-	defer inc.mu.Unlock()
-	inc.stats.RowsRead += rows
 }
 
 // decideOnce decides, unless that is done. Parts are then materialised as they
@@ -297,55 +266,59 @@ func (inc *Increment) forget() {
 }
 
 func (inc *Increment) decideNow(ctx context.Context) (err error) {
-	if inc.cut, err = inc.split(ctx); err != nil || inc.cut != nil {
+	s, err := inc.planStream(ctx)
+	if err != nil {
 		return err
 	}
-	if inc.strategy() == Stream {
-		inc.stream, err = inc.newStream(ctx)
+	if inc.cut, err = inc.split(ctx, s); err != nil || inc.cut != nil {
 		return err
 	}
-	if inc.result, err = inc.decide(ctx); err != nil {
-		return err
-	}
-	inc.count()
-	return nil
-}
-
-// strategy is how the work is done.
-func (inc *Increment) strategy() Strategy {
-	if s := inc.req.Options.Strategy; s == Collect || inc.streams() != "" {
-		return Collect
-	}
-	return Stream
+	inc.stream = s
+	return s.start(ctx)
 }
 
 // settle takes over what a whole pass has counted.
 func (inc *Increment) settle(p *pass) {
-	s := p.s
-	inc.mu.Lock()
 	st := p.count
-	st.RowsRead = s.driver.read
-	for _, side := range s.sides {
-		if side != nil {
-			st.RowsRead += side.feed.read
-		}
+	for _, f := range p.s.feeds() {
+		st.RowsRead += f.read
 	}
-	if s.stored != nil {
-		st.RowsRead += s.stored.feed.read
-		st.Current = s.stored.rows
+	if p.s.stored != nil {
+		st.Current = p.s.stored.rows
 	}
+	inc.mu.Lock()
 	inc.stats = st
 	inc.warnings = nil
+	inc.units, inc.fresh = p.progress.units()
 	inc.mu.Unlock()
+	inc.setProgress()
 	for _, i := range inc.order {
-		if f := s.feedOf(i); !inc.part {
-			inc.warnWeak(f.name, int(f.read))
+		d := inc.deps[i]
+		if f := p.s.feedOf(i); f != nil && !inc.part {
+			inc.warnWeak(d.key(), f.read)
+		}
+		if d.tied {
+			inc.warn(foundTies, 0, d.key())
 		}
 	}
-	inc.warnNullCounts(p.nulls)
-	if s.stored != nil && s.stored.foreign > 0 {
-		inc.warnForeignCount(s.stored.foreign)
+	inc.warn(foundNullVersions, p.found.nullVersions)
+	inc.warn(foundNullIDs, p.found.nullIDs)
+	inc.warn(foundDuplicates, p.found.duplicates)
+	inc.warn(foundMixed, p.found.mixed)
+	if p.s.stored != nil {
+		inc.warn(foundForeign, p.s.stored.foreign, inc.req.Algorithm.Name, inc.req.Algorithm.Truncation)
 	}
+}
+
+// setProgress tells how many of the input units are not new, in percent.
+func (inc *Increment) setProgress() {
+	inc.mu.Lock()
+	defer inc.mu.Unlock()
+	if inc.units == 0 {
+		return
+	}
+	p := float64(inc.units-inc.fresh) / float64(inc.units) * 100
+	inc.stats.Progress = &p
 }
 
 // Count decides without materialising anything, so that Stats and Warnings are complete.
@@ -353,26 +326,13 @@ func (inc *Increment) Count(ctx context.Context) error {
 	if err := inc.decideOnce(ctx); err != nil {
 		return err
 	}
-	if inc.stream != nil {
+	if inc.cut == nil {
 		return inc.stream.settle(ctx)
 	}
-	if inc.cut == nil || inc.cut.counted {
+	if inc.cut.counted {
 		return nil
 	}
 	return inc.partitions(ctx, func(*Increment) bool { return true })
-}
-
-func (inc *Increment) count() {
-	inc.mu.Lock()
-	defer inc.mu.Unlock()
-	r := inc.result
-	inc.stats.New, inc.stats.Stale, inc.stats.Orphaned = int64(len(r.parts[New])), int64(len(r.parts[Stale])), int64(len(r.orphans))
-	if r.orphanBatches != nil {
-		inc.stats.Orphaned = 0
-		for _, b := range r.orphanBatches {
-			inc.stats.Orphaned += b.NumRows()
-		}
-	}
 }
 
 var errNoPart = errors.New("there is no such part")
@@ -388,24 +348,13 @@ func (inc *Increment) Part(ctx context.Context, p Part) iter.Seq2[arrow.RecordBa
 			inc.partOfAll(ctx, p, yield)
 			return
 		}
-		if inc.stream != nil {
-			if p > Orphaned {
-				yield(nil, errNoPart)
-				return
-			}
-			var want wanted
-			want[p] = true
-			inc.stream.pass(ctx, want, func(b PartBatch, err error) bool { return yield(b.Batch, err) })
+		if p > Orphaned {
+			yield(nil, errNoPart)
 			return
 		}
-		switch p {
-		case New, Stale:
-			inc.emit(ctx, p, yield)
-		case Orphaned:
-			inc.emitOrphans(ctx, yield)
-		default:
-			yield(nil, errNoPart)
-		}
+		var want wanted
+		want[p] = true
+		inc.stream.pass(ctx, want, func(b PartBatch, err error) bool { return yield(b.Batch, err) })
 	}
 }
 
@@ -420,16 +369,6 @@ func (inc *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
 			inc.allOfAll(ctx, yield)
 			return
 		}
-		if inc.stream != nil {
-			inc.stream.pass(ctx, wanted{true, true, true}, yield)
-			return
-		}
-		for _, p := range []Part{New, Stale, Orphaned} {
-			for b, err := range inc.Part(ctx, p) {
-				if !yield(PartBatch{p, b}, err) || err != nil {
-					return
-				}
-			}
-		}
+		inc.stream.pass(ctx, wanted{true, true, true}, yield)
 	}
 }

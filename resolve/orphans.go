@@ -10,179 +10,168 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
-	"github.com/metaxy-delta/metaxy-delta/hashjoin"
-	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 var errNoRows = errors.New("rows that were seen before are gone")
 
-// emitOrphans materialises stored rows that nothing expects.
-func (inc *Increment) emitOrphans(ctx context.Context, yield func(arrow.RecordBatch, error) bool) {
-	r := inc.result
-	for _, b := range r.orphanBatches {
-		if !slices64(b, yield) {
-			return
+// orphans are the entries of stored rows that nothing expects, in the order of
+// the table.
+func (s *storedSide) orphans(matched []uint64) []int32 {
+	var out []int32
+	for e, n := range s.last {
+		slot := int32(e)
+		if s.several != nil {
+			slot = s.several.slot[e]
+		}
+		if n != 0 && (slot < 0 || matched[slot>>6]>>(slot&63)&1 == 0) {
+			out = append(out, int32(e))
 		}
 	}
-	if r.orphanBatches != nil || r.current == nil {
+	slices.SortFunc(out, func(a, b int32) int { return cmp.Compare(s.ref(a), s.ref(b)) })
+	return out
+}
+
+// ref is the row of an entry.
+func (s *side) ref(entry int32) frame.Ref { return s.feed.ref(s.last[entry] - 1) }
+
+// emitOrphans gives out stored rows that nothing expects; where rows of one key
+// count as one, that one.
+func (s *stream) emitOrphans(ctx context.Context, entries []int32, yield func(PartBatch, error) bool) {
+	schema := s.inc.schemas[Orphaned]
+	names := fieldNames(schema)
+	give := func(b arrow.RecordBatch, err error) bool { return yield(PartBatch{Orphaned, b}, err) }
+	if s.stored != nil && s.stored.asOne {
+		b, err := s.stored.collapsed(ctx, groupBySlot(entries, s.stored.several), names)
+		if err != nil {
+			give(nil, err)
+			return
+		}
+		defer b.Release()
+		slicesOf(ctx, b, schema, give)
 		return
 	}
-	for chunk := range slices.Chunk(r.orphans, emitRows) {
-		b, err := r.current.rowBatch(ctx, chunk, inc.schemas[Orphaned])
-		if err != nil {
-			yield(nil, err)
-			return
+	for chunk := range slices.Chunk(entries, emitRows) {
+		refs := make([]frame.Ref, len(chunk))
+		for i, e := range chunk {
+			refs[i] = s.stored.ref(e)
 		}
-		ok := slices64(b, yield)
-		b.Release()
+		for b, err := range s.stored.feed.table.Take(ctx, refs, names) {
+			if err != nil {
+				give(nil, err)
+				return
+			}
+			if !slicesOf(ctx, b, schema, give) {
+				return
+			}
+		}
+	}
+}
+
+func fieldNames(s *arrow.Schema) []string {
+	names := make([]string, s.NumFields())
+	for i, f := range s.Fields() {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// groupBySlot puts entries of one key together, keys in order of appearance.
+func groupBySlot(entries []int32, c *chains) [][]int32 {
+	var out [][]int32
+	at := map[int32]int{}
+	for _, e := range entries {
+		i, ok := at[c.slot[e]]
 		if !ok {
-			return
+			i = len(out)
+			at[c.slot[e]] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], e)
+	}
+	return out
+}
+
+// collapsed makes one row of each group of stored rows: of every column the
+// first value that is not null, newest row first, of one time the earlier one.
+// The caller releases it.
+func (s *storedSide) collapsed(ctx context.Context, groups [][]int32, names []string) (arrow.RecordBatch, error) {
+	var numbers []uint32
+	for _, g := range groups {
+		slices.SortFunc(g, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(s.several.stamps[b], s.several.stamps[a]), cmp.Compare(s.ref(a), s.ref(b)))
+		})
+		for _, e := range g {
+			numbers = append(numbers, s.last[e])
 		}
 	}
-}
-
-// rowBatch gives stored rows with the columns of schema; the caller releases it.
-func (c *current) rowBatch(ctx context.Context, rows []int32, schema *arrow.Schema) (arrow.RecordBatch, error) {
-	return c.set.batch(ctx, rows, schema)
-}
-
-func (r *rowset) batch(ctx context.Context, rows []int32, schema *arrow.Schema) (arrow.RecordBatch, error) {
-	var names []string
-	var types []arrow.DataType
-	for _, f := range schema.Fields() {
-		names, types = append(names, f.Name), append(types, f.Type)
-	}
-	cols, err := r.take(ctx, rows, names, types)
+	arrays, err := s.feed.take(ctx, numbers, names)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, a := range cols {
-			a.Release()
+	fields := make([]arrow.Field, len(names))
+	for i, a := range arrays {
+		f, _ := s.feed.table.Schema().FieldsByName(names[i])
+		fields[i] = arrow.Field{Name: names[i], Type: plainType(f[0].Type), Nullable: true}
+		if a == nil {
+			a = pieceOf(nil, 0, 0, fields[i].Type)
 		}
-	}()
-	return array.NewRecordBatch(schema, cols, int64(len(rows))), nil
+		first, err := firstValues(ctx, a, groups)
+		a.Release()
+		if err != nil {
+			for _, rest := range arrays[i+1:] {
+				rest.Release()
+			}
+			return nil, err
+		}
+		fields[i].Type = first.DataType()
+		arrays[i] = first
+		defer first.Release()
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), arrays, int64(len(groups))), nil
 }
 
-// collapseOrphans makes one row of each group of orphaned rows with one join key: of every column the first value that is not null, newest row first, of one time the earlier one. Rows with a null key stay apart by their key's values.
-func (inc *Increment) collapseOrphans(ctx context.Context, r *result) error {
-	r.orphanBatches = []arrow.RecordBatch{}
-	if len(r.orphans) == 0 {
-		return nil
-	}
-	c := r.current
-	groups := hashjoin.NewTable(len(r.orphans), 0)
-	var rows [][]int32
-	for _, row := range r.orphans {
-		id, fresh, err := groups.Insert(c.keys[row])
-		if err != nil {
-			return err
+// firstValues takes the first value of each group that is not null; a's rows are
+// those of the groups, one after another.
+func firstValues(ctx context.Context, a arrow.Array, groups [][]int32) (arrow.Array, error) {
+	idx := make([]int64, 0, len(groups))
+	at := 0
+	for _, g := range groups {
+		found := at
+		for k := range g {
+			if a.IsValid(at + k) {
+				found = at + k
+				break
+			}
 		}
-		if fresh {
-			rows = append(rows, nil)
-		}
-		rows[id] = append(rows[id], row)
+		idx = append(idx, int64(found))
+		at += len(g)
 	}
-	var order []int32
-	for _, g := range rows {
-		newestFirst(g, c.stamp)
-		order = append(order, g...)
+	return takeArray(ctx, a, idx)
+}
+
+// markGroups evaluates the staleness predicates on the stored rows of each key as
+// one row.
+func (s *storedSide) markGroups(ctx context.Context, exprs []filter.Expr) error {
+	all := make([]int32, len(s.several.slot))
+	for e := range all {
+		all[e] = int32(e)
 	}
-	all, err := c.rowBatch(ctx, order, inc.schemas[Orphaned])
+	groups := groupBySlot(all, s.several)
+	b, err := s.collapsed(ctx, groups, unique(filterColumns(exprs)))
 	if err != nil {
 		return err
 	}
-	defer all.Release()
-	cols := make([]arrow.Array, all.NumCols())
-	for i, a := range all.Columns() {
-		idx := make([]int64, 0, len(rows))
-		at := 0
-		for _, g := range rows {
-			found := at
-			for k := range g {
-				if a.IsValid(at + k) {
-					found = at + k
-					break
-				}
-			}
-			idx = append(idx, int64(found))
-			at += len(g)
-		}
-		if cols[i], err = takeArray(ctx, a, idx); err != nil {
-			return err
-		}
-		defer cols[i].Release()
+	defer b.Release()
+	hit, err := anyTrue(exprs, b)
+	if err != nil {
+		return err
 	}
-	r.orphanBatches = append(r.orphanBatches, array.NewRecordBatch(inc.schemas[Orphaned], cols, int64(len(rows))))
+	s.marked = make([]uint64, (len(s.several.head)+63)/64)
+	for i, g := range groups {
+		if slot := s.several.slot[g[0]]; hit[i] && slot >= 0 {
+			s.marked[slot>>6] |= 1 << (slot & 63)
+		}
+	}
 	return nil
-}
-
-// newestFirst orders rows as they count when they become one: newest first, of
-// one time the earlier row first.
-func newestFirst(rows []int32, stamp []int64) {
-	slices.SortStableFunc(rows, func(a, b int32) int {
-		if c := cmp.Compare(stamp[b], stamp[a]); c != 0 {
-			return c
-		}
-		return cmp.Compare(a, b)
-	})
-}
-
-// flagGroups evaluates the staleness predicates on the stored rows of each
-// parent as one row, which has of every column the first value that is not
-// null, newest row first. The flags are by key id.
-func (c *current) flagGroups(ctx context.Context, exprs []filter.Expr) ([]bool, error) {
-	names := unique(filterColumns(exprs))
-	pos := make([][]int32, len(names))
-	for id := range c.keyCount() {
-		var rows []int32
-		c.each(id, func(row int32) { rows = append(rows, row) })
-		newestFirst(rows, c.stamp)
-		for i, name := range names {
-			pos[i] = append(pos[i], c.firstValue(rows, c.set.column(name)))
-		}
-	}
-	cols, fields := make([]arrow.Array, len(names)), make([]arrow.Field, len(names))
-	for i, name := range names {
-		at := c.set.column(name)
-		f, _ := c.set.table.Schema().FieldsByName(name)
-		a, err := c.set.takeRead(ctx, pos[i], at, plainType(f[0].Type))
-		if err != nil {
-			return nil, err
-		}
-		defer a.Release()
-		cols[i], fields[i] = a, arrow.Field{Name: name, Type: a.DataType(), Nullable: true}
-	}
-	collapsed := array.NewRecordBatch(arrow.NewSchema(fields, nil), cols, int64(c.keyCount()))
-	defer collapsed.Release()
-	return anyTrue(exprs, collapsed)
-}
-
-// firstValue is the first of rows whose value is not null, -1 when there is none.
-func (c *current) firstValue(rows []int32, column int) int32 {
-	for _, row := range rows {
-		if b, i := c.set.find(row); b.rec.Column(column).IsValid(i) {
-			return row
-		}
-	}
-	return -1
-}
-
-// anyTrue marks the rows for which one of the predicates is true.
-func anyTrue(exprs []filter.Expr, rec arrow.RecordBatch) ([]bool, error) {
-	out := make([]bool, rec.NumRows())
-	for _, e := range exprs {
-		p, err := filtereval.Bind(e, rec.Schema())
-		if err != nil {
-			return nil, err
-		}
-		keep, err := p.Eval(rec)
-		if err != nil {
-			return nil, err
-		}
-		for i, k := range keep {
-			out[i] = out[i] || k
-		}
-	}
-	return out, nil
 }

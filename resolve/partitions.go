@@ -7,7 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
 // cut is a resolve that does not fit memory: its tables are on disk in partitions by join key, each of which is resolved by itself.
@@ -21,44 +21,48 @@ type cut struct {
 }
 
 // split cuts the work when its estimate is beyond the limit; nil when it fits.
-func (inc *Increment) split(ctx context.Context) (*cut, error) {
+func (inc *Increment) split(ctx context.Context, st *stream) (*cut, error) {
 	o := &inc.req.Options
 	if o.MemoryLimit <= 0 {
 		return nil, nil
 	}
-	bytes, err := inc.estimate(ctx)
-	if err != nil {
-		return nil, err
+	bytes := st.bytes()
+	if inc.req.Samples != nil {
+		n, err := inc.peek()
+		if err != nil {
+			return nil, err
+		}
+		bytes += n
 	}
 	parts, err := o.partitionsFor(bytes)
-	if err != nil || parts == 1 || len(inc.joinColumns()) == 0 {
+	if err != nil || parts == 1 {
 		return nil, err
 	}
-	s := &splitter{enc: inc.enc, opts: o, parts: parts, need: bytes}
+	s := &splitter{opts: o, parts: parts, need: bytes}
 	c := &cut{parts: parts, deps: make([]*splitTable, len(inc.deps))}
-	if err := inc.splitAll(ctx, s, c); err != nil {
+	if err := inc.splitAll(ctx, s, st.layout, c); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (inc *Increment) splitAll(ctx context.Context, s *splitter, c *cut) error {
+func (inc *Increment) splitAll(ctx context.Context, s *splitter, keys *hashjoin.Layout, c *cut) error {
 	for _, i := range inc.order {
 		d := inc.deps[i]
 		cols, err := d.deciding(ctx, inc)
 		if err != nil {
 			return err
 		}
-		keys, err := d.joinNames(inc, cols)
-		if err != nil {
-			return err
+		names := make([]string, 0, len(inc.joinColumns()))
+		for _, c := range inc.joinColumns() {
+			names = append(names, d.original(c))
 		}
-		if c.deps[i], err = s.split(ctx, d.src.Table, cols, keys, d.src.IDs); err != nil {
+		if c.deps[i], err = s.split(ctx, d.src.Table, cols, names, d.src.IDs, keys); err != nil {
 			return err
 		}
 		c.rows += c.deps[i].rows
-		inc.warnWeak(d.key(), int(c.deps[i].rows))
+		inc.warnWeak(d.key(), c.deps[i].rows)
 	}
 	if inc.compares() {
 		src := &inc.req.Current
@@ -66,13 +70,13 @@ func (inc *Increment) splitAll(ctx context.Context, s *splitter, c *cut) error {
 		if err != nil {
 			return err
 		}
-		if c.current, err = s.split(ctx, src.Table, cols, inc.joinColumns(), src.IDs); err != nil {
+		if c.current, err = s.split(ctx, src.Table, cols, inc.joinColumns(), src.IDs, keys); err != nil {
 			return err
 		}
 		c.rows += c.current.rows
 	}
 	if inc.req.Samples != nil {
-		return inc.splitSamples(ctx, s, c)
+		return inc.splitSamples(ctx, s, keys, c)
 	}
 	return nil
 }
@@ -82,33 +86,11 @@ func (inc *Increment) compares() bool {
 	return inc.req.Current.Table != nil && !inc.req.SkipComparison
 }
 
-// estimate is the memory of all deciding columns at once.
-func (inc *Increment) estimate(ctx context.Context) (bytes int64, err error) {
-	add := func(t frame.Table, cols []string, err error) error {
-		if err != nil {
-			return err
-		}
-		rows, err := tableRows(ctx, t)
-		bytes += rows * int64(rowBytes+columnBytes*len(cols))
-		return err
-	}
-	for _, i := range inc.order {
-		cols, err := inc.deps[i].deciding(ctx, inc)
-		if err := add(inc.deps[i].src.Table, cols, err); err != nil {
-			return 0, err
-		}
-	}
-	if inc.compares() {
-		cols, err := inc.currentColumns(ctx)
-		if err := add(inc.req.Current.Table, cols, err); err != nil {
-			return 0, err
-		}
-	}
-	if inc.req.Samples != nil {
-		n, err := inc.peek()
-		return bytes + n, err
-	}
-	return bytes, nil
+// currentColumns are the columns that must be read of every stored row.
+func (inc *Increment) currentColumns(ctx context.Context) ([]string, error) {
+	src := &inc.req.Current
+	stamps, err := stampColumns(ctx, src.Table)
+	return unique(slices.Concat(src.IDs, inc.joinColumns(), stamps, []string{colProvenance}, filterColumns(src.Filters), filterColumns(inc.req.StaleIf))), err
 }
 
 // peek reads samples until they are known to be too many for memory, and puts them back.
@@ -184,7 +166,7 @@ func (a *ahead) close() {
 const samplesGuess = 16
 
 // splitSamples writes the samples to partitions, numbered as they come.
-func (inc *Increment) splitSamples(ctx context.Context, s *splitter, c *cut) error {
+func (inc *Increment) splitSamples(ctx context.Context, s *splitter, keys *hashjoin.Layout, c *cut) error {
 	rows := inc.req.Samples
 	c.samples = &splitTable{cols: rows.Schema.NumFields()}
 	var err error
@@ -195,7 +177,7 @@ func (inc *Increment) splitSamples(ctx context.Context, s *splitter, c *cut) err
 		if err != nil {
 			return err
 		}
-		if err := s.batch(ctx, b, 0, inc.joinColumns(), c.samples.spill); err != nil {
+		if err := s.batch(ctx, b, 0, inc.joinColumns(), keys, c.samples.spill); err != nil {
 			return err
 		}
 	}
@@ -255,31 +237,19 @@ func (inc *Increment) partitions(ctx context.Context, f func(sub *Increment) boo
 		total.New, total.Stale, total.Orphaned = total.New+sub.stats.New, total.Stale+sub.stats.Stale, total.Orphaned+sub.stats.Orphaned
 		total.Expected, total.Current = total.Expected+sub.stats.Expected, total.Current+sub.stats.Current
 		units, fresh = units+sub.units, fresh+sub.fresh
-		warnings = mergeWarnings(warnings, sub.warnings)
+		warnings = addWarnings(warnings, sub.warnings)
 		sub.Close()
 	}
 	if inc.cut.counted {
 		return nil
 	}
 	inc.cut.counted = true
-	inc.stats = total
-	inc.setProgress(units, fresh)
-	inc.warnings = mergeWarnings(inc.warnings, warnings)
+	inc.mu.Lock()
+	inc.stats, inc.units, inc.fresh = total, units, fresh
+	inc.warnings = addWarnings(inc.warnings, warnings)
+	inc.mu.Unlock()
+	inc.setProgress()
 	return nil
-}
-
-// mergeWarnings adds the counts of warnings that say the same of several partitions.
-func mergeWarnings(into, from []warning) []warning {
-	for _, w := range from {
-		i := slices.IndexFunc(into, func(o warning) bool { return o.same(&w) })
-		switch {
-		case i < 0:
-			into = append(into, w)
-		case w.counted():
-			into[i].args[0] = into[i].args[0].(int) + w.args[0].(int)
-		}
-	}
-	return into
 }
 
 // partOfAll streams one part over all partitions.

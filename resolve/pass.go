@@ -2,27 +2,26 @@ package resolve
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
-
-	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
-// decisions are what a whole pass over the driver found, so that a later pass
+// decisions are what a whole pass over the drivers found, so that a later pass
 // reads and hashes only the rows that it gives out.
 type decisions struct {
-	// parts have, for New and Stale and each unit, a bit for each row; nil where
-	// there is none.
-	parts   [2][][]uint64
-	orphans []frame.Ref
+	legs    []marks
+	orphans []int32 // entries of stored rows
 }
+
+// marks have, for New and Stale and each unit of a driver, a bit for each row
+// that leads to one; nil where none does.
+type marks [2][][]uint64
 
 // wanted are the parts that a pass gives out.
 type wanted [3]bool
 
-// pass reads the driver once and gives out wanted parts as they are found, then
+// pass reads the drivers once and gives out wanted parts as they are found, then
 // the orphans. It decides, if nothing is decided yet.
 func (s *stream) pass(ctx context.Context, want wanted, yield func(PartBatch, error) bool) {
 	s.mu.Lock()
@@ -37,6 +36,22 @@ func (s *stream) pass(ctx context.Context, want wanted, yield func(PartBatch, er
 	if want[Orphaned] {
 		s.emitOrphans(ctx, decided.orphans, yield)
 	}
+}
+
+// settle decides without giving anything out.
+func (s *stream) settle(ctx context.Context) error {
+	s.mu.Lock()
+	done := s.decided != nil
+	s.mu.Unlock()
+	if done {
+		return nil
+	}
+	var failed error
+	s.pass(ctx, wanted{}, func(_ PartBatch, err error) bool {
+		failed = err
+		return false
+	})
+	return failed
 }
 
 // found is what one worker of a pass gives out.
@@ -75,9 +90,9 @@ func (s *stream) drive(ctx context.Context, want wanted, decided *decisions, yie
 			yield(PartBatch{}, f.err)
 			return nil, false
 		}
-		ok := yield(f.batch, nil)
+		more := yield(f.batch, nil)
 		f.batch.Batch.Release()
-		if !ok {
+		if !more {
 			return nil, false
 		}
 	}
@@ -88,46 +103,49 @@ func (s *stream) drive(ctx context.Context, want wanted, decided *decisions, yie
 	if decided == nil {
 		s.inc.settle(p)
 		s.mu.Lock()
-		s.decided = p.found
+		s.decided = p.marks
 		s.mu.Unlock()
-		decided = p.found
+		decided = p.marks
 	}
 	return decided, true
 }
 
-// pass is one run over the driver.
+// pass is one run over the drivers.
 type pass struct {
 	s       *stream
 	want    wanted
 	decided *decisions // of an earlier pass
 	out     chan<- found
 
-	mu      sync.Mutex
-	found   *decisions
-	matched []uint64
-	count   Stats
-	nulls   nullCounts
+	marks    *decisions
+	count    Stats
+	found    counts
+	progress *progress
 }
 
 func (p *pass) run(ctx context.Context) error {
-	f := p.s.driver
-	p.found = &decisions{}
-	for i := range p.found.parts {
-		p.found.parts[i] = make([][]uint64, len(f.units))
+	p.marks = &decisions{legs: make([]marks, len(p.s.legs))}
+	if p.decided == nil {
+		p.progress = p.s.newProgress()
 	}
-	parallel := workers(p.s.inc.req.Options.Parallel)
-	list := make([]*worker, parallel)
-	err := eachOf(ctx, len(f.units), parallel, func(ctx context.Context, worker, unit int) error {
-		if list[worker] == nil {
-			list[worker] = p.s.newWorker()
+	list := make([]*worker, workers(p.s.inc.req.Options.Parallel))
+	for i, l := range p.s.legs {
+		for part := range p.marks.legs[i] {
+			p.marks.legs[i][part] = make([][]uint64, len(l.feed.units))
 		}
-		return p.unit(ctx, list[worker], unit)
-	})
-	if err != nil {
-		return err
+		err := eachOf(ctx, len(l.feed.units), len(list), func(ctx context.Context, worker, unit int) error {
+			if list[worker] == nil {
+				list[worker] = p.s.newWorker()
+			}
+			return p.unit(ctx, list[worker], i, unit)
+		})
+		if err != nil {
+			return err
+		}
 	}
+	var matched []uint64
 	if p.s.stored != nil {
-		p.matched = make([]uint64, (p.s.index.Slots()+63)/64)
+		matched = make([]uint64, (p.s.index().Slots()+63)/64)
 	}
 	for _, w := range list {
 		if w == nil {
@@ -135,38 +153,44 @@ func (p *pass) run(ctx context.Context) error {
 		}
 		p.count.New, p.count.Stale = p.count.New+w.count.New, p.count.Stale+w.count.Stale
 		p.count.Expected += w.count.Expected
-		p.nulls.versions, p.nulls.ids = p.nulls.versions+w.nulls.versions, p.nulls.ids+w.nulls.ids
+		p.found.add(w.found)
 		for i, m := range w.matched {
-			p.matched[i] |= m
+			matched[i] |= m
 		}
 	}
 	if p.decided == nil && p.s.stored != nil {
-		p.found.orphans = p.s.stored.orphans(p.matched)
-		p.count.Orphaned = int64(len(p.found.orphans))
+		p.marks.orphans = p.s.stored.orphans(matched)
+		p.count.Orphaned = int64(len(p.marks.orphans))
+		if p.s.stored.asOne {
+			p.count.Orphaned = int64(len(groupBySlot(p.marks.orphans, p.s.stored.several)))
+		}
 	}
 	return nil
 }
 
 // unit decides the rows of a unit and gives out those that are wanted.
-func (p *pass) unit(ctx context.Context, w *worker, unit int) error {
-	if p.decided != nil && !p.any(unit) {
+func (p *pass) unit(ctx context.Context, w *worker, leg, unit int) error {
+	if p.decided != nil && !p.any(leg, unit) {
 		return nil
 	}
-	cols := p.s.driverColumns()
-	e := &emitter{pass: p, w: w, unit: unit, cols: cols}
+	l := p.s.legs[leg]
+	e := &emitter{pass: p, leg: l, w: w, unit: unit}
 	defer e.release()
-	err := p.s.driver.live(ctx, unit, cols, func(b *picked) error {
+	err := l.feed.live(ctx, unit, l.cols, func(b *picked) error {
 		if p.decided != nil {
-			p.only(b, unit)
+			p.only(b, leg, unit)
 		}
 		if b.len() == 0 {
 			return nil
 		}
-		if err := w.block(b, unit, cols); err != nil {
+		if err := w.block(l, b, unit); err != nil {
 			return err
 		}
 		if p.decided == nil {
-			p.remember(w, b, unit)
+			p.mark(w, b, leg, unit)
+			if err := p.progress.add(w, columnsOf(b.Batch, l.cols, l.keys)); err != nil {
+				return err
+			}
 		}
 		for _, part := range []Part{New, Stale} {
 			if !p.want[part] || len(w.parts[part]) == 0 {
@@ -185,22 +209,20 @@ func (p *pass) unit(ctx context.Context, w *worker, unit int) error {
 }
 
 // any reports whether an earlier pass found wanted rows in a unit.
-func (p *pass) any(unit int) bool {
-	return p.want[New] && p.decided.parts[New][unit] != nil || p.want[Stale] && p.decided.parts[Stale][unit] != nil
+func (p *pass) any(leg, unit int) bool {
+	m := &p.decided.legs[leg]
+	return p.want[New] && m[New][unit] != nil || p.want[Stale] && m[Stale][unit] != nil
 }
 
 // only drops the rows of a block that an earlier pass did not put into a wanted part.
-func (p *pass) only(b *picked, unit int) {
+func (p *pass) only(b *picked, leg, unit int) {
 	keep := make([]int32, 0, b.len())
 	for j := range b.len() {
-		i := j
-		if b.rows != nil {
-			i = int(b.rows[j])
-		}
-		row := b.Row(i)
-		for part := range p.decided.parts {
-			if bits := p.decided.parts[part][unit]; p.want[part] && bits != nil && bits[row>>6]>>(row&63)&1 != 0 {
-				keep = append(keep, int32(i))
+		i := b.index(j)
+		row := b.Row(int(i))
+		for part := range p.decided.legs[leg] {
+			if bits := p.decided.legs[leg][part][unit]; p.want[part] && bits != nil && bits[row>>6]>>(row&63)&1 != 0 {
+				keep = append(keep, i)
 				break
 			}
 		}
@@ -208,17 +230,17 @@ func (p *pass) only(b *picked, unit int) {
 	b.rows = keep
 }
 
-// remember keeps which rows of a block are new and stale.
-func (p *pass) remember(w *worker, b *picked, unit int) {
-	for part := range p.found.parts {
+// mark keeps which rows of a block lead to new and stale ones.
+func (p *pass) mark(w *worker, b *picked, leg, unit int) {
+	for part := range p.marks.legs[leg] {
 		if len(w.parts[part]) == 0 {
 			continue
 		}
 		// A unit has one worker at a time.
-		bits := p.found.parts[part][unit]
+		bits := p.marks.legs[leg][part][unit]
 		if bits == nil {
-			bits = make([]uint64, (p.s.driver.units[unit].Span()+63)/64)
-			p.found.parts[part][unit] = bits
+			bits = make([]uint64, (p.s.legs[leg].feed.units[unit].Span()+63)/64)
+			p.marks.legs[leg][part][unit] = bits
 		}
 		for _, j := range w.parts[part] {
 			row := b.Row(int(w.rows[j]))
@@ -236,52 +258,4 @@ func (p *pass) send(ctx context.Context, part Part, b arrow.RecordBatch) error {
 		b.Release()
 		return ctx.Err()
 	}
-}
-
-// orphans are the stored rows without a bit, in the order of the table.
-func (s *storedSide) orphans(matched []uint64) []frame.Ref {
-	var out []frame.Ref
-	for slot, n := range s.last {
-		if n != 0 && matched[slot>>6]>>(slot&63)&1 == 0 {
-			out = append(out, s.feed.ref(n-1))
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// emitOrphans gives out stored rows that nothing expects.
-func (s *stream) emitOrphans(ctx context.Context, refs []frame.Ref, yield func(PartBatch, error) bool) {
-	schema := s.inc.schemas[Orphaned]
-	var names []string
-	for _, f := range schema.Fields() {
-		names = append(names, f.Name)
-	}
-	for chunk := range slices.Chunk(refs, emitRows) {
-		for b, err := range s.stored.feed.table.Take(ctx, chunk, names) {
-			if err != nil {
-				yield(PartBatch{}, err)
-				return
-			}
-			if !slicesOf(ctx, b, schema, func(b arrow.RecordBatch, err error) bool { return yield(PartBatch{Orphaned, b}, err) }) {
-				return
-			}
-		}
-	}
-}
-
-// settle decides without giving anything out.
-func (s *stream) settle(ctx context.Context) error {
-	s.mu.Lock()
-	done := s.decided != nil
-	s.mu.Unlock()
-	if done {
-		return nil
-	}
-	var failed error
-	s.pass(ctx, wanted{}, func(_ PartBatch, err error) bool {
-		failed = err
-		return false
-	})
-	return failed
 }

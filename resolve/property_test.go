@@ -18,6 +18,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
@@ -49,7 +50,8 @@ func TestResolveIsTheModel(t *testing.T) {
 
 func drawOptions(t *rapid.T, dir string) resolve.Options {
 	o := resolve.Options{SpillDir: dir, Parallel: pickOf(t, "parallel", 1, 4)}
-	o.Strategy = pickOf(t, "strategy", resolve.Auto, resolve.Collect, resolve.Stream)
+	o.Force = pickOf(t, "force", hashjoin.Auto, hashjoin.Dense, hashjoin.Hash)
+	o.Doubt = rapid.Bool().Draw(t, "doubt")
 	o.MemoryLimit = pickOf[int64](t, "memory", 0, 0, 1<<20, 1000)
 	return o
 }

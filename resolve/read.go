@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -16,7 +17,7 @@ import (
 )
 
 // Read plans a read and returns its stream: the newest row per id, without tombstones, that passes every filter. Nothing is read before the stream is consumed;
-// it holds the deciding columns and about 120 bytes a row, or partitions of them, as Options say. An unknown column is a *filtereval.ColumnError or an *InputError.
+// it holds at most a few words for each id, or for those of a partition, as Options say. An unknown column is a *filtereval.ColumnError or an *InputError.
 func Read(ctx context.Context, req *ReadRequest) (*Rows, error) {
 	schema := req.Source.Table.Schema()
 	if err := checkFilters(req.Source.Filters, schema); err != nil {
@@ -112,7 +113,10 @@ func readParts(ctx context.Context, req *ReadRequest) ([]frame.Table, *hashjoin.
 		return nil, nil, err
 	}
 	bytes := rows * int64(rowBytes+columnBytes*len(cols))
-	if req.SampleHistory && bytes > o.MemoryLimit {
+	if o.fits(bytes) {
+		return []frame.Table{t}, nil, nil
+	}
+	if req.SampleHistory {
 		units, err := t.Units(ctx)
 		if err != nil {
 			return nil, nil, err
@@ -124,11 +128,15 @@ func readParts(ctx context.Context, req *ReadRequest) ([]frame.Table, *hashjoin.
 		return out, nil, nil
 	}
 	parts, err := o.partitionsFor(bytes)
-	if err != nil || parts == 1 {
-		return []frame.Table{t}, nil, err
+	if err != nil {
+		return nil, nil, err
 	}
-	s := &splitter{enc: hashjoin.NewEncoder(), opts: o, parts: parts, need: bytes}
-	st, err := s.scatter(ctx, t, cols, req.Source.IDs)
+	l, err := hashjoin.NewLayout(typesOf(t.Schema(), req.Source.IDs))
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &splitter{opts: o, parts: parts, need: bytes}
+	st, err := s.scatter(ctx, t, cols, req.Source.IDs, l)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,33 +171,64 @@ func (t *unitTable) Read(ctx context.Context, unit int, rows frame.Span, cols []
 	return t.Table.Read(ctx, unit, rows, cols)
 }
 
-// readPart streams the visible rows of one part; false when the consumer has enough or an error was given.
+// errEnough ends a pass over rows whose consumer has enough.
+var errEnough = errors.New("the consumer has enough")
+
+// readPart streams the visible rows of one part in the order of the table; false
+// when the consumer has enough or an error was given.
 func readPart(ctx context.Context, req *ReadRequest, schema *arrow.Schema, yield func(arrow.RecordBatch, error) bool) (n int64, ok bool) {
-	set, live, err := visible(ctx, req)
+	f, cols, err := visible(ctx, req)
 	if err != nil {
 		yield(nil, err)
 		return 0, false
 	}
-	defer set.close()
-	var rows []int32
-	for i, l := range live {
-		if l && (req.Limit <= 0 || int64(len(rows)) < req.Limit) {
-			rows = append(rows, int32(i))
+	own := schemaOfTable(schema, req.Source.Table)
+	give := func(refs []frame.Ref) error {
+		if len(refs) == 0 {
+			return nil
 		}
+		for b, err := range f.table.Take(ctx, refs, fieldNames(own)) {
+			if err != nil {
+				return err
+			}
+			n += b.NumRows()
+			if !slicesOf(ctx, b, own, func(b arrow.RecordBatch, err error) bool {
+				if err != nil {
+					return yield(nil, err)
+				}
+				full := withMissing(b, schema)
+				defer full.Release()
+				return yield(full, nil)
+			}) {
+				return errEnough
+			}
+		}
+		return nil
 	}
-	for chunk := range slices.Chunk(rows, emitRows) {
-		b, err := set.batch(ctx, chunk, schemaOfTable(schema, req.Source.Table))
-		if err != nil {
+	left := req.Limit
+	var refs []frame.Ref
+	for unit := range f.units {
+		err := f.live(ctx, unit, cols[:1], func(p *picked) error {
+			for j := range p.len() {
+				if req.Limit > 0 && left == 0 {
+					break
+				}
+				refs, left = append(refs, frame.RefOf(unit, p.Row(int(p.index(j))))), left-1
+			}
+			return nil
+		})
+		if err == nil {
+			err = give(refs)
+		}
+		refs = refs[:0]
+		switch {
+		case errors.Is(err, errEnough):
+			return n, false
+		case err != nil:
 			yield(nil, err)
 			return n, false
-		}
-		full := withMissing(b, schema)
-		b.Release()
-		n += full.NumRows()
-		ok := slices64(full, yield)
-		full.Release()
-		if !ok {
-			return n, false
+		case req.Limit > 0 && left == 0:
+			return n, true
 		}
 	}
 	return n, true
@@ -212,37 +251,22 @@ func decidingRead(ctx context.Context, req *ReadRequest) ([]string, error) {
 	return unique(cols), nil
 }
 
-// visible marks the rows that a read shows.
-func visible(ctx context.Context, req *ReadRequest) (*rowset, []bool, error) {
+// visible finds the rows that a read shows, and which columns that took.
+func visible(ctx context.Context, req *ReadRequest) (*feed, []string, error) {
 	cols, err := decidingRead(ctx, req)
 	if err != nil {
 		return nil, nil, err
 	}
-	set, err := load(ctx, req.Source.Table, cols, req.Options.Parallel)
+	f, err := newFeed(ctx, "read", req.Source.Table, req.Source.IDs)
 	if err != nil {
 		return nil, nil, err
 	}
-	var live, dead []bool
+	f.filter(same, req.Source.Filters...)
+	f.keepsDeleted = req.SoftDeleted
 	if req.SampleHistory {
-		live = make([]bool, set.rows)
-		for i := range live {
-			live[i] = true
-		}
-		_, dead = set.stamps()
-	} else if live, dead, err = set.latest(hashjoin.NewEncoder(), req.Source.IDs, 0); err != nil {
-		set.close()
-		return nil, nil, err
+		return f, cols, f.killDeleted(ctx, req.Options.Parallel)
 	}
-	if !req.SoftDeleted {
-		for i, gone := range dead {
-			live[i] = live[i] && !gone
-		}
-	}
-	if err := set.filter(req.Source.Filters, same, live); err != nil {
-		set.close()
-		return nil, nil, err
-	}
-	return set, live, nil
+	return f, cols, f.surveyApart(ctx, &matching{parallel: req.Options.Parallel})
 }
 
 // schemaOfTable leaves out what the table does not have.

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -16,8 +14,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
-// A row of deciding columns holds about so much memory while it is resolved: keys, positions and versions, and each column.
-const rowBytes, columnBytes = 120, 24
+// A row of deciding columns holds about so much memory while a partition is
+// resolved: its key and what is known of it, and each column.
+const rowBytes, columnBytes = 64, 12
 
 // maxPartitions bounds how finely work is cut: each partition costs a piece of every batch.
 const maxPartitions = 4096
@@ -28,25 +27,33 @@ const leastLimit = 1 << 20
 // rowNumber is the last column of spilled batches: the rows of the unit.
 const rowNumber = "__row"
 
-// partitionsFor is into how many partitions work of so many bytes is cut, 1 when it fits.
+// fits reports whether work may hold so many bytes beside its blocks.
+func (o *Options) fits(bytes int64) bool {
+	return o.MemoryLimit <= 0 || bytes <= o.MemoryLimit-o.blocks()
+}
+
+// blocks is the memory that is set aside for blocks.
+func (o *Options) blocks() int64 {
+	return min(int64(workers(o.Parallel))*workerBytes, o.MemoryLimit/2)
+}
+
+// partitionsFor is into how many partitions work is cut that holds so many bytes
+// beside its blocks, 1 when it fits.
 func (o *Options) partitionsFor(bytes int64) (int, error) {
-	if o.MemoryLimit <= 0 || bytes <= o.MemoryLimit {
+	if o.fits(bytes) {
 		return 1, nil
 	}
 	if o.SpillDir == "" {
-		return 0, &hashjoin.LimitError{LimitBytes: o.MemoryLimit, NeedBytes: bytes}
+		return 0, &hashjoin.LimitError{LimitBytes: o.MemoryLimit, NeedBytes: bytes + o.blocks()}
 	}
-	// A third of the limit for the rows of a partition leaves room for what is read and given out, and for garbage.
+	// A third of the limit for the rows of a partition leaves room for what is
+	// read and given out, and for garbage.
 	return int(min(max(2, bytes/max(1, o.MemoryLimit/3)+1), maxPartitions)), nil
 }
 
 // readers is how many row groups are read at once while work is cut: a reader holds a chunk of every column.
 func (o *Options) readers() int {
-	n := o.Parallel
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
-	}
-	return int(max(1, min(int64(n), o.MemoryLimit>>26)))
+	return int(max(1, min(int64(workers(o.Parallel)), o.MemoryLimit>>26)))
 }
 
 // tableRows counts the rows that a table has to read.
@@ -60,7 +67,6 @@ func tableRows(ctx context.Context, t frame.Table) (rows int64, err error) {
 
 // splitter cuts tables into partitions by key columns.
 type splitter struct {
-	enc   *hashjoin.Encoder
 	opts  *Options
 	parts int
 	need  int64 // estimate for all tables, for messages
@@ -84,23 +90,27 @@ func (s *splitter) spill() (*hashjoin.Spill, error) {
 	return hashjoin.NewSpill(s.opts.SpillDir, s.parts, s.opts.MemoryLimit, s.need)
 }
 
-// split reads columns of a table once and writes them to partitions by key. Where rows with equal ids could differ in their key columns the newest row
-// of each id is found first, in partitions by id: a partition must have all rows of its ids.
-func (s *splitter) split(ctx context.Context, t frame.Table, cols, keys, ids []string) (*splitTable, error) {
-	whole := !slices.ContainsFunc(keys, func(k string) bool { return !slices.Contains(ids, k) })
-	if !whole {
-		byID, err := s.scatter(ctx, t, cols, ids)
-		if err != nil {
-			return nil, err
-		}
-		defer byID.spill.Close()
-		return s.newest(ctx, byID, cols, keys, ids)
+// split reads columns of a table once and writes them to partitions by key. Where
+// rows with equal ids could differ in their key columns the newest row of each id
+// is found first, in partitions by id: a partition must have all rows of its ids.
+func (s *splitter) split(ctx context.Context, t frame.Table, cols, keys, ids []string, l *hashjoin.Layout) (*splitTable, error) {
+	if !slices.ContainsFunc(keys, func(k string) bool { return !slices.Contains(ids, k) }) {
+		return s.scatter(ctx, t, cols, keys, l)
 	}
-	return s.scatter(ctx, t, cols, keys)
+	own, err := hashjoin.NewLayout(typesOf(t.Schema(), ids))
+	if err != nil {
+		return nil, err
+	}
+	byID, err := s.scatter(ctx, t, cols, ids, own)
+	if err != nil {
+		return nil, err
+	}
+	defer byID.spill.Close()
+	return s.newest(ctx, byID, cols, keys, ids, l)
 }
 
 // scatter writes every row of a table.
-func (s *splitter) scatter(ctx context.Context, t frame.Table, cols, keys []string) (*splitTable, error) {
+func (s *splitter) scatter(ctx context.Context, t frame.Table, cols, keys []string, l *hashjoin.Layout) (*splitTable, error) {
 	units, err := t.Units(ctx)
 	if err != nil {
 		return nil, err
@@ -109,24 +119,12 @@ func (s *splitter) scatter(ctx context.Context, t frame.Table, cols, keys []stri
 	if out.spill, err = s.spill(); err != nil {
 		return nil, err
 	}
-	errs := make([]error, len(units))
-	gate := make(chan struct{}, s.opts.readers())
-	var wg sync.WaitGroup
-	for i := range units {
-		wg.Add(1)
-		gate <- struct{}{}
-		go func() {
-			defer wg.Done()
-			errs[i] = s.unit(ctx, t, i, units[i].Rows, cols, keys, out.spill)
-			<-gate
-		}()
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			out.spill.Close()
-			return nil, err
-		}
+	err = eachOf(ctx, len(units), s.opts.readers(), func(ctx context.Context, _, i int) error {
+		return s.unit(ctx, t, i, units[i].Span(), cols, keys, l, out.spill)
+	})
+	if err != nil {
+		out.spill.Close()
+		return nil, err
 	}
 	return out, s.check(out)
 }
@@ -146,13 +144,13 @@ func (s *splitter) check(t *splitTable) error {
 	return nil
 }
 
-func (s *splitter) unit(ctx context.Context, t frame.Table, unit int, rows int64, cols, keys []string, to *hashjoin.Spill) error {
+func (s *splitter) unit(ctx context.Context, t frame.Table, unit int, rows int64, cols, keys []string, l *hashjoin.Layout, to *hashjoin.Spill) error {
 	for b, err := range t.Read(ctx, unit, frame.Span{To: rows}, cols) {
 		if err != nil {
 			return err
 		}
 		numbered := withRowNumbers(&b)
-		err := s.batch(ctx, numbered, unit, keys, to)
+		err := s.batch(ctx, numbered, unit, keys, l, to)
 		numbered.Release()
 		if err != nil {
 			return err
@@ -178,26 +176,26 @@ func withRowNumbers(block *frame.Block) arrow.RecordBatch {
 }
 
 // batch writes the rows of a batch to their partitions.
-func (s *splitter) batch(ctx context.Context, b arrow.RecordBatch, stream int, keys []string, to *hashjoin.Spill) error {
+func (s *splitter) batch(ctx context.Context, b arrow.RecordBatch, stream int, keys []string, l *hashjoin.Layout, to *hashjoin.Spill) error {
 	arrays := make([]arrow.Array, len(keys))
 	for i, k := range keys {
 		arrays[i] = b.Column(b.Schema().FieldIndices(k)[0])
 	}
-	list, _, err := s.enc.Encode(arrays, nil, nil)
-	if err != nil {
+	var list hashjoin.Keys
+	if err := l.Encode(arrays, &list); err != nil {
 		return err
 	}
 	start := make([]int, s.parts+1)
-	of := make([]int32, len(list))
-	for i, k := range list {
-		p := to.Partition(k)
+	of := make([]int32, list.Len())
+	for i := range of {
+		p := to.Partition(list.Key(i))
 		of[i] = int32(p)
 		start[p+1]++
 	}
 	for p := range s.parts {
 		start[p+1] += start[p]
 	}
-	order := make([]int64, len(list))
+	order := make([]int64, len(of))
 	at := slices.Clone(start)
 	for i, p := range of {
 		order[at[p]] = int64(i)
@@ -223,14 +221,14 @@ func (s *splitter) batch(ctx context.Context, b arrow.RecordBatch, stream int, k
 }
 
 // newest writes the newest row of each id to partitions by other columns.
-func (s *splitter) newest(ctx context.Context, from *splitTable, cols, keys, ids []string) (*splitTable, error) {
+func (s *splitter) newest(ctx context.Context, from *splitTable, cols, keys, ids []string, l *hashjoin.Layout) (*splitTable, error) {
 	out := &splitTable{table: from.table, units: from.units, cols: from.cols, mixed: true}
 	var err error
 	if out.spill, err = s.spill(); err != nil {
 		return nil, err
 	}
 	for p := range s.parts {
-		if err := s.newestOf(ctx, from.part(p), cols, keys, ids, out.spill); err != nil {
+		if err := s.newestOf(ctx, from.part(p), cols, keys, ids, l, out.spill); err != nil {
 			out.spill.Close()
 			return nil, err
 		}
@@ -238,37 +236,38 @@ func (s *splitter) newest(ctx context.Context, from *splitTable, cols, keys, ids
 	return out, s.check(out)
 }
 
-func (s *splitter) newestOf(ctx context.Context, t frame.Table, cols, keys, ids []string, to *hashjoin.Spill) error {
-	set, err := load(ctx, t, cols, 1)
+func (s *splitter) newestOf(ctx context.Context, t frame.Table, cols, keys, ids []string, l *hashjoin.Layout, to *hashjoin.Spill) error {
+	f, err := newFeed(ctx, "", t, ids)
 	if err != nil {
 		return err
 	}
-	defer set.close()
-	live, _, err := set.latest(s.enc, ids, 0)
-	if err != nil {
+	if err := f.surveyApart(ctx, &matching{parallel: 1}); err != nil {
 		return err
 	}
-	for i := range set.batches {
-		b := &set.batches[i]
-		var idx []int64
-		for row := range int(b.rec.NumRows()) {
-			if live[b.start+row] {
-				idx = append(idx, int64(row))
+	return f.each(ctx, 1, func(ctx context.Context, unit int) error {
+		return f.live(ctx, unit, cols, func(p *picked) error {
+			numbered := withRowNumbers(&p.Block)
+			defer numbered.Release()
+			if p.rows == nil {
+				return s.batch(ctx, numbered, unit, keys, l, to)
 			}
-		}
-		numbered := withRowNumbers(&frame.Block{Batch: b.rec, First: b.from, Rows: b.numbers})
-		kept, err := takeBatch(ctx, numbered, idx)
-		numbered.Release()
-		if err != nil {
-			return err
-		}
-		err = s.batch(ctx, kept, b.unit, keys, to)
-		kept.Release()
-		if err != nil {
-			return err
-		}
+			kept, err := takeBatch(ctx, numbered, wide(p.rows))
+			if err != nil {
+				return err
+			}
+			defer kept.Release()
+			return s.batch(ctx, kept, unit, keys, l, to)
+		})
+	})
+}
+
+// wide are rows as indices of a gather.
+func wide(rows []int32) []int64 {
+	out := make([]int64, len(rows))
+	for i, r := range rows {
+		out[i] = int64(r)
 	}
-	return nil
+	return out
 }
 
 // partTable is the rows of one partition of a table: deciding columns come from disk, late ones from the table itself.

@@ -2,13 +2,13 @@ package resolve
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
@@ -18,20 +18,15 @@ import (
 // rows and given out. Only what those others and the stored rows are asked for
 // is held.
 type stream struct {
-	inc    *Increment
-	driver *feed
-	// dep is the index of the dep that is read in blocks; sides has the others,
-	// nil for those without a table.
-	dep    int
-	sides  []*depSide
-	stored *storedSide // nil when nothing is compared
-	layout *hashjoin.Layout
-	index  *hashjoin.Index // of join keys
-	keys   []string        // join columns of the driver, by its table's names
-	unique bool            // they are its ids
-	groups []fieldGroup
-	out    []streamColumn
-	late   []string // columns of the driver that only results need
+	inc     *Increment
+	legs    []*leg
+	sides   []*depSide // by dep; nil where nothing joins it
+	stored  *storedSide
+	layout  *hashjoin.Layout // of join keys; nil where there are no rows
+	held    []keyed          // the tables whose join keys are held
+	match   *matching
+	fields  []fieldGroup
+	samples []arrow.RecordBatch
 
 	mu      sync.Mutex
 	decided *decisions
@@ -44,62 +39,120 @@ type fieldGroup struct {
 	hasher  func() *rowhash.FieldHasher
 }
 
-// streamColumn says where a column of the result comes from.
-type streamColumn struct {
-	outColumn
-	kept    int  // of the driver's block, -1 for none
-	late    int  // of the driver's late columns, -1 for none
-	nothing bool // null in every row of its table
+// planStream chooses what is streamed and what is held; nothing is read but the
+// units of tables.
+func (inc *Increment) planStream(ctx context.Context) (*stream, error) {
+	s := &stream{inc: inc, sides: make([]*depSide, len(inc.deps))}
+	if err := s.planLegs(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.planStored(ctx); err != nil {
+		return nil, err
+	}
+	s.planHashes()
+	return s, s.planKeys()
 }
 
-// streams says why a plan cannot be streamed, "" if it can.
-func (inc *Increment) streams() string {
-	switch {
-	case inc.req.Samples != nil:
-		return "samples are given"
-	case len(inc.order) == 0:
-		return "no upstream feature has a table"
-	case inc.req.Options.WithInput:
-		return "input progress is asked for"
-	case len(inc.joinColumns()) == 0:
-		return "there are no join columns"
-	case len(inc.order) > 1 && inc.deps[inc.order[0]].plan.Optional:
-		return "every upstream feature is optional"
-	}
-	for _, d := range inc.deps {
-		if d.plan.Lineage.Kind != feature.Identity {
-			return d.key() + " is aggregated or expanded"
+// start reads what the stream needs to hold.
+func (s *stream) start(ctx context.Context) error {
+	if s.inc.req.Samples != nil {
+		if err := s.readSamples(ctx); err != nil {
+			return err
 		}
 	}
-	if _, ok := inc.streamDriver(); !ok {
-		return "several upstream features have ids that are not those of the join"
+	if s.layout != nil {
+		err := believing(ctx, s.held, s.layout, &s.inc.req.Options, func(ctx context.Context, m *matching) error {
+			s.match = m
+			return s.load(ctx, m)
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if inc.compares() && !sameSet(inc.req.Current.IDs, inc.joinColumns()) {
-		return "the feature's ids are not those of the join"
+	for _, l := range s.legs {
+		l.plan()
 	}
-	return ""
+	return nil
 }
 
-// streamDriver is the dep to read in blocks: the one whose join keys may repeat,
+// close gives back the samples.
+func (s *stream) close() {
+	if s == nil {
+		return
+	}
+	for _, b := range s.samples {
+		b.Release()
+	}
+	s.samples = nil
+}
+
+// planLegs chooses what is read in blocks and what is joined to it.
+func (s *stream) planLegs(ctx context.Context) error {
+	inc := s.inc
+	if inc.req.Samples != nil {
+		s.legs = []*leg{{s: s, dep: -1, keys: inc.joinColumns()}}
+		return nil
+	}
+	if len(inc.order) == 0 {
+		return nil
+	}
+	if inc.deps[inc.order[0]].plan.Optional {
+		for n, i := range inc.order {
+			l, err := s.newLeg(ctx, i)
+			if err != nil {
+				return err
+			}
+			l.before, l.joins = inc.order[:n], inc.order[n+1:]
+			s.legs = append(s.legs, l)
+		}
+	} else {
+		l, err := s.newLeg(ctx, inc.driver())
+		if err != nil {
+			return err
+		}
+		l.joins = slices.DeleteFunc(slices.Clone(inc.order), func(i int) bool { return i == l.dep })
+		s.legs = []*leg{l}
+	}
+	for _, l := range s.legs {
+		for _, i := range slices.Concat(l.before, l.joins) {
+			if s.sides[i] != nil {
+				continue
+			}
+			side, err := s.newSide(ctx, i)
+			if err != nil {
+				return err
+			}
+			s.sides[i] = side
+		}
+	}
+	return nil
+}
+
+// driver is the required dep to read in blocks: one whose join keys may repeat,
 // else the first.
-func (inc *Increment) streamDriver() (int, bool) {
-	driver, several := -1, false
+func (inc *Increment) driver() int {
 	for _, i := range inc.order {
-		d := inc.deps[i]
-		var keys []string
-		for _, c := range inc.joinColumns() {
-			keys = append(keys, d.original(c))
+		if d := inc.deps[i]; !d.plan.Optional && !inc.uniqueKeys(i) {
+			return i
 		}
-		if sameSet(d.src.IDs, keys) {
-			continue
-		}
-		several = several || driver >= 0 || d.plan.Optional && len(inc.order) > 1
-		driver = i
 	}
-	if driver < 0 {
-		driver = inc.order[0]
+	return inc.order[0]
+}
+
+// uniqueKeys reports whether the join columns are the ids of a dep's table, and
+// its versions those of its rows.
+func (inc *Increment) uniqueKeys(dep int) bool {
+	d := inc.deps[dep]
+	var keys []string
+	for _, c := range inc.joinColumns() {
+		keys = append(keys, d.original(c))
 	}
-	return driver, !several
+	return sameSet(d.src.IDs, keys) && !inc.aggregates(dep)
+}
+
+// aggregates reports whether the lineage of a dep is an aggregation.
+func (inc *Increment) aggregates(dep int) bool {
+	return inc.deps[dep].plan.Lineage.Kind == feature.Aggregation
 }
 
 // sameSet reports whether two lists have the same names.
@@ -110,63 +163,78 @@ func sameSet(a, b []string) bool {
 	return !slices.ContainsFunc(a, lacks(b)) && !slices.ContainsFunc(b, lacks(a))
 }
 
-// newStream reads what a stream needs to hold.
-func (inc *Increment) newStream(ctx context.Context) (*stream, error) {
-	s := &stream{inc: inc, sides: make([]*depSide, len(inc.deps))}
-	s.dep, _ = inc.streamDriver()
-	feeds := make([]*feed, len(inc.deps))
-	types := make([][]arrow.DataType, 0, len(inc.deps)+1)
-	for _, i := range inc.order {
-		d := inc.deps[i]
-		var err error
-		if feeds[i], err = newFeed(ctx, d.key(), d.src.Table, d.src.IDs); err != nil {
-			return nil, err
-		}
-		feeds[i].filter(same, d.src.Filters...)
-		feeds[i].filter(d.plan.Renamed, d.filters...)
-		keys, err := d.keyColumns(inc)
-		if err != nil {
-			return nil, err
-		}
-		types = append(types, typesOf(d.src.Table.Schema(), keys))
-		if i == s.dep {
-			s.driver, s.keys, s.unique = feeds[i], keys, sameSet(d.src.IDs, keys)
-			continue
-		}
-		s.sides[i] = &depSide{side: side{feed: feeds[i], keys: keys}, members: d.members}
-	}
-	if inc.compares() {
-		src := &inc.req.Current
-		f, err := newFeed(ctx, inc.key().String(), src.Table, src.IDs)
-		if err != nil {
-			return nil, err
-		}
-		f.filter(same, src.Filters...)
-		s.stored = &storedSide{side: side{feed: f, keys: inc.joinColumns()}}
-		types = append(types, typesOf(src.Table.Schema(), inc.joinColumns()))
-	}
-	var err error
-	if s.layout, err = hashjoin.NewLayout(types...); err != nil {
-		return nil, err
-	}
-	if err := s.planOutput(); err != nil {
-		return nil, err
-	}
-	s.planHashes()
-	return s, s.load(ctx)
+func (s *stream) newLeg(ctx context.Context, dep int) (*leg, error) {
+	f, keys, err := s.inc.feedOf(ctx, dep)
+	return &leg{s: s, feed: f, dep: dep, keys: keys, unique: s.inc.uniqueKeys(dep)}, err
 }
 
-// keyColumns are the join columns by the names of the dep's table.
-func (d *depState) keyColumns(inc *Increment) ([]string, error) {
-	var cols []string
+func (s *stream) newSide(ctx context.Context, dep int) (*depSide, error) {
+	f, keys, err := s.inc.feedOf(ctx, dep)
+	side := &depSide{side: side{feed: f, keys: keys}, members: s.inc.deps[dep].members}
+	if !s.inc.uniqueKeys(dep) {
+		side.several = &chains{}
+	}
+	return side, err
+}
+
+// feedOf is the table of a dep with its filters, and its join columns.
+func (inc *Increment) feedOf(ctx context.Context, dep int) (*feed, []string, error) {
+	d := inc.deps[dep]
+	f, err := newFeed(ctx, d.key(), d.src.Table, d.src.IDs)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.filter(same, d.src.Filters...)
+	f.filter(d.plan.Renamed, d.filters...)
+	var keys []string
 	for _, c := range inc.joinColumns() {
 		o := d.original(c)
 		if !hasColumn(d.src.Table.Schema(), o) {
-			return nil, &InputError{Feature: d.key(), Column: c, Msg: "is a join column, but the upstream feature lacks it"}
+			return nil, nil, &InputError{Feature: d.key(), Column: c, Msg: "is a join column, but the upstream feature lacks it"}
 		}
-		cols = append(cols, o)
+		keys = append(keys, o)
 	}
-	return cols, nil
+	return f, keys, nil
+}
+
+// readSamples holds the samples as the table of the one leg.
+func (s *stream) readSamples(ctx context.Context) error {
+	rows := s.inc.req.Samples
+	for b, err := range rows.Batches {
+		if err != nil {
+			return err
+		}
+		b.Retain()
+		s.samples = append(s.samples, b)
+	}
+	f, err := newFeed(ctx, s.inc.key().String(), MemTable(rows.Schema, s.samples), nil)
+	if err != nil {
+		return err
+	}
+	f.filter(same, s.inc.req.Current.Filters...)
+	s.legs[0].feed = f
+	return nil
+}
+
+func (s *stream) planStored(ctx context.Context) error {
+	inc := s.inc
+	if !inc.compares() {
+		return nil
+	}
+	src := &inc.req.Current
+	f, err := newFeed(ctx, inc.key().String(), src.Table, src.IDs)
+	if err != nil {
+		return err
+	}
+	f.filter(same, src.Filters...)
+	s.stored = &storedSide{side: side{feed: f, keys: inc.joinColumns()}, asOne: inc.expands()}
+	if !sameSet(src.IDs, inc.joinColumns()) || inc.expands() {
+		s.stored.several = &chains{}
+		if inc.expands() {
+			s.stored.several.stamps = []int64{}
+		}
+	}
+	return nil
 }
 
 func typesOf(s *arrow.Schema, columns []string) []arrow.DataType {
@@ -178,203 +246,105 @@ func typesOf(s *arrow.Schema, columns []string) []arrow.DataType {
 	return out
 }
 
-// load reads the sides and the stored rows and surveys the driver. All share one
-// index of join keys, which has room for the keys of the largest table first,
-// and where that is not enough for those of all.
-func (s *stream) load(ctx context.Context) error {
-	err := s.loadHinted(ctx, s.hints())
-	if errors.Is(err, hashjoin.ErrHints) {
-		err = s.loadHinted(ctx, s.unhinted())
+// planKeys finds the tables whose join keys are held, and how rows become keys.
+func (s *stream) planKeys() (err error) {
+	var types [][]arrow.DataType
+	for _, side := range s.sides {
+		if side != nil {
+			s.held = append(s.held, keyed{side.feed, side.keys})
+			types = append(types, typesOf(side.feed.table.Schema(), side.keys))
+		}
+	}
+	if s.stored != nil {
+		s.held = append(s.held, keyed{s.stored.feed, s.stored.keys})
+		types = append(types, typesOf(s.stored.feed.table.Schema(), s.stored.keys))
+	}
+	for _, l := range s.legs {
+		if l.dep < 0 {
+			types = append(types, typesOf(s.inc.req.Samples.Schema, l.keys))
+			continue
+		}
+		if l.unique {
+			s.held = append(s.held, keyed{l.feed, l.keys})
+		}
+		types = append(types, typesOf(l.feed.table.Schema(), l.keys))
+	}
+	if len(types) > 0 {
+		s.layout, err = hashjoin.NewLayout(types...)
 	}
 	return err
 }
 
-func (s *stream) loadHinted(ctx context.Context, h hashjoin.Hints) error {
-	inc, parallel := s.inc, s.inc.req.Options.Parallel
-	h.NullGroup = true
-	s.index = nil
-	index := func() *hashjoin.Index {
-		if s.index == nil {
-			s.index = hashjoin.NewIndex(s.layout, h)
+// load fills the sides and surveys the drivers. All share one index of join keys.
+func (s *stream) load(ctx context.Context, m *matching) error {
+	for i, side := range s.sides {
+		if side == nil {
+			continue
 		}
-		return s.index
-	}
-	for _, side := range s.sides {
-		if side != nil {
-			if err := side.read(ctx, s.layout, index(), parallel); err != nil {
+		if s.inc.aggregates(i) {
+			if err := side.feed.surveyApart(ctx, m); err != nil {
+				return err
+			}
+			var err error
+			if side.groups, err = s.groupsOf(ctx, i, side.feed); err != nil {
 				return err
 			}
 		}
-	}
-	if s.stored != nil {
-		// What roots store is their users' own.
-		if err := s.stored.read(ctx, s.layout, index(), parallel, inc.req.Algorithm, inc.req.StaleIf, len(inc.deps) > 0); err != nil {
+		if err := side.read(ctx, m); err != nil {
 			return err
 		}
 	}
-	if s.unique {
-		return s.driver.survey(ctx, s.layout, s.keys, index, parallel)
-	}
-	return s.surveyApart(ctx)
-}
-
-// surveyApart surveys a driver whose ids are more than the join columns.
-func (s *stream) surveyApart(ctx context.Context) error {
-	f, parallel := s.driver, s.inc.req.Options.Parallel
-	l, err := hashjoin.NewLayout(typesOf(f.table.Schema(), f.ids))
-	if err != nil {
-		return err
-	}
-	h := hintsOf([]*feed{f}, [][]string{f.ids}, l)
-	for {
-		h.NullGroup = true
-		err := f.survey(ctx, l, f.ids, func() *hashjoin.Index { return hashjoin.NewIndex(l, h) }, parallel)
-		if !errors.Is(err, hashjoin.ErrHints) || h.Force == hashjoin.Hash {
-			f.slots = nil // of another index
+	if s.stored != nil {
+		if err := s.stored.read(ctx, m, s.inc.req); err != nil {
 			return err
 		}
-		h = unhinted([]*feed{f})
 	}
-}
-
-// hints is what statistics tell of the join keys.
-func (s *stream) hints() hashjoin.Hints {
-	feeds, keys := s.feeds()
-	h := hintsOf(feeds, keys, s.layout)
-	if s.layout.Words() > 1 {
-		h.Rows = 0
-		for _, f := range feeds {
-			rows, _ := f.rows()
-			h.Rows = max(h.Rows, rows+rows/8)
+	for _, l := range s.legs {
+		if err := l.survey(ctx, m); err != nil {
+			return err
 		}
-	}
-	return h
-}
-
-func (s *stream) unhinted() hashjoin.Hints {
-	feeds, _ := s.feeds()
-	return unhinted(feeds)
-}
-
-// feeds are the tables whose keys the index holds, and their join columns.
-func (s *stream) feeds() (list []*feed, keys [][]string) {
-	for _, side := range s.sides {
-		if side != nil {
-			list, keys = append(list, side.feed), append(keys, side.keys)
-		}
-	}
-	if s.stored != nil {
-		list, keys = append(list, s.stored.feed), append(keys, s.stored.keys)
-	}
-	if s.unique {
-		list, keys = append(list, s.driver), append(keys, s.keys)
-	}
-	return list, keys
-}
-
-// hintsOf is what statistics tell of the keys of several tables.
-func hintsOf(feeds []*feed, columns [][]string, l *hashjoin.Layout) hashjoin.Hints {
-	h := hashjoin.Hints{Ranged: l.Words() == 1}
-	first := true
-	for i, f := range feeds {
-		rows, _ := f.rows()
-		h.Rows += rows
-		for _, u := range f.units {
-			if u.Rows == 0 || !h.Ranged {
-				continue
-			}
-			r, _ := u.Stats(columns[i][0])
-			lo, okLo := r.Min.(int64)
-			hi, okHi := r.Max.(int64)
-			if h.Ranged = r.Known && okLo && okHi; !h.Ranged {
-				break
-			}
-			if first {
-				h.Min, h.Max, first = lo, hi, false
-			}
-			h.Min, h.Max = min(h.Min, lo), max(h.Max, hi)
-		}
-	}
-	return h
-}
-
-// unhinted believes nothing but the number of rows.
-func unhinted(feeds []*feed) hashjoin.Hints {
-	h := hashjoin.Hints{Force: hashjoin.Hash}
-	for _, f := range feeds {
-		_, span := f.rows()
-		h.Rows += span
-	}
-	return h
-}
-
-// wantsRows reports whether results have late columns of a dep.
-func (s *stream) wantsRows(dep int) bool {
-	return slices.ContainsFunc(s.out, func(c streamColumn) bool { return c.dep == dep && !c.nothing })
-}
-
-// planOutput finds where each column of the result comes from.
-func (s *stream) planOutput() error {
-	read := s.driverColumns()
-	for _, c := range s.inc.columns {
-		col := streamColumn{outColumn: c, kept: -1, late: -1}
-		switch {
-		case c.dep < 0:
-		case s.nothing(c):
-			col.nothing = true
-		case c.dep == s.dep:
-			if col.kept = slices.Index(read, c.in); col.kept < 0 {
-				col.late = len(s.late)
-				s.late = append(s.late, c.in)
-			}
-		}
-		s.out = append(s.out, col)
 	}
 	return nil
 }
 
-// nothing reports whether statistics prove that a column is null in every row.
+// groupsOf groups the rows of an aggregated dep.
+func (s *stream) groupsOf(ctx context.Context, dep int, f *feed) (*groups, error) {
+	d := s.inc.deps[dep]
+	g, tied, err := s.inc.groupRows(ctx, d, f)
+	d.tied = tied
+	return g, err
+}
+
+// index is the index of join keys, nil where nothing is held by key.
+func (s *stream) index() *hashjoin.Index {
+	if s.match == nil {
+		return nil
+	}
+	return s.match.index
+}
+
+// nothing reports whether statistics prove that a column is null in every row of
+// its table.
 func (s *stream) nothing(c outColumn) bool {
 	f := s.feedOf(c.dep)
 	if f == nil {
 		return true
 	}
-	if c.in != colDeletedAt {
-		return false
-	}
-	for _, u := range f.units {
-		if r, _ := u.Stats(c.in); !r.Known || r.Nulls != r.Rows {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *stream) feedOf(dep int) *feed {
-	if dep == s.dep {
-		return s.driver
-	}
-	if s.sides[dep] == nil {
-		return nil
-	}
-	return s.sides[dep].feed
-}
-
-// driverColumns are what a block of the driver has: keys, then versions.
-func (s *stream) driverColumns() []string {
-	cols := slices.Clone(s.keys)
-	for _, m := range s.inc.deps[s.dep].members {
-		cols = append(cols, memberColumn(m))
-	}
-	return unique(cols)
+	return c.in == colDeletedAt && !slices.ContainsFunc(f.units, func(u frame.Unit) bool {
+		r, _ := u.Stats(c.in)
+		return !r.Known || r.Nulls != r.Rows
+	})
 }
 
 // planHashes groups the fields by their parents.
 func (s *stream) planHashes() {
+	if s.inc.req.Samples != nil {
+		return
+	}
 	plan, h := s.inc.req.Plan, s.inc.hasher
 	source := versionSources(plan)
 	templates := make([]*rowhash.Template, len(plan.Fields))
-	var groups [][]feature.Parent
+	var parents [][]feature.Parent
 	for i, f := range plan.Fields {
 		var names []string
 		var optional []bool
@@ -385,19 +355,65 @@ func (s *stream) planHashes() {
 			sources = append(sources, source[sourceName(p)])
 		}
 		templates[i] = rowhash.NewTemplate(f.Key.String(), f.CodeVersion, names, optional)
-		g := slices.IndexFunc(groups, func(o []feature.Parent) bool { return slices.Equal(o, f.Parents) })
+		g := slices.IndexFunc(parents, func(o []feature.Parent) bool { return slices.Equal(o, f.Parents) })
 		if g < 0 {
-			g = len(groups)
-			groups = append(groups, f.Parents)
-			s.groups = append(s.groups, fieldGroup{sources: sources})
+			g = len(parents)
+			parents = append(parents, f.Parents)
+			s.fields = append(s.fields, fieldGroup{sources: sources})
 		}
-		s.groups[g].fields = append(s.groups[g].fields, i)
+		s.fields[g].fields = append(s.fields[g].fields, i)
 	}
-	for g := range s.groups {
+	for g := range s.fields {
 		var list []*rowhash.Template
-		for _, i := range s.groups[g].fields {
+		for _, i := range s.fields[g].fields {
 			list = append(list, templates[i])
 		}
-		s.groups[g].hasher = func() *rowhash.FieldHasher { return h.Field(list...) }
+		s.fields[g].hasher = func() *rowhash.FieldHasher { return h.Field(list...) }
 	}
+}
+
+// sourceName is the name under which Metaxy keeps a parent's version while it hashes.
+func sourceName(p feature.Parent) string { return p.Feature.TableName() + "_" + p.Field.StructKey() }
+
+// versionSources says whose version is hashed for a parent. Parents whose names
+// fall together all get the version of the one that comes last, as in Metaxy.
+func versionSources(plan *feature.Plan) map[string]feature.Parent {
+	out := map[string]feature.Parent{}
+	for _, f := range plan.Fields {
+		for dep := range plan.Deps {
+			for _, p := range f.Parents {
+				if p.Dep == dep {
+					out[sourceName(p)] = p
+				}
+			}
+		}
+	}
+	return out
+}
+
+// feeds are the tables that are read.
+func (s *stream) feeds() []*feed {
+	var out []*feed
+	for i := range s.inc.deps {
+		if f := s.feedOf(i); f != nil {
+			out = append(out, f)
+		}
+	}
+	if s.stored != nil {
+		out = append(out, s.stored.feed)
+	}
+	return out
+}
+
+// feedOf is the table of a dep, nil where it is not read.
+func (s *stream) feedOf(dep int) *feed {
+	for _, l := range s.legs {
+		if l.dep == dep {
+			return l.feed
+		}
+	}
+	if side := s.sides[dep]; side != nil {
+		return side.feed
+	}
+	return nil
 }

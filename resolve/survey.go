@@ -134,38 +134,31 @@ func (n *newest) offer(b *agedBlock, i int) (loser uint32) {
 	return was
 }
 
-// tries runs f with the belief in layers, and without where that fails.
-func tries(f func(layered bool) error) error {
-	if err := f(true); !errors.Is(err, errBelief) {
-		return err
-	}
-	return f(false)
-}
-
 // survey finds the rows of a feed that are live: the newest of each id, without
 // tombstones. Where statistics promise that one integer id ascends in every unit
 // and that no two units share a range, that is only checked on the way.
-// Otherwise ids get slots of the index, which are kept where keys have two
-// words. ids are the feed's in the order of the layout.
-func (f *feed) survey(ctx context.Context, l *hashjoin.Layout, ids []string, index func() *hashjoin.Index, parallel int) error {
+// Otherwise ids get slots, which are kept where keys have two words. ids are the
+// feed's in the order of the layout.
+func (f *feed) survey(ctx context.Context, m *matching, ids []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
 	f.slots = nil
-	err := f.disjoint(ctx, l, parallel)
-	if !errors.Is(err, errBelief) {
-		return err
+	if !m.doubt {
+		if err := f.disjoint(ctx, m.layout, m.parallel); !errors.Is(err, errBelief) {
+			return err
+		}
 	}
-	x := index()
-	if l.Words() > 1 {
+	x := m.get()
+	if m.layout.Words() > 1 {
 		f.slots = make([][]int32, len(f.units))
 	}
-	return tries(func(layered bool) error {
+	return m.tries(func(layered bool) error {
 		var mu sync.Mutex
 		clear(f.dead)
 		clear(f.slots)
 		n := newNewest(x.Slots(), !layered)
-		return f.aged(ctx, l, ids, nil, parallel, layered, func() func(*agedBlock) error {
+		return f.aged(ctx, m.layout, ids, nil, m.parallel, layered, func() func(*agedBlock) error {
 			return func(b *agedBlock) error {
 				b.slots = slices.Grow(b.slots[:0], b.keys.Len())[:b.keys.Len()]
 				mu.Lock()
@@ -190,6 +183,40 @@ func (f *feed) survey(ctx context.Context, l *hashjoin.Layout, ids []string, ind
 	})
 }
 
+// surveyApart surveys a feed by its ids, with an index of its own.
+func (f *feed) surveyApart(ctx context.Context, m *matching) error {
+	if f.surveyed {
+		return nil
+	}
+	l, err := hashjoin.NewLayout(typesOf(f.table.Schema(), f.ids))
+	if err != nil {
+		return err
+	}
+	o := &Options{Parallel: m.parallel, Doubt: m.doubt, Force: m.hints.Force}
+	err = believing(ctx, []keyed{{f, f.ids}}, l, o, func(ctx context.Context, m *matching) error { return f.survey(ctx, m, f.ids) })
+	f.slots, f.surveyed = nil, err == nil // slots are of that index
+	return err
+}
+
+// killDeleted marks tombstones as not live.
+func (f *feed) killDeleted(ctx context.Context, parallel int) error {
+	stamps, err := stampColumns(ctx, f.table)
+	if err != nil || f.keepsDeleted || !slices.Contains(stamps, colDeletedAt) {
+		return err
+	}
+	cols := []string{colDeletedAt}
+	return f.each(ctx, parallel, func(ctx context.Context, unit int) error {
+		var at []int64
+		for b, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
+			if err != nil {
+				return err
+			}
+			at, _ = rowStamps(b.Batch, cols, cols, at, func(i int) { f.kill(unit, b.Row(i)) })
+		}
+		return ctx.Err()
+	})
+}
+
 // maskNulls takes the slots of rows whose keys have nulls, which match nothing.
 func maskNulls(k *hashjoin.Keys, slots []int32) {
 	if k.Null == nil {
@@ -204,6 +231,9 @@ func maskNulls(k *hashjoin.Keys, slots []int32) {
 
 // bury marks the tombstones of a block as not live.
 func (f *feed) bury(b *agedBlock) {
+	if f.keepsDeleted {
+		return
+	}
 	for _, i := range b.gone {
 		f.kill(b.unit, b.Row(int(i)))
 	}
@@ -223,7 +253,7 @@ func (f *feed) disjoint(ctx context.Context, l *hashjoin.Layout, parallel int) e
 		return err
 	}
 	cols := slices.Clone(f.ids)
-	if slices.Contains(stamps, colDeletedAt) {
+	if slices.Contains(stamps, colDeletedAt) && !f.keepsDeleted {
 		cols = append(cols, colDeletedAt)
 	}
 	var mu sync.Mutex

@@ -1,26 +1,20 @@
 package resolve
 
+import "github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+
 // suspectRows is how many rows of a batch are looked at for values that other hash settings made: enough to notice a table, free for a large one.
 const suspectRows = 100
 
-// warnForeign tells when stored provenance cannot come from the hash settings in force: it is too long, or of another alphabet.
-func (inc *Increment) warnForeign(c *current) {
+// strangers counts, among the first rows of a batch, stored provenances that the
+// algorithm cannot give: they are too long, or of another alphabet.
+func (a Algorithm) strangers(v *rowhash.Strings, rows int) int {
 	n := 0
-	for b := range c.set.batches {
-		t := c.text.cols[b]
-		for i := range min(suspectRows, int(c.set.batches[b].rec.NumRows())) {
-			if !t.IsNull(i) && !inc.req.Algorithm.couldMake(t.Value(i)) {
-				n++
-			}
+	for i := range min(suspectRows, rows) {
+		if !v.IsNull(i) && !a.couldMake(string(v.Value(i))) {
+			n++
 		}
 	}
-	if n > 0 {
-		inc.warnForeignCount(n)
-	}
-}
-
-func (inc *Increment) warnForeignCount(n int) {
-	inc.warn("HASH_MISMATCH", "%d or more stored provenances cannot come from %s cut to %d characters: the table was written with other settings", n, inc.req.Algorithm.Name, inc.req.Algorithm.Truncation)
+	return n
 }
 
 // couldMake reports whether a text is one that the algorithm gives.

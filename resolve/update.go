@@ -8,6 +8,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 )
 
@@ -70,26 +71,14 @@ type Options struct {
 	SpillDir    string
 	// Parallel is the number of goroutines; 0 = GOMAXPROCS.
 	Parallel int
-	// Strategy to use instead of the chosen one.
-	Strategy Strategy
-	// WithInput keeps the expected rows as Increment.Input (input progress).
+	// Force is the way to find keys that is used instead of the chosen one, and
+	// Doubt believes no statistics. Neither changes an answer.
+	Force hashjoin.Strategy
+	Doubt bool
+	// WithInput computes Stats.Progress. It costs a hash table over the join
+	// keys.
 	WithInput bool
 }
-
-// Strategy is a way to do the work. The choice never changes an answer.
-type Strategy uint8
-
-// The strategies.
-const (
-	// Auto streams what can be streamed and collects the rest.
-	Auto Strategy = iota
-	// Collect holds the deciding columns of every table at once.
-	Collect
-	// Stream reads one upstream table in blocks and holds only what those are
-	// joined to and compared with. It takes plans of identity lineage whose
-	// join columns are ids; others are collected.
-	Stream
-)
 
 // Part says which part of the increment a batch belongs to.
 type Part uint8

@@ -112,6 +112,18 @@ func (s *Store) Put(v *Strings, rows, slots []int32) {
 	}
 }
 
+// Set writes a text to a slot.
+func (s *Store) Set(slot int, text []byte) {
+	if s.heads == nil {
+		if w, ok := wordOf(text, 0, len(text)); ok {
+			s.words[slot] = w
+			return
+		}
+		s.widen()
+	}
+	s.put(slot, text)
+}
+
 // widen turns words into views.
 func (s *Store) widen() {
 	words := s.words
