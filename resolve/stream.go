@@ -331,8 +331,7 @@ func (s *stream) nothing(c outColumn) bool {
 		return true
 	}
 	return c.in == colDeletedAt && !slices.ContainsFunc(f.units, func(u frame.Unit) bool {
-		r, _ := u.Stats(c.in)
-		return !r.Known || r.Nulls != r.Rows
+		return u.Span() > 0 && !allNullIn(u, c.in)
 	})
 }
 

@@ -56,14 +56,20 @@ func stampColumns(ctx context.Context, t frame.Table) (read []string, err error)
 		}
 		answered := len(units) > 0
 		for _, u := range units {
-			r, _ := u.Stats(name)
-			answered = answered && name == colDeletedAt && r.Known && r.Rows > 0 && r.Nulls == r.Rows
+			answered = answered && name == colDeletedAt && allNullIn(u, name)
 		}
 		if !answered {
 			read = append(read, name)
 		}
 	}
 	return read, nil
+}
+
+// allNullIn reports whether statistics say that a column is null in every row of
+// a unit. Those that count other rows than the unit has say nothing.
+func allNullIn(u frame.Unit, column string) bool {
+	r, _ := u.Stats(column)
+	return r.Known && r.Rows > 0 && r.Nulls == r.Rows && r.Rows == u.Span()
 }
 
 func renamed(b arrow.RecordBatch, cols []string, rename func(string) string) arrow.RecordBatch {
