@@ -71,6 +71,11 @@
 // Options.MemoryLimit says how much: then work that needs more is cut into partitions on disk, in Options.SpillDir, and without one fails with *hashjoin.LimitError. Batches have up to about a hundred thousand rows. Options.Parallel bounds the
 // goroutines of a call.
 //
+// # Watching
+//
+// Options.Logger and Options.Observe are told what a store does, each call of the storage with bytes, time and attempt, each retry, each commit with its outcome, and the rows that go through reads,
+// writes and increments: an [Event]. Retries inside a cloud's own client are part of a request. Without them nothing is measured.
+//
 // # Errors
 //
 // Callers branch on few: [ErrFeatureNotFound] (a [*NotFoundError], with near names), [ErrProjectMismatch], [ErrHashMismatch], [ErrInvalid] for arguments that make no sense, [ErrClosed], [*PartialError] when some of

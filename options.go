@@ -3,6 +3,7 @@ package metaxy
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -88,6 +89,11 @@ type Options struct {
 	// Now is the clock; nil = the system's. It is called from several goroutines at once.
 	Now       func() time.Time
 	Allocator memory.Allocator
+	// Logger is told of requests and progress (debug), commits (info), retries and commits of unknown outcome (warn); nil = nobody.
+	Logger *slog.Logger
+	// Observe is called with the same events, from the goroutines that made them: it must be safe for concurrent use and return soon. nil = nobody; then
+	// nothing is measured.
+	Observe func(Event)
 	// Switches restore Metaxy's answer where this store deliberately gives another.
 	Switches Switches
 }

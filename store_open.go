@@ -107,7 +107,7 @@ func cached(driver objstore.Driver, o *Options) (*objstore.Store, error) {
 			return nil, err
 		}
 	}
-	return objstore.New(driver).WithCache(cache), nil
+	return objstore.New(observed(driver, o)).WithCache(cache), nil
 }
 
 // openDriver returns the driver of url and the root as Metaxy displays it.

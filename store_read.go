@@ -60,6 +60,7 @@ func (s *DeltaStore) Read(ctx context.Context, key feature.Key, opts *ReadOption
 	if err != nil {
 		return nil, err
 	}
+	rows.Batches = s.progress(key, "read", rows.Batches)
 	return rows, nil
 }
 

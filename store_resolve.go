@@ -51,6 +51,8 @@ type Stats = resolve.Stats
 
 // Increment is the answer of ResolveUpdate. Nothing is read before a part is consumed.
 type Increment struct {
+	store    *DeltaStore
+	key      feature.Key
 	inner    *resolve.Increment
 	unjudged error // what is wrong with predicates over rows that are not stored yet
 	warnings []Warning
@@ -86,9 +88,9 @@ func (i *Increment) Close() {
 // All streams the whole increment in one pass, batches tagged by part, parts in no order. The producer releases each batch after the step. Deciding columns are read once, others only for rows of the result.
 func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
 	if i.standing == nil {
-		return i.judged(i.inner.All(ctx))
+		return i.watched(i.judged(i.inner.All(ctx)))
 	}
-	return i.standing.all(ctx, i.inner)
+	return i.watched(i.standing.all(ctx, i.inner))
 }
 
 // Schema of a part, known before anything is read.
@@ -104,6 +106,14 @@ func (i *Increment) Stale(ctx context.Context) *Rows { return i.part(ctx, Stale)
 func (i *Increment) Orphaned(ctx context.Context) *Rows { return i.part(ctx, Orphaned) }
 
 func (i *Increment) part(ctx context.Context, p Part) *Rows {
+	rows := i.rows(ctx, p)
+	if i.store != nil {
+		rows.Batches = i.store.progress(i.key, partNames[p], rows.Batches)
+	}
+	return rows
+}
+
+func (i *Increment) rows(ctx context.Context, p Part) *Rows {
 	if i.standing == nil {
 		return &Rows{Schema: i.inner.Schema(p), Batches: i.judgedPart(i.inner.Part(ctx, p))}
 	}
@@ -183,7 +193,7 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	if len(plan.Deps) == 0 && o.Samples == nil {
 		return nil, fmt.Errorf("%w: feature %s has no upstream features: samples are needed", ErrInvalid, key)
 	}
-	inc = &Increment{FeatureVersion: plan.FeatureVersion, TableVersion: -1, warnings: s.collisions(g, plan)}
+	inc = &Increment{store: s, key: key, FeatureVersion: plan.FeatureVersion, TableVersion: -1, warnings: s.collisions(g, plan)}
 	defer func(made *Increment) {
 		if err != nil {
 			made.Close()

@@ -122,7 +122,7 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 		st.MaterializationID = s.opts.MaterializationID
 	}
 	lay := newLayout(in.Schema, completed.Schema, plan.FeatureVersion, projectVersion, st)
-	out := &Rows{Schema: lay.schema, Batches: lay.apply(completed.Batches)}
+	out := &Rows{Schema: lay.schema, Batches: s.progress(key, "write", lay.apply(completed.Batches))}
 	ao := &delta.AppendOptions{Configuration: s.hashProperties(), AppID: st.AppID, AppVersion: st.AppVersion}
 	var res WriteResult
 	if st.Resolved != nil {

@@ -39,6 +39,8 @@ type app struct {
 	flags  globalFlags
 	cfg    *configuration
 	cache  *objstore.Cache
+	// traffic is counted with --verbose.
+	traffic traffic
 	// started is set when the arguments were understood; what fails before is their fault.
 	started bool
 	// autoSync verbs bring external features up to date unless the configuration says sync = false.
@@ -83,6 +85,9 @@ func run(ctx context.Context, sys *system) int {
 	root.SetOut(a.stderr())
 	root.SetErr(a.stderr())
 	err := root.ExecuteContext(ctx)
+	if text := a.traffic.String(); text != "" {
+		a.note("Note: " + text)
+	}
 	if err == nil && out.err != nil { // of a text, which nobody asks about line by line
 		err = fmt.Errorf("the output could not be written: %w", out.err)
 	}

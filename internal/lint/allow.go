@@ -21,8 +21,8 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	"objstore": {52, "one idea: bytes at keys, with what the adapters of services share"},
-	".":        {56, "one idea: a store, with an options and a result type a verb"},
+	"objstore": {54, "one idea: bytes at keys, with what the adapters of services share"},
+	".":        {62, "one idea: a store, with an options and a result type a verb"},
 }
 
 func allowed(rule, file string) bool {

@@ -1,0 +1,94 @@
+package metaxy_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
+)
+
+// recorder keeps events.
+type recorder struct {
+	mu   sync.Mutex
+	list []metaxy.Event
+}
+
+func (r *recorder) tell(e metaxy.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, e)
+}
+
+// of are the events of a kind, each as a line.
+func (r *recorder) of(kind metaxy.EventKind, line func(e metaxy.Event) string) (out []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.list {
+		if e.Kind == kind {
+			out = append(out, line(e))
+		}
+	}
+	return out
+}
+
+// TestObserve: every request that reaches the driver is told once, with its bytes, and so are retries, commits and rows.
+func TestObserve(t *testing.T) {
+	driver := objstoretest.NewFaulty(objstore.NewMem(), 1)
+	var events recorder
+	var text bytes.Buffer
+	s, err := metaxy.OpenDriver(t.Context(), driver, &metaxy.Options{Project: "p", Graph: graphOf(t, true, rootSpec, leafSpec), Observe: events.tell, Logger: slog.New(slog.NewTextHandler(&text, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := frame(t, []string{"id int", byField + "{x}"}, `[{"id": 1, "metaxy_provenance_by_field": {"x": "a"}}, {"id": 2, "metaxy_provenance_by_field": {"x": "b"}}]`)
+	root, leaf := mustKey(t, "root"), mustKey(t, "leaf")
+	if _, err := s.Write(t.Context(), root, rows, nil); err != nil {
+		t.Fatal(err)
+	}
+	driver.Add(objstoretest.Rule{Op: objstoretest.OpRead, Key: ".parquet", Times: 1, Temporary: true})
+	inc, err := s.ResolveUpdate(t.Context(), leaf, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inc.Close()
+	for _, err := range inc.New(t.Context()).Batches {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if told, made := len(events.of(metaxy.EventRequest, func(e metaxy.Event) string { return e.Op })), len(driver.Requests()); told != made {
+		t.Errorf("%d requests were told of %d", told, made)
+	}
+	var read, sent int64
+	for _, e := range events.list {
+		if e.Kind == metaxy.EventRequest && e.Op == "read" {
+			read += e.Bytes
+		} else if e.Kind == metaxy.EventRequest {
+			sent += e.Bytes
+		}
+	}
+	if read == 0 || sent == 0 {
+		t.Errorf("%d bytes read, %d sent", read, sent)
+	}
+	retries := events.of(metaxy.EventRetry, func(e metaxy.Event) string { return fmt.Sprintf("%s %d %v", e.Op, e.Attempt, e.Err) })
+	want(t, strings.Join(retries, ", "), "read 2 <nil>")
+	commits := events.of(metaxy.EventCommit, func(e metaxy.Event) string { return fmt.Sprintf("%d %s", e.Version, e.Outcome) })
+	want(t, strings.Join(commits, ", "), "0 stored")
+	progress := events.of(metaxy.EventProgress, func(e metaxy.Event) string { return fmt.Sprintf("%s %s %d", e.Op, e.Feature, e.Rows) })
+	want(t, strings.Join(progress, ", "), "write root 2, new leaf 2")
+	if log := text.String(); !strings.Contains(log, "level=INFO msg=commit") || !strings.Contains(log, "level=WARN msg=retry") || strings.Contains(log, "DEBUG") {
+		t.Errorf("log:\n%s", log)
+	}
+	driver.Add(objstoretest.Rule{Op: objstoretest.OpCreate, Times: 1, Fault: objstoretest.LandThenFail})
+	if _, err := s.Delete(t.Context(), root, &metaxy.DeleteOptions{Filters: must(parseAll("id = 1"))}); err != nil {
+		t.Fatal(err)
+	}
+	commits = events.of(metaxy.EventCommit, func(e metaxy.Event) string { return fmt.Sprintf("%d %s", e.Version, e.Outcome) })
+	want(t, strings.Join(commits, ", "), "0 stored, 1 unknown")
+}
