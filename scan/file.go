@@ -33,6 +33,7 @@ const maxFooterBytes = 256 << 20
 type dataFile struct {
 	delta.File
 	meta     *metadata.FileMetaData
+	bytes96  bool // the 96-bit timestamps of nested columns are read as bytes
 	manifest *pqarrow.SchemaManifest
 	columns  []fileColumn // for each column of the table
 	starts   []int64      // first row of each row group
@@ -120,7 +121,9 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 		return err
 	}
 	defer r.Close()
-	f.meta = r.MetaData()
+	if f.meta, f.bytes96, err = asBytes96(ctx, r.MetaData()); err != nil {
+		return damaged("open", f.Key, -1, err)
+	}
 	rows := int64(0)
 	for i := range f.meta.NumRowGroups() {
 		f.starts = append(f.starts, rows)
@@ -204,6 +207,9 @@ func (r *fileHandle) expect(meta *metadata.FileMetaData, group int, leaves ...in
 		from, length, err := chunkRange(meta, group, leaf)
 		if err != nil {
 			return err
+		}
+		if size := r.section.Size(); from < 0 || length < 0 || from > size || length > size-from {
+			return fmt.Errorf("column %d claims %d bytes at %d of a file of %d", leaf, length, from, size)
 		}
 		r.section.chunks[from] = length
 		r.want(from, length)

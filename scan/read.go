@@ -297,6 +297,10 @@ func (g *groupReader) cast(ctx context.Context, a arrow.Array, to arrow.DataType
 		a.Retain()
 		return a, nil
 	}
+	if g.file.bytes96 {
+		a = withStamps(g.scan.mem, a, to)
+		defer a.Release()
+	}
 	if path, got, want := contradiction(a.DataType(), to, name); path != "" {
 		return nil, damaged("read", g.file.Key, g.group, &delta.SchemaError{Column: path, Want: "what can be read as " + want, Got: got + " in the file"})
 	}

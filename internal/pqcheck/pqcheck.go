@@ -303,3 +303,29 @@ func (w *walker) values(n uint64, types ...byte) error {
 	}
 	return nil
 }
+
+// Chunks checks that the column chunks of which a sound footer tells lie within a file of a known size, and that nothing is counted below zero. Readers take
+// memory by these numbers.
+func Chunks(footer []byte, size int64) error {
+	var meta format.FileMetaData
+	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer, &meta); err != nil {
+		return fmt.Errorf("footer: %w", err)
+	}
+	for g := range meta.RowGroups {
+		group := &meta.RowGroups[g]
+		if group.NumRows < 0 {
+			return fmt.Errorf("row group %d claims %d rows", g, group.NumRows)
+		}
+		for i := range group.Columns {
+			md := &group.Columns[i].MetaData
+			from := md.DataPageOffset
+			if d := md.DictionaryPageOffset; d > 0 && d < from {
+				from = d
+			}
+			if n := md.TotalCompressedSize; from < 0 || n < 0 || md.TotalUncompressedSize < 0 || md.NumValues < 0 || from > size || n > size-from {
+				return fmt.Errorf("row group %d, column %d: it claims %d values in %d bytes at %d of a file of %d", g, i, md.NumValues, n, from, size)
+			}
+		}
+	}
+	return nil
+}

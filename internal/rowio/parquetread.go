@@ -79,7 +79,10 @@ func checkFooter(src *source) error {
 	if _, err := src.file.ReadAt(footer, st.Size()-8-n); err != nil {
 		return err
 	}
-	return pqcheck.Footer(footer)
+	if err := pqcheck.Footer(footer); err != nil {
+		return err
+	}
+	return pqcheck.Chunks(footer, st.Size())
 }
 
 // refuseIntervals names a column of intervals, whose months and days no table
