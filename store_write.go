@@ -250,8 +250,9 @@ func firstNull(key feature.Key, b arrow.RecordBatch, cols []int, base int64) err
 // layout is the column order that Metaxy gives a written frame, and the constants it adds.
 type layout struct {
 	schema *arrow.Schema
-	source []int // column of the completed batch, -1 = a constant
-	fixed  []any // string, time.Time or nil for each constant
+	source []int         // column of the completed batch, -1 = a constant
+	fixed  []any         // string, time.Time or nil for each constant
+	made   []arrow.Array // of the constants, as long as the longest batch so far
 }
 
 // newLayout orders columns: those given, versions, provenance, created, updated, deleted, materialization, data versions; what was given keeps its
@@ -327,6 +328,7 @@ func systemType(name string) arrow.DataType {
 
 func (l *layout) apply(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
+		defer l.release()
 		for b, err := range in {
 			if err != nil {
 				yield(nil, err)
@@ -350,11 +352,34 @@ func (l *layout) batch(b arrow.RecordBatch) arrow.RecordBatch {
 			cols[i].Retain()
 			continue
 		}
-		cols[i] = constantArray(l.schema.Field(i).Type, l.fixed[i], int(b.NumRows()))
+		cols[i] = l.constant(i, b.NumRows())
 	}
 	out := array.NewRecordBatch(l.schema, cols, b.NumRows())
 	for _, c := range cols {
 		c.Release()
 	}
 	return out
+}
+
+// constant returns n rows of a constant column. Batches share the memory.
+func (l *layout) constant(i int, n int64) arrow.Array {
+	if l.made == nil {
+		l.made = make([]arrow.Array, len(l.source))
+	}
+	if a := l.made[i]; a == nil || int64(a.Len()) < n {
+		if a != nil {
+			a.Release()
+		}
+		l.made[i] = constantArray(l.schema.Field(i).Type, l.fixed[i], int(n))
+	}
+	return array.NewSlice(l.made[i], 0, n)
+}
+
+func (l *layout) release() {
+	for _, a := range l.made {
+		if a != nil {
+			a.Release()
+		}
+	}
+	l.made = nil
 }

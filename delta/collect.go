@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -103,6 +105,7 @@ func newCollector(fields []Field, choice *statsChoice) *collector {
 
 func (c *collector) add(b arrow.RecordBatch) {
 	c.records += b.NumRows()
+	texts := sharedTexts{}
 	for _, l := range c.columns {
 		a := b.Column(l.source[0])
 		var parents []arrow.Array
@@ -112,16 +115,37 @@ func (c *collector) add(b arrow.RecordBatch) {
 			}
 			a = a.(*array.Struct).Field(m)
 		}
-		l.add(a, parents)
+		l.add(a, parents, texts)
 	}
 }
 
-func (l *leafStats) add(a arrow.Array, parents []arrow.Array) {
+// sharedTexts are the bounds of the texts of a batch by their memory: data
+// versions are often the provenances themselves.
+type sharedTexts map[textMemory][2]string
+
+type textMemory struct {
+	offsets, values *memory.Buffer
+	from, rows      int
+}
+
+// bounds returns the least and the greatest text of an array without nulls.
+func (s sharedTexts) bounds(a *array.String) (lo, hi string) {
+	key := textMemory{a.Data().Buffers()[1], a.Data().Buffers()[2], a.Data().Offset(), a.Len()}
+	known, ok := s[key]
+	if !ok {
+		lo, hi := textBounds(a)
+		known = [2]string{lo, hi}
+		s[key] = known
+	}
+	return known[0], known[1]
+}
+
+func (l *leafStats) add(a arrow.Array, parents []arrow.Array, texts sharedTexts) {
 	if len(parents) == 0 && a.NullN() == a.Len() {
 		l.nulls += int64(a.Len())
 		return
 	}
-	if len(parents) == 0 && a.NullN() == 0 && l.dense(a) {
+	if len(parents) == 0 && a.NullN() == 0 && l.dense(a, texts) {
 		return
 	}
 	null := func(i int) bool {
@@ -145,7 +169,7 @@ func (l *leafStats) add(a arrow.Array, parents []arrow.Array) {
 }
 
 // dense takes an array without nulls at once, for the types that are common; false: it did nothing.
-func (l *leafStats) dense(a arrow.Array) bool {
+func (l *leafStats) dense(a arrow.Array, texts sharedTexts) bool {
 	switch a := a.(type) {
 	case *array.Int64:
 		v := a.Int64Values()
@@ -157,14 +181,7 @@ func (l *leafStats) dense(a arrow.Array) bool {
 		v := a.TimestampValues()
 		l.integers(int64(slices.Min(v)), int64(slices.Max(v)))
 	case *array.String:
-		lo, hi := a.Value(0), a.Value(0)
-		for i := 1; i < a.Len(); i++ {
-			if v := a.Value(i); v < lo {
-				lo = v
-			} else if v > hi {
-				hi = v
-			}
-		}
+		lo, hi := texts.bounds(a)
 		l.text(lo)
 		l.seen = true
 		l.text(hi)
@@ -172,6 +189,39 @@ func (l *leafStats) dense(a arrow.Array) bool {
 		return false
 	}
 	return true
+}
+
+// textBounds returns the least and the greatest text of an array without nulls.
+// Most texts are told apart by their first bytes.
+func textBounds(a *array.String) (lo, hi string) {
+	offsets, data := a.ValueOffsets(), a.ValueBytes()
+	lo = a.Value(0)
+	hi = lo
+	base := offsets[0]
+	first, last := wordOf([]byte(lo)), wordOf([]byte(lo))
+	for i := 1; i < a.Len(); i++ {
+		v := data[offsets[i]-base : offsets[i+1]-base]
+		word := wordOf(v)
+		if word < first || word == first && string(v) < lo {
+			first, lo = word, a.Value(i)
+		}
+		if word > last || word == last && string(v) > hi {
+			last, hi = word, a.Value(i)
+		}
+	}
+	return lo, hi
+}
+
+// wordOf is the first bytes of a text as a number that orders as they do.
+func wordOf(v []byte) uint64 {
+	if len(v) >= 8 {
+		return binary.BigEndian.Uint64(v)
+	}
+	var w uint64
+	for i, c := range v {
+		w |= uint64(c) << (56 - 8*i)
+	}
+	return w
 }
 
 func (l *leafStats) integers(lo, hi int64) {

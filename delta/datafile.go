@@ -6,10 +6,8 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/google/uuid"
 
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -19,7 +17,7 @@ import (
 type dataFile struct {
 	key     string
 	values  map[string]*string
-	parquet *pqarrow.FileWriter
+	parquet encoder
 	pipe    *io.PipeWriter
 	size    *counter
 	done    chan error
@@ -38,7 +36,11 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// begin opens a file. Columns that are constant in the first batch get a dictionary; for others it costs more than it saves.
+// pageBytes is the size of a page before it is compressed: small enough that a
+// reader of few rows skips most.
+const pageBytes = 256 << 10
+
+// begin opens a file, which is encoded as suits its first batch.
 func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFile, error) {
 	if len(w.data) == 0 {
 		return nil, &SchemaError{Column: "*", Want: "a column to store in data files", Got: "partition and void columns only"}
@@ -56,13 +58,9 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 		key = partitionDir(names, values) + "/" + key
 	}
 	key = dir + key
-	opts := []parquet.WriterProperty{parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(w.to.groupRows), parquet.WithDictionaryDefault(false),
-		parquet.WithAllocator(w.table.opts.Allocator), parquet.WithCreatedBy(w.table.opts.EngineInfo), parquet.WithPageIndexEnabled(true), parquet.WithStats(true), parquet.WithStoreDecimalAsInteger(true)}
-	for i := range w.data {
-		if constantColumn(b.Column(i)) {
-			opts = append(opts, parquet.WithDictionaryPath(parquet.ColumnPath{w.file.Field(i).Name}, true))
-		}
-	}
+	leaves, _ := leavesOf(w.file.Fields())
+	opts := append(encodings(leaves, b), parquet.WithCompression(compress.Codecs.Snappy), parquet.WithMaxRowGroupLength(w.to.groupRows), parquet.WithDictionaryDefault(false), parquet.WithDataPageSize(pageBytes),
+		parquet.WithAllocator(w.table.opts.Allocator), parquet.WithCreatedBy(w.table.opts.EngineInfo), parquet.WithPageIndexEnabled(true), parquet.WithStats(true), parquet.WithStoreDecimalAsInteger(true))
 	opts = append(opts, unbounded(w.file.Fields(), nil)...)
 	pr, pw := io.Pipe()
 	f := &dataFile{key: key, values: values, pipe: pw, size: &counter{w: pw}, done: make(chan error, 1)}
@@ -74,7 +72,7 @@ func (w *writer) begin(values map[string]*string, b arrow.RecordBatch) (*dataFil
 		pr.CloseWithError(err) // a failed upload must not block the encoder
 		f.done <- err
 	}()
-	fw, err := pqarrow.NewFileWriter(w.file, f.size, parquet.NewWriterProperties(opts...), pqarrow.NewArrowWriterProperties(pqarrow.WithAllocator(w.table.opts.Allocator)))
+	fw, err := newEncoder(w.file, f.size, w.to.groupRows, w.table.opts.Allocator, opts)
 	if err != nil {
 		f.abort()
 		return nil, fmt.Errorf("write %s: %w", key, err)
@@ -97,31 +95,6 @@ func unbounded(fields []arrow.Field, path parquet.ColumnPath) (out []parquet.Wri
 	return out
 }
 
-// constantColumn reports whether a flat column repeats one value or is all null.
-func constantColumn(a arrow.Array) bool {
-	if a.NullN() == a.Len() {
-		return true
-	}
-	switch a := a.(type) {
-	case *array.String:
-		return a.NullN() == 0 && sameStrings(a)
-	case *array.Timestamp:
-		v := a.Value(0)
-		return a.NullN() == 0 && !slices.ContainsFunc(a.TimestampValues(), func(x arrow.Timestamp) bool { return x != v })
-	}
-	return false
-}
-
-func sameStrings(a *array.String) bool {
-	first := a.Value(0)
-	for i := range a.Len() {
-		if a.Value(i) != first {
-			return false
-		}
-	}
-	return true
-}
-
 func (f *dataFile) abort() {
 	f.pipe.CloseWithError(fmt.Errorf("the write of %s was given up", f.key))
 	<-f.done
@@ -134,7 +107,7 @@ func (f *dataFile) letGo() {
 	defer func() { _ = recover() }()
 	f.size.w = io.Discard
 	if f.parquet != nil {
-		_ = f.parquet.Close() // nobody reads the file
+		_ = f.parquet.close() // nobody reads the file
 	}
 }
 
@@ -142,7 +115,7 @@ func (f *dataFile) letGo() {
 func (w *writer) finish(key string) error {
 	f := w.open[key]
 	delete(w.open, key)
-	err := f.parquet.Close()
+	err := f.parquet.close()
 	if err != nil {
 		f.abort()
 		return fmt.Errorf("write %s: %w", f.key, err)

@@ -113,7 +113,8 @@ func (t *Table) newWriter(ctx context.Context, to *target) *writer {
 	return w
 }
 
-// all writes every batch. On a failure what was written is removed again as far as that is possible.
+// all writes every batch. On a failure what was written is removed again as far
+// as that is possible.
 func (w *writer) all(rows *Rows, c *Caster) (adds []*txlog.Add, err error) {
 	ended := false // else the goroutine ends, as t.FailNow in a producer does
 	defer func() {
@@ -148,19 +149,8 @@ func (e *PanicError) Unwrap() error {
 
 // each writes the batches.
 func (w *writer) each(rows *Rows, c *Caster) ([]*txlog.Add, error) {
-	for b, err := range rows.Batches {
-		if err != nil {
-			return nil, err
-		}
-		cast, err := c.Batch(w.ctx, b)
-		if err != nil {
-			return nil, err
-		}
-		err = w.batch(cast)
-		cast.Release()
-		if err != nil {
-			return nil, err
-		}
+	if err := w.stream(rows, c); err != nil {
+		return nil, err
 	}
 	if err := w.finishAll(); err != nil {
 		return nil, err
@@ -169,6 +159,58 @@ func (w *writer) each(rows *Rows, c *Caster) ([]*txlog.Add, error) {
 		return w.adds, w.also.finishAll()
 	}
 	return w.adds, nil
+}
+
+// stream encodes each batch while the next one is made.
+func (w *writer) stream(rows *Rows, c *Caster) (err error) {
+	todo, done := make(chan arrow.RecordBatch), make(chan error, 1)
+	go func() { done <- w.encode(todo) }()
+	failed := error(nil)
+	defer func() {
+		close(todo)
+		if failed == nil {
+			failed = <-done
+		}
+		if err == nil {
+			err = failed
+		}
+	}()
+	for b, err := range rows.Batches {
+		if err != nil {
+			return err
+		}
+		cast, err := c.Batch(w.ctx, b)
+		if err != nil {
+			return err
+		}
+		select {
+		case todo <- cast:
+		case failed = <-done:
+			cast.Release()
+			return failed
+		}
+	}
+	return nil
+}
+
+// encode writes batches until there are no more, or one fails.
+func (w *writer) encode(todo <-chan arrow.RecordBatch) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	for b := range todo {
+		if err := w.once(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) once(b arrow.RecordBatch) error {
+	defer b.Release()
+	return w.batch(b)
 }
 
 func (w *writer) finishAll() error {
@@ -346,11 +388,11 @@ func (w *writer) append(key string, values map[string]*string, b arrow.RecordBat
 	if f.stats != nil {
 		f.stats.add(rec)
 	}
-	if err := f.parquet.WriteBuffered(rec); err != nil {
+	if err := f.parquet.write(w.ctx, rec); err != nil {
 		return fmt.Errorf("write %s: %w", f.key, err)
 	}
 	w.rows += b.NumRows()
-	if w.to.bytes > 0 && f.parquet.TotalCompressedBytes()+f.parquet.RowGroupTotalCompressedBytes() >= w.to.bytes {
+	if w.to.bytes > 0 && f.parquet.bytes() >= w.to.bytes {
 		return w.finish(key)
 	}
 	return nil

@@ -1,6 +1,6 @@
 """Stores and tables written by metaxy-delta, read and judged by real Metaxy and deltalake.
 
-usage: interop.py BIN. Needs the Python packages metaxy 0.1.11, deltalake, polars, pyarrow. Prints what it saw; exit 1 on a difference.
+usage: interop.py BIN. Needs the Python packages metaxy 0.1.11, deltalake, duckdb, polars, pyarrow. Prints what it saw; exit 1 on a difference.
 """
 from __future__ import annotations
 
@@ -33,6 +33,39 @@ def rows(frame: pl.DataFrame) -> list:
     return sorted(map(repr, frame.select(sorted(frame.columns)).rows()))
 
 
+def every_habit(n: int) -> pl.DataFrame:
+    """Columns whose values come in every way that decides how a data file is encoded."""
+    import datetime as dt
+
+    i = range(n)
+    late = lambda v: [v(k) if k > 2 * n // 3 else v(0) for k in i]
+    text = lambda k: f"{k * 2654435761 % 2**32:08d}"[:8]
+    return pl.DataFrame({
+        "id": list(i), "one": ["same"] * n, "late": late(text), "few": [["a", "", "ccc"][k % 3] for k in i], "many": [text(k) for k in i], "gaps": [None if k % 7 == 0 else text(k) for k in i],
+        "none": pl.Series([None] * n, dtype=pl.Utf8), "then": pl.Series([None if k < n // 2 else "x" for k in i], dtype=pl.Utf8), "empty": [""] * n, "paths": [f"s3://bucket/folder/{k % 97}/{text(k)}.wav" for k in i],
+        "small": [k % 5 for k in i], "big": [k * 2654435761 % 2**61 for k in i], "score": [k / 7 for k in i], "flag": [k % 3 == 0 for k in i], "day": [dt.date(2026, 1, 1 + k % 28) for k in i],
+        "at": [dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)] * n, "by": [None if k % 11 == 0 else {"a": text(k), "b": "c" if k % 2 else None} for k in i], "list": [None if k % 5 == 0 else [k, k + 1][: k % 3] for k in i],
+    })
+
+
+def encodings(binary: str, tmp: Path) -> None:
+    """Tables with and without a list, which are encoded in two ways, as five readers see them."""
+    import duckdb
+
+    for name, drop in (("flat", ["list"]), ("nested", [])):
+        given = every_habit(150_000).drop(drop)
+        given.write_parquet(tmp / "given.parquet")
+        run(binary, "table", "write", tmp / name, tmp / "given.parquet")
+        files = DeltaTable(str(tmp / name)).file_uris()
+        run(binary, "table", "read", tmp / name, "--format", "parquet", "-o", tmp / "ours.parquet")
+        readers = {"polars": lambda: pl.read_delta(str(tmp / name)), "polars' own": lambda: pl.read_parquet(files), "pyarrow": lambda: pl.from_arrow(pq.read_table(files[0])),
+                   "DuckDB": lambda: pl.from_arrow(duckdb.sql(f"SELECT * FROM read_parquet({files!r})").to_arrow_table()), "ours": lambda: pl.read_parquet(tmp / "ours.parquet")}
+        for who, read in readers.items():
+            got = read().select(given.columns).sort("id")
+            differ = [c for c in given.columns if got[c].cast(given[c].dtype).to_list() != given[c].to_list()]
+            check(f"{who} reads every kind of column of a {name} table", not differ, differ)
+
+
 def main() -> None:
     import metaxy as mx
     from metaxy.config import MetaxyConfig
@@ -42,6 +75,7 @@ def main() -> None:
 
     binary = sys.argv[1]
     with tempfile.TemporaryDirectory() as tmp:
+        encodings(binary, Path(tmp))
         store = Path(tmp) / "store"
         run(binary, "demo", store)
         run(binary, "resolve", "video/transcript", "--store", store, "--out", Path(tmp) / "inc")
