@@ -129,7 +129,7 @@ func (s *DeltaStore) copyOne(ctx context.Context, g *feature.Graph, from Metadat
 	if rows, err = read(o.SampleHistory); err != nil {
 		return WriteResult{Warnings: warnings}, err
 	}
-	w, err := s.write(ctx, g, key, rows, &stamps{WriteOptions: WriteOptions{PreserveVersions: true, AllowNullIDs: true}, now: s.opts.Now()})
+	w, err := s.write(ctx, g, key, nil, rows, &stamps{WriteOptions: WriteOptions{PreserveVersions: true, AllowNullIDs: true}, now: s.opts.Now()})
 	w.Warnings = append(warnings, w.Warnings...)
 	return w, err
 }

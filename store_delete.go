@@ -2,9 +2,7 @@ package metaxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"slices"
 
@@ -37,7 +35,7 @@ type DeleteResult struct {
 	Rows, Bytes         int64
 	Files, FilesRemoved int
 	TableVersion        int64
-	// PreviousVersion is what the table can be restored to; -1 when it did not exist.
+	// PreviousVersion is what the table can be restored to: the version before the commit, or without one the newest; -1 when the table did not exist.
 	PreviousVersion int64
 	Warnings        []Warning
 }
@@ -68,17 +66,20 @@ func (s *DeltaStore) Delete(ctx context.Context, key feature.Key, opts *DeleteOp
 	if o.DryRun {
 		s = s.rehearse()
 	}
-	previous, err := s.tableVersion(ctx, key)
+	v, err := s.visit(ctx, key)
 	if err != nil {
 		return DeleteResult{}, err
 	}
 	var res DeleteResult
 	if o.Hard {
-		res, err = s.deleteHard(ctx, g, key, &o)
+		res, err = s.deleteHard(ctx, g, key, v, &o)
 	} else {
-		res, err = s.deleteSoft(ctx, g, key, &o)
+		res, err = s.deleteSoft(ctx, g, key, v, &o)
 	}
-	res.Feature, res.PreviousVersion = key, previous
+	res.Feature, res.PreviousVersion = key, v.version()
+	if err == nil && res.TableVersion >= 0 {
+		res.PreviousVersion = res.TableVersion - 1 // others may have written since the look
+	}
 	return res, err
 }
 
@@ -95,32 +96,21 @@ func (s *DeltaStore) Drop(ctx context.Context, key feature.Key, opts *DeleteOpti
 	return res, err
 }
 
-func (s *DeltaStore) tableVersion(ctx context.Context, key feature.Key) (int64, error) {
-	snap, err := s.Table(key).Snapshot(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
-		return -1, nil
-	}
-	if err != nil {
-		return -1, err
-	}
-	return snap.Version(), nil
-}
-
-func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key feature.Key, o *DeleteOptions) (DeleteResult, error) {
-	rows, err := s.readWith(ctx, g, key, &ReadOptions{Filters: o.Filters, FeatureHistory: o.FeatureHistory, SampleHistory: o.SampleHistory})
+func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key feature.Key, v *visit, o *DeleteOptions) (DeleteResult, error) {
+	rows, err := s.readWith(ctx, g, key, &ReadOptions{Filters: o.Filters, FeatureHistory: o.FeatureHistory, SampleHistory: o.SampleHistory, at: v})
 	if err != nil {
 		return DeleteResult{}, err
 	}
 	warnings := rows.Warnings
 	if o.FeatureHistory || rows.Source.Fallback {
-		w, err := s.tombstoneWarnings(ctx, g, key, o, rows.Source)
+		w, err := s.tombstoneWarnings(ctx, g, key, v, o, rows.Source)
 		if err != nil {
 			return DeleteResult{}, err
 		}
 		warnings = append(warnings, w...)
 	}
 	now := s.opts.Now()
-	w, err := s.write(ctx, g, key, withTombstones(rows), &stamps{
+	w, err := s.write(ctx, g, key, v, withTombstones(rows), &stamps{
 		WriteOptions: WriteOptions{MaterializationID: o.MaterializationID, AllowNullIDs: true}, now: now, tombstone: true})
 	if err != nil {
 		return DeleteResult{}, err
@@ -139,9 +129,10 @@ func withTombstones(rows *Rows) *Rows {
 }
 
 // tombstoneWarnings tells what a soft delete touches beside what was asked: rows of other versions (D39), rows of a fallback store that go out of sight (D40).
-func (s *DeltaStore) tombstoneWarnings(ctx context.Context, g *feature.Graph, key feature.Key, o *DeleteOptions, src Source) ([]Warning, error) {
+func (s *DeltaStore) tombstoneWarnings(ctx context.Context, g *feature.Graph, key feature.Key, v *visit, o *DeleteOptions, src Source) ([]Warning, error) {
 	var out []Warning
 	count := func(ro *ReadOptions) (int64, error) {
+		ro.at = v
 		r, err := s.readWith(ctx, g, key, ro)
 		if err != nil {
 			return 0, err
@@ -179,7 +170,7 @@ func (s *DeltaStore) tombstoneWarnings(ctx context.Context, g *feature.Graph, ke
 	return out, nil
 }
 
-func (s *DeltaStore) deleteHard(ctx context.Context, g *feature.Graph, key feature.Key, o *DeleteOptions) (DeleteResult, error) {
+func (s *DeltaStore) deleteHard(ctx context.Context, g *feature.Graph, key feature.Key, v *visit, o *DeleteOptions) (DeleteResult, error) {
 	version, err := g.FeatureVersion(key)
 	if err != nil {
 		return DeleteResult{}, err
@@ -192,10 +183,10 @@ func (s *DeltaStore) deleteHard(ctx context.Context, g *feature.Graph, key featu
 	if len(where.Args) > 0 {
 		pred = where
 	}
-	r, err := rewrite.Delete(ctx, s.Table(key), pred, &rewrite.DeleteOptions{CopyOnWrite: true, Parallel: s.opts.Parallel, Now: s.opts.Now().UnixMilli()})
-	if errors.Is(err, fs.ErrNotExist) {
+	if v.snap == nil {
 		return DeleteResult{TableVersion: -1}, nil
 	}
+	r, err := rewrite.Delete(ctx, s.Table(key), pred, &rewrite.DeleteOptions{Snapshot: v.snap, CopyOnWrite: true, Parallel: s.opts.Parallel, Now: s.opts.Now().UnixMilli()})
 	if err != nil {
 		return DeleteResult{}, fmt.Errorf("delete from %s: %w", key, err)
 	}

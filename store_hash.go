@@ -1,10 +1,8 @@
 package metaxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"time"
 
@@ -27,19 +25,15 @@ func (s *DeltaStore) hashMismatch(snap *delta.Snapshot) string {
 var ErrHashMismatch = errors.New("hash settings differ")
 
 // checkTable refuses a write to a table that records other hash settings, and tells when its newest row is of the future.
-func (s *DeltaStore) checkTable(ctx context.Context, key feature.Key, now time.Time) ([]Warning, error) {
-	snap, err := s.Table(key).Snapshot(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
+func (s *DeltaStore) checkTable(key feature.Key, v *visit, now time.Time) ([]Warning, error) {
+	if v.snap == nil {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
 	var out []Warning
-	if newest := newestStamp(snap); newest.After(now) {
+	if newest := newestStamp(v.snap); newest.After(now) {
 		out = append(out, clockBehind(key.String(), newest, now))
 	}
-	m := s.hashMismatch(snap)
+	m := s.hashMismatch(v.snap)
 	switch {
 	case m == "":
 		return out, nil

@@ -34,6 +34,8 @@ type ReadOptions struct {
 	Limit int64
 	// unverified gives rows that were not compared with the log's statistics, as a resolve takes them.
 	unverified bool
+	// at is the look at this store's table that a verb has taken; nil: it looks.
+	at *visit
 }
 
 // Read gives rows of a feature. A feature without a table here is read from the fallback stores in order, with the warning
@@ -121,9 +123,13 @@ type located struct {
 
 // locate finds the table of a feature here, else in the fallback stores in order.
 func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.Key, def *feature.Definition, o *ReadOptions) (*located, error) {
-	snap, err := s.Table(key).Snapshot(ctx)
+	at, err := o.at, error(nil)
+	if at == nil {
+		at, err = s.visit(ctx, key)
+	}
 	switch {
-	case err == nil:
+	case err == nil && at.snap != nil:
+		snap := at.snap
 		version, err := g.FeatureVersion(key)
 		if err != nil {
 			return nil, err
@@ -141,7 +147,7 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 			l.warnings = append(l.warnings, Warning{Code: "HASH_MISMATCH", Message: key.String() + ": " + m})
 		}
 		return l, nil
-	case !errors.Is(err, fs.ErrNotExist):
+	case err != nil:
 		return nil, fmt.Errorf("feature %s in store %s: %w", key, s.name, err)
 	case o.NoFallback:
 		return nil, s.noTable(key)
@@ -170,7 +176,9 @@ func (f Fallback) locate(ctx context.Context, g *feature.Graph, key feature.Key,
 		if err := ds.open(); err != nil {
 			return nil, err
 		}
-		return ds.locate(ctx, g, key, def, o)
+		own := *o
+		own.at = nil // that is another table
+		return ds.locate(ctx, g, key, def, &own)
 	}
 	return f.foreign(ctx, key, o, mem)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"slices"
 	"strconv"
@@ -34,22 +33,29 @@ type Resolved struct {
 const maxResolvedTries = 100
 
 // appendResolved appends rows if nobody has changed the table since, or those that nobody has written since.
-func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, rows *Rows, ids []string, o *delta.AppendOptions, on Resolved) (WriteResult, error) {
+func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *visit, rows *Rows, ids []string, o *delta.AppendOptions, on Resolved) (WriteResult, error) {
 	if !on.Drop {
 		o.Since = &on.TableVersion
-		return s.append(ctx, key, rows, o)
+		return s.append(ctx, key, v, rows, o)
 	}
 	kept := &keptRows{in: rows.Batches, schema: rows.Schema, dir: s.opts.SpillDir, mem: s.opts.Allocator}
 	defer kept.release()
 	w := &writtenSince{columns: slices.Concat(ids, []string{colFeatureVersion, colProvenance}), seen: map[string]bool{}, version: on.TableVersion}
 	for try := 0; ; try++ {
-		if err := w.advance(ctx, s, key); err != nil {
+		err := error(nil)
+		if try > 0 {
+			v, err = s.visit(ctx, key)
+		}
+		if err == nil {
+			err = w.advance(ctx, s, v)
+		}
+		if err != nil {
 			return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
 		}
 		since := w.version
 		o.Since = &since
 		w.dropped = 0
-		res, err := s.append(ctx, key, &Rows{Schema: rows.Schema, Batches: w.without(ctx, rows.Schema, kept.all())}, o)
+		res, err := s.append(ctx, key, v, &Rows{Schema: rows.Schema, Batches: w.without(ctx, rows.Schema, kept.all())}, o)
 		res.Dropped = w.dropped
 		var lost *txlog.ConflictError
 		if err == nil || !errors.As(err, &lost) || lost.Version <= since || try == maxResolvedTries {
@@ -67,16 +73,14 @@ type writtenSince struct {
 	dropped int64
 }
 
-// advance reads what was written up to the newest version.
-func (w *writtenSince) advance(ctx context.Context, s *DeltaStore, key feature.Key) error {
-	snap, err := s.Table(key).Snapshot(ctx)
+// advance reads what was written up to the version that v saw.
+func (w *writtenSince) advance(ctx context.Context, s *DeltaStore, v *visit) error {
+	snap := v.snap
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && w.version < 0:
+	case snap == nil && w.version < 0:
 		return nil
-	case errors.Is(err, fs.ErrNotExist):
+	case snap == nil:
 		return &txlog.ConflictError{Version: w.version, Err: errors.New("the table is gone")}
-	case err != nil:
-		return err
 	}
 	files, err := snap.AddedSince(ctx, w.version)
 	if err != nil {

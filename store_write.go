@@ -65,7 +65,11 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 		return WriteResult{}, err
 	}
 	if isSystem(key) {
-		return s.append(ctx, key, rows, &delta.AppendOptions{})
+		v, err := s.visit(ctx, key)
+		if err != nil {
+			return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
+		}
+		return s.append(ctx, key, v, rows, &delta.AppendOptions{})
 	}
 	if err := o.validate(); err != nil {
 		return WriteResult{}, err
@@ -74,7 +78,7 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 	if err != nil {
 		return WriteResult{}, err
 	}
-	return s.write(ctx, g, key, rows, &stamps{WriteOptions: o, now: s.opts.Now()})
+	return s.write(ctx, g, key, nil, rows, &stamps{WriteOptions: o, now: s.opts.Now()})
 }
 
 // stamps is a write with its clock reading; tombstones keep the rows' updated_at.
@@ -84,7 +88,8 @@ type stamps struct {
 	tombstone bool
 }
 
-func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Key, rows *Rows, st *stamps) (WriteResult, error) {
+// write completes rows and appends them to the version that v saw; nil: the newest.
+func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Key, v *visit, rows *Rows, st *stamps) (WriteResult, error) {
 	if _, ok := g.Get(key); !ok {
 		return WriteResult{}, s.undefined(ctx, g, key)
 	}
@@ -102,7 +107,12 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if err != nil {
 		return WriteResult{}, err
 	}
-	found, err := s.checkTable(ctx, key, st.now)
+	if v == nil {
+		if v, err = s.visit(ctx, key); err != nil {
+			return WriteResult{}, err
+		}
+	}
+	found, err := s.checkTable(key, v, st.now)
 	if err != nil {
 		return WriteResult{}, err
 	}
@@ -126,9 +136,9 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	ao := &delta.AppendOptions{Configuration: s.hashProperties(), AppID: st.AppID, AppVersion: st.AppVersion}
 	var res WriteResult
 	if st.Resolved != nil {
-		res, err = s.appendResolved(ctx, key, out, plan.Feature.Spec.IDColumns, ao, *st.Resolved)
+		res, err = s.appendResolved(ctx, key, v, out, plan.Feature.Spec.IDColumns, ao, *st.Resolved)
 	} else {
-		res, err = s.append(ctx, key, out, ao)
+		res, err = s.append(ctx, key, v, out, ao)
 	}
 	res.Warnings = append(found, res.Warnings...)
 	return res, err
@@ -146,18 +156,24 @@ func (o *WriteOptions) validate() error {
 }
 
 // append stores completed rows. New columns are added to the table and types are converted to its own.
-func (s *DeltaStore) append(ctx context.Context, key feature.Key, rows *Rows, o *delta.AppendOptions) (WriteResult, error) {
+func (s *DeltaStore) append(ctx context.Context, key feature.Key, v *visit, rows *Rows, o *delta.AppendOptions) (WriteResult, error) {
 	o.MergeSchema, o.Cast, o.ExactNames = true, true, true
-	r, err := s.Table(key).Append(ctx, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches}, o)
+	var r delta.Result
+	staged, err := s.Table(key).Stage(ctx, v.snap, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches}, o)
+	if err == nil {
+		r, err = staged.Commit(ctx)
+	}
 	if err != nil {
 		return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
 	}
 	out := WriteResult{Feature: key, Rows: r.Rows, Files: r.Files, Bytes: r.Bytes, TableVersion: r.Version}
 	if r.Version < 0 {
 		out.AlreadyWritten = true
-		if out.TableVersion, err = s.tableVersion(ctx, key); err != nil {
+		now, err := s.visit(ctx, key)
+		if err != nil {
 			return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
 		}
+		out.TableVersion = now.version()
 	}
 	for _, w := range r.Warnings {
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})

@@ -23,6 +23,8 @@ import (
 
 // DeleteOptions of a delete; nil = defaults.
 type DeleteOptions struct {
+	// Snapshot is the version to decide on; nil = the newest.
+	Snapshot *delta.Snapshot
 	// CopyOnWrite rewrites files also where the table asks for deletion vectors, for readers that do not know them.
 	CopyOnWrite bool
 	// Parallel is the number of row groups decoded at once; 0 = GOMAXPROCS.
@@ -47,9 +49,11 @@ func Delete(ctx context.Context, t *delta.Table, where filter.Expr, opts *Delete
 	if opts != nil {
 		o = *opts
 	}
-	snap, err := t.Snapshot(ctx)
-	if err != nil {
-		return DeleteResult{Version: -1}, err
+	snap, err := o.Snapshot, error(nil)
+	if snap == nil {
+		if snap, err = t.Snapshot(ctx); err != nil {
+			return DeleteResult{Version: -1}, err
+		}
 	}
 	r := newRemoval(t, snap, where, &o)
 	r.ch.Operation, r.ch.Parameters = "DELETE", map[string]any{}
