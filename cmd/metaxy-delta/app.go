@@ -154,7 +154,9 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &cliError{code: "USAGE", exit: exitUsage, err: err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return &cliError{code: "USAGE", exit: exitUsage, err: plainFlagError(err)}
+	})
 	f := root.PersistentFlags()
 	g := &a.flags
 	f.StringVar(&g.store, "store", "", "store of the configuration, or a root: path, file://, s3://, gs://, az://")

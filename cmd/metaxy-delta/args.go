@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,11 +69,35 @@ func applyEnv(cmd *cobra.Command, lookup func(string) (string, bool)) error {
 		}
 		if v, ok := lookup(prefix + envName(f.Name)); ok {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
-				failed = usagef("%s%s=%q: %v", prefix, envName(f.Name), v, err)
+				failed = usagef("%s%s=%q: %v", prefix, envName(f.Name), v, plainFlagError(err))
 			}
 		}
 	})
 	return failed
+}
+
+// goFlagError are the words of the flag library's parsers.
+var goFlagError = regexp.MustCompile(`strconv\.Parse(\w+): parsing (?:"(?:[^"\\]|\\.)*"): (invalid syntax|value out of range)|time: \w+ \w+ .*$`)
+
+// plainFlagError says what a value should have been, without the words of the
+// functions that refused it.
+func plainFlagError(err error) error {
+	text := goFlagError.ReplaceAllStringFunc(err.Error(), func(found string) string {
+		m := goFlagError.FindStringSubmatch(found)
+		switch {
+		case m[2] == "value out of range":
+			return "the number is too large"
+		case m[1] == "Bool":
+			return "want true or false"
+		case m[1] == "":
+			return "want a duration such as 168h"
+		}
+		return "want a whole number"
+	})
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
 }
 
 func envName(s string) string {

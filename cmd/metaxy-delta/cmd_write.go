@@ -56,6 +56,8 @@ skipped, which is a success.`,
 // finish checks the flags that depend on each other.
 func (f *writeFlags) finish() error {
 	switch {
+	case f.Resolved != nil && f.resolved < -1:
+		return usagef("--resolved-version %d: want the table_version of resolve --json, which is -1 where there was no table", f.resolved)
 	case f.ifNewer != "" && f.Resolved == nil:
 		return usagef("--if-newer needs --resolved-version")
 	case f.ifNewer == "drop":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -154,30 +153,35 @@ func csvText(list any) (string, error) {
 			}
 		}
 	}
-	var b strings.Builder
-	w := csv.NewWriter(&b)
-	if err := w.Write(header); err != nil {
-		return "", err
+	var out []byte
+	for i, name := range header {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = rowio.AppendField(out, name)
 	}
 	for _, row := range rows {
-		cells := make([]string, len(header))
+		out = append(out, '\n')
+		cells := make([]json.RawMessage, len(header))
 		for _, m := range row {
-			cells[slices.Index(header, m.name)] = cellText(m.text)
+			cells[slices.Index(header, m.name)] = m.text
 		}
-		if err := w.Write(cells); err != nil {
-			return "", err
+		for i, text := range cells {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			if text != nil && string(text) != "null" {
+				out = rowio.AppendField(out, cellText(text))
+			}
 		}
 	}
-	w.Flush()
-	return b.String(), w.Error()
+	return string(append(out, '\n')), nil
 }
 
+// cellText is a value as CSV has it: texts as they are, the rest as JSON.
 func cellText(text json.RawMessage) string {
 	var s string
-	switch {
-	case string(text) == "null":
-		return ""
-	case json.Unmarshal(text, &s) == nil:
+	if json.Unmarshal(text, &s) == nil {
 		return s
 	}
 	return string(text)

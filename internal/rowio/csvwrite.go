@@ -61,7 +61,7 @@ func newCSVWriter(w io.WriteCloser, schema *arrow.Schema) (Writer, error) {
 	}
 	for i, name := range c.header {
 		c.separate(i)
-		c.buf = appendField(c.buf, name)
+		c.buf = AppendField(c.buf, name)
 	}
 	c.buf = append(c.buf, '\n')
 	return c, c.flush()
@@ -97,7 +97,7 @@ func (c *csvWriter) Write(b arrow.RecordBatch) error {
 				return fmt.Errorf("row %d, column %s: %w", c.rows, c.header[j], err)
 			}
 			if ok {
-				c.buf = appendField(c.buf, text)
+				c.buf = AppendField(c.buf, text)
 			} else {
 				c.buf = append(c.buf, marks[c.cols[j]]...)
 			}
@@ -191,8 +191,9 @@ func csvValue(a arrow.Array, member int) func(row int) (text string, ok bool, er
 
 func (c *csvWriter) Close() error { return c.w.Close() }
 
-// appendField writes a field, in quotes where it needs them.
-func appendField(dst []byte, s string) []byte {
+// AppendField appends a field of CSV, in quotes where it needs them. The empty
+// text has quotes, since a field without is null.
+func AppendField(dst []byte, s string) []byte {
 	if s != "" && !strings.ContainsAny(s, ",\"\r\n") && s[0] != ' ' && s[0] != '\t' && !strings.HasPrefix(s, "\ufeff") {
 		return append(dst, s...)
 	}
