@@ -20,14 +20,15 @@ func lead8(x uint64) uint64 {
 	switch {
 	case x >= 1e17:
 		// Nearly every 64-bit hash: 18 to 20 digits, without a branch that depends on which.
-		q := x / 1e10
-		if y := x / 1e11; q >= 1e8 {
-			q = y
+		q := uint32(x / 1e10)
+		first := q
+		if y := q / 10; q >= 1e8 {
+			first = y
 		}
-		if y := x / 1e12; q >= 1e8 {
-			q = y
+		if y := q / 100; q >= 1e9 {
+			first = y
 		}
-		return digits8(uint32(q))
+		return digits8(first)
 	case x >= 1e8:
 		for x >= 1e16 {
 			x /= 1e8

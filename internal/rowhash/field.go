@@ -39,6 +39,18 @@ type head struct {
 	md5            headMD5
 }
 
+// known is the number of bytes at the start whose hash is known, so that nobody
+// reads them; md5 knows more where rows are hashed together.
+func (d *head) known(k kind) int {
+	switch k {
+	case kind32:
+		return d.skip32
+	case kind64:
+		return d.skip64
+	}
+	return 0
+}
+
 // FieldHasher computes provenances of fields that have the same parents, many rows at a time: H(field|code_version|FQ1|v1|FQ2|v2...). It has
 // buffers: each goroutine has its own. A row costs the length of its text and allocates nothing.
 type FieldHasher struct {
@@ -167,10 +179,10 @@ func (f *FieldHasher) hash(parents []Strings, from, n int, outs []*Texts) {
 		end := f.text(f.buf, parents, from, i)
 		for o := range outs {
 			d := &f.heads[o]
-			if len(outs) > 1 {
-				f.put(f.buf, d)
-			}
 			start := f.room - d.size
+			if known := d.known(f.h.kind); len(outs) > 1 && known < len(d.text) {
+				copy(f.buf[start+known:], d.text[known:])
+			}
 			switch f.h.kind {
 			case kind32:
 				outs[o].number32(f.h, from+i, sum32(d.s32, f.buf[start+d.skip32:end], end-start))
@@ -217,10 +229,7 @@ func (f *FieldHasher) hash16(parents []Strings, from, n int, outs []*Texts) {
 // putHeads writes a head before the values of all buffers, except what is never
 // read because its hash is known.
 func (f *FieldHasher) putHeads(d *head) {
-	known := 64 * d.md5.blocks
-	if f.h.kind == kind32 {
-		known = d.skip32
-	}
+	known := max(d.known(f.h.kind), 64*d.md5.blocks)
 	for i := range lanes16 {
 		buf := f.rows.row(i)
 		if f.rows.fresh {

@@ -308,3 +308,41 @@ func TestNotText(t *testing.T) {
 		t.Error("numbers were taken for text")
 	}
 }
+
+// Texts that are too long to be hashed together, and after them short ones, of
+// fields whose heads differ.
+func TestLongTexts(t *testing.T) {
+	for _, name := range rowhash.Algorithms() {
+		h, err := rowhash.New(name, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heads := []string{strings.Repeat("f", 130), "g", strings.Repeat("h", 130)}
+		var templates []*rowhash.Template
+		var outs []*rowhash.Texts
+		for _, head := range heads {
+			templates, outs = append(templates, rowhash.NewTemplate(head, "1", []string{"p"}, []bool{false})), append(outs, &rowhash.Texts{})
+		}
+		kernel := h.Field(templates...)
+		for _, size := range []int{5, 20_000, 7} {
+			b := array.NewStringBuilder(memory.DefaultAllocator)
+			var values []string
+			for i := range 20 {
+				values = append(values, strings.Repeat("v", size+i))
+				b.Append(values[i])
+			}
+			parent, err := rowhash.StringsOf(b.NewArray())
+			if err != nil {
+				t.Fatal(err)
+			}
+			kernel.Hash([]rowhash.Strings{parent}, len(values), outs...)
+			for o, head := range heads {
+				for i, v := range values {
+					if got, want := string(outs[o].Append(nil, i)), string(h.Append(nil, []byte(head+"|1|p|"+v))); got != want {
+						t.Errorf("%s: field %d, %d bytes: %s, want %s", name, o, len(v), got, want)
+					}
+				}
+			}
+		}
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"github.com/zeebo/xxh3"
 )
@@ -77,12 +76,6 @@ func (h *Hasher) Append(dst, s []byte) []byte {
 	return dst[:min(len(dst), start+h.width)]
 }
 
-// Column is a column of texts that hashes read.
-type Column interface {
-	IsNull(i int) bool
-	Value(i int) string
-}
-
 // Template is the text of one field: a constant head `field|code_version`, then for each parent a label and its value, joined by '|'.
 type Template struct {
 	head   []byte
@@ -98,100 +91,4 @@ func NewTemplate(field, codeVersion string, parents []string, optional []bool) *
 		t.labels = append(t.labels, []byte("|"+p+"|"))
 	}
 	return t
-}
-
-// Text is a column being built: values one after another with their ends; a null has no bytes and Valid false.
-type Text struct {
-	Bytes   []byte
-	Offsets []int32
-	Valid   []bool
-	Nulls   int
-}
-
-// Reset empties a column for n rows.
-func (t *Text) Reset(n int) {
-	t.Bytes, t.Offsets, t.Valid, t.Nulls = t.Bytes[:0], append(t.Offsets[:0], 0), t.Valid[:0], 0
-	if cap(t.Offsets) < n+1 {
-		t.Offsets = append(make([]int32, 0, n+1), 0)
-	}
-	if cap(t.Valid) < n {
-		t.Valid = make([]bool, 0, n)
-	}
-}
-
-// IsNull reports whether row i is null.
-func (t *Text) IsNull(i int) bool { return !t.Valid[i] }
-
-// Value is row i, valid until the column is reset.
-func (t *Text) Value(i int) string {
-	b := t.Raw(i)
-	return unsafe.String(unsafe.SliceData(b), len(b))
-}
-
-// Raw is row i without copying.
-func (t *Text) Raw(i int) []byte { return t.Bytes[t.Offsets[i]:t.Offsets[i+1]] }
-
-func (t *Text) end(valid bool) {
-	t.Offsets = append(t.Offsets, int32(len(t.Bytes)))
-	t.Valid = append(t.Valid, valid)
-	if !valid {
-		t.Nulls++
-	}
-}
-
-// Scratch is the buffer that rows are built in; each goroutine has its own.
-type Scratch struct{ buf []byte }
-
-// Fields hashes n rows of a template into out.
-func (h *Hasher) Fields(t *Template, parents []Column, n int, s *Scratch, out *Text) {
-	out.Reset(n)
-	buf := append(s.buf[:0], t.head...)
-	head := len(buf)
-rows:
-	for i := range n {
-		buf = buf[:head]
-		for p, c := range parents {
-			buf = append(buf, t.labels[p]...)
-			if c.IsNull(i) {
-				if !t.optional[p] {
-					out.end(false)
-					continue rows
-				}
-				continue
-			}
-			buf = append(buf, c.Value(i)...)
-		}
-		out.Bytes = h.Append(out.Bytes, buf)
-		out.end(true)
-	}
-	s.buf = buf
-}
-
-// Join hashes n rows of members joined by '|'; a null member makes the result null.
-func (h *Hasher) Join(members []Column, n int, s *Scratch, out *Text) {
-	out.Reset(n)
-	buf := s.buf[:0]
-rows:
-	for i := range n {
-		buf = buf[:0]
-		for m, c := range members {
-			if c.IsNull(i) {
-				out.end(false)
-				continue rows
-			}
-			if m > 0 {
-				buf = append(buf, '|')
-			}
-			buf = append(buf, c.Value(i)...)
-		}
-		out.Bytes = h.Append(out.Bytes, buf)
-		out.end(true)
-	}
-	s.buf = buf
-}
-
-// Append adds the hash of s as one more row.
-func (t *Text) Append(h *Hasher, s []byte) {
-	t.Bytes = h.Append(t.Bytes, s)
-	t.end(true)
 }
