@@ -64,11 +64,14 @@ func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, op
 	if slices.ContainsFunc(on, func(c string) bool { return !inc.Schema(New).HasField(c) }) {
 		on = plan.JoinColumns() // an expansion makes the other id columns
 	}
-	r := &rebase{on: on, enc: hashjoin.NewEncoder(), onePerRow: o.OnePerRow, featureVersion: res.FeatureVersion, projectVersion: res.ProjectVersion}
+	r := &rebase{on: on, kind: hashjoin.Inner, featureVersion: res.FeatureVersion, projectVersion: res.ProjectVersion}
+	if o.OnePerRow {
+		r.kind = hashjoin.Semi
+	}
 	if err := r.plan(key, rows.Schema, inc.Schema(New)); err != nil {
 		return nil, err
 	}
-	if err := r.load(inc.New(ctx), s.opts.MemoryLimit); err != nil {
+	if err := r.load(inc.New(ctx), rows.Schema, s.opts.MemoryLimit); err != nil {
 		return nil, err
 	}
 	res.Warnings = append(res.Warnings, inc.Warnings()...)
@@ -136,14 +139,13 @@ func (s *DeltaStore) rebaseTarget(ctx context.Context, key feature.Key, version 
 // rebase joins rows with the expected provenance of their ids.
 type rebase struct {
 	on                             []string
-	enc                            *hashjoin.Encoder
-	onePerRow                      bool
+	kind                           hashjoin.Kind
 	featureVersion, projectVersion string
 
 	schema *arrow.Schema
 	source []int // column of the rows; -1 and below are the added ones
 	at     []int // columns of on in the rows
-	byKey  *hashjoin.Multi
+	byKey  *hashjoin.Join
 	// provenance and byField are those of every expected sample.
 	provenance, byField arrow.Array
 }
@@ -185,41 +187,47 @@ func (r *rebase) plan(key feature.Key, rows, expected *arrow.Schema) error {
 	return nil
 }
 
-// load keeps the provenance of the expected samples by key.
-func (r *rebase) load(rows *Rows, limit int64) error {
-	r.byKey = hashjoin.NewMulti(0, limit)
+// load keeps the provenance of the expected samples by key. given is the schema
+// of the rows that are to match them.
+func (r *rebase) load(rows *Rows, given *arrow.Schema, limit int64) error {
+	sides := [][]arrow.DataType{typesOf(given, r.on)}
+	if !slices.ContainsFunc(r.on, func(c string) bool { return !rows.Schema.HasField(c) }) {
+		sides = append(sides, typesOf(rows.Schema, r.on)) // an optional table that is not there has no columns
+	}
+	l, err := hashjoin.NewLayout(sides...)
+	if err != nil {
+		return fmt.Errorf("%w: the ids of the rows: %w", ErrInvalid, err)
+	}
+	r.byKey = hashjoin.NewJoin(l, false, limit)
 	var sample, byField []arrow.Array
-	n := int32(0)
 	for b, err := range rows.Batches {
 		if err != nil {
 			return err
 		}
-		keys, nulls, err := r.enc.Encode(columnsOf(b, r.on), nil, nil)
-		if err != nil {
+		if err := r.byKey.Add(columnsOf(b, r.on)); err != nil {
 			return err
-		}
-		for i, k := range keys {
-			if !nulls[i] {
-				if err := r.byKey.Add(k, n); err != nil {
-					return err
-				}
-			}
-			n++
 		}
 		c := columnsOf(b, []string{colProvenance, colProvenanceByField})
 		c[0].Retain()
 		c[1].Retain()
 		sample, byField = append(sample, c[0]), append(byField, c[1])
 	}
-	if len(sample) == 0 {
-		return nil
+	if err := r.byKey.Seal(); err != nil || len(sample) == 0 {
+		return err
 	}
-	var err error
 	if r.provenance, err = array.Concatenate(sample, memory.DefaultAllocator); err != nil {
 		return err
 	}
 	r.byField, err = array.Concatenate(byField, memory.DefaultAllocator)
 	return err
+}
+
+func typesOf(s *arrow.Schema, names []string) []arrow.DataType {
+	out := make([]arrow.DataType, len(names))
+	for i, name := range names {
+		out[i] = s.Field(s.FieldIndices(name)[0]).Type
+	}
+	return out
 }
 
 func columnsOf(b arrow.RecordBatch, names []string) []arrow.Array {
@@ -236,31 +244,23 @@ func (r *rebase) batch(ctx context.Context, b arrow.RecordBatch) (arrow.RecordBa
 	for i, c := range r.at {
 		at[i] = b.Column(c)
 	}
-	keys, nulls, err := r.enc.Encode(at, nil, nil)
-	if err != nil {
+	var found hashjoin.Matches
+	if err := r.byKey.Probe(r.kind, at, &found); err != nil {
 		return nil, err
 	}
-	var mine, theirs []int64
-	for i, k := range keys {
-		id := -1
-		if !nulls[i] {
-			id = r.byKey.Find(k)
-		}
-		if id < 0 {
-			continue
-		}
-		first := true
-		r.byKey.Rows(id, func(row int32) {
-			if first || !r.onePerRow {
-				mine, theirs = append(mine, int64(i)), append(theirs, int64(row))
-			}
-			first = false
-		})
-	}
+	mine, theirs := wide(found.Probe), wide(found.Build)
 	if r.provenance == nil || len(mine) == 0 {
 		return array.NewRecordBatch(r.schema, emptyColumns(r.schema), 0), nil
 	}
 	return r.take(ctx, b, mine, theirs)
+}
+
+func wide(rows []int32) []int64 {
+	out := make([]int64, len(rows))
+	for i, r := range rows {
+		out[i] = int64(r)
+	}
+	return out
 }
 
 func (r *rebase) take(ctx context.Context, b arrow.RecordBatch, mine, theirs []int64) (arrow.RecordBatch, error) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -40,7 +39,7 @@ func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *vis
 	}
 	kept := &keptRows{in: rows.Batches, schema: rows.Schema, dir: s.opts.SpillDir, mem: s.opts.Allocator}
 	defer kept.release()
-	w := &writtenSince{columns: slices.Concat(ids, []string{colFeatureVersion, colProvenance}), seen: map[string]bool{}, version: on.TableVersion}
+	w := &writtenSince{columns: slices.Concat(ids, []string{colFeatureVersion, colProvenance}), version: on.TableVersion, from: on.TableVersion}
 	for try := 0; ; try++ {
 		err := error(nil)
 		if try > 0 {
@@ -67,8 +66,9 @@ func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *vis
 // writtenSince are the sample versions that a table got after a version.
 type writtenSince struct {
 	columns []string
-	seen    map[string]bool
-	version int64
+	seen    *hashjoin.Join
+	version int64 // the newest one that was read
+	from    int64
 	schema  *arrow.Schema // of the columns in the table; nil = none of its rows can equal one of ours
 	dropped int64
 }
@@ -82,59 +82,55 @@ func (w *writtenSince) advance(ctx context.Context, s *DeltaStore, v *visit) err
 	case snap == nil:
 		return &txlog.ConflictError{Version: w.version, Err: errors.New("the table is gone")}
 	}
+	was := w.schema
+	if w.schema = w.keySchema(snap.Schema().Arrow()); w.schema != nil && (was == nil || !was.Equal(w.schema)) {
+		// Other types have other keys: everything is read again.
+		l, err := hashjoin.NewLayout(typesOf(w.schema, w.columns))
+		if err != nil {
+			return err
+		}
+		w.seen, w.version = hashjoin.NewJoin(l, true, 0), w.from
+	}
 	files, err := snap.AddedSince(ctx, w.version)
 	if err != nil {
 		return err
 	}
-	w.version = snap.Version()
-	all := snap.Schema().Arrow()
-	var fields []arrow.Field
-	for _, c := range w.columns {
-		i := all.FieldIndices(c)
-		if len(i) == 0 {
-			w.schema = nil
-			return nil
-		}
-		fields = append(fields, all.Field(i[0]))
-	}
-	w.schema = arrow.NewSchema(fields, nil)
-	if len(files) == 0 {
+	if w.version = snap.Version(); w.schema == nil {
 		return nil
 	}
-	sc, err := scan.New(snap, &scan.Options{Files: files, Columns: w.columns, Parallel: s.opts.Parallel, Allocator: s.opts.Allocator})
-	if err != nil {
-		return err
-	}
-	for b, err := range sc.Batches(ctx) {
+	if len(files) > 0 {
+		sc, err := scan.New(snap, &scan.Options{Files: files, Columns: w.columns, Parallel: s.opts.Parallel, Allocator: s.opts.Allocator})
 		if err != nil {
 			return err
 		}
-		for i := range int(b.NumRows()) {
-			w.seen[rowKey(b, i)] = true
+		for b, err := range sc.Batches(ctx) {
+			if err == nil {
+				err = w.seen.Add(b.Columns())
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return w.seen.Seal()
 }
 
-// rowKey is a row as text; nulls and the border between columns are told apart from values.
-func rowKey(b arrow.RecordBatch, row int) string {
-	var out strings.Builder
-	for _, c := range b.Columns() {
-		if c.IsNull(row) {
-			out.WriteByte('-')
-			continue
+// keySchema are the columns in a table; nil where it lacks one.
+func (w *writtenSince) keySchema(table *arrow.Schema) *arrow.Schema {
+	var fields []arrow.Field
+	for _, c := range w.columns {
+		i := table.FieldIndices(c)
+		if len(i) == 0 {
+			return nil
 		}
-		v := c.ValueStr(row)
-		out.WriteString(strconv.Itoa(len(v)))
-		out.WriteByte(':')
-		out.WriteString(v)
+		fields = append(fields, table.Field(i[0]))
 	}
-	return out.String()
+	return arrow.NewSchema(fields, nil)
 }
 
 // without gives the rows that are not written yet and releases each batch after the step.
 func (w *writtenSince) without(ctx context.Context, schema *arrow.Schema, in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
-	if len(w.seen) == 0 || w.schema == nil {
+	if w.schema == nil || w.seen.Rows() == 0 {
 		return in
 	}
 	cast := delta.NewCaster(schema, w.schema, compute.GetAllocator(ctx))
@@ -163,22 +159,29 @@ func (w *writtenSince) filter(ctx context.Context, cast *delta.Caster, b arrow.R
 		return nil, err
 	}
 	defer keys.Release()
-	mask := array.NewBooleanBuilder(compute.GetAllocator(ctx))
-	defer mask.Release()
-	dropped := int64(0)
-	for i := range int(b.NumRows()) {
-		again := w.seen[rowKey(keys, i)]
-		mask.Append(!again)
-		if again {
-			dropped++
-		}
+	var fresh hashjoin.Matches
+	if err := w.seen.Probe(hashjoin.Anti, keys.Columns(), &fresh); err != nil {
+		return nil, err
 	}
+	dropped := b.NumRows() - int64(len(fresh.Probe))
 	w.dropped += dropped
 	if dropped == 0 {
 		b.Retain()
 		return b, nil
 	}
-	keep := mask.NewArray()
-	defer keep.Release()
-	return compute.FilterRecordBatch(ctx, b, keep, compute.DefaultFilterOptions())
+	cols := make([]arrow.Array, b.NumCols())
+	defer func() {
+		for _, c := range cols {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	rows := wide(fresh.Probe)
+	for i, c := range b.Columns() {
+		if cols[i], err = takeRows(ctx, c, rows); err != nil {
+			return nil, err
+		}
+	}
+	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
 }

@@ -3,6 +3,7 @@ package hashjoin_test
 import (
 	"errors"
 	"math"
+	"strconv"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -228,6 +229,34 @@ func TestChoose(t *testing.T) {
 	} {
 		if got := c.h.Choose(c.l); got != c.want {
 			t.Errorf("%d words, %+v: %v, want %v", c.l.Words(), c.h, got, c.want)
+		}
+	}
+}
+
+// Equal keys share a partition, and partitions are about as large as each other.
+func TestPartsOfKeys(t *testing.T) {
+	for _, text := range []bool{false, true} {
+		var list []key
+		for i := range 7000 {
+			list = append(list, key{n: int64(i) << 20, text: strconv.Itoa(i)})
+		}
+		a := columnOf(list, text)
+		l := layoutOf(t, a)
+		var k, again hashjoin.Keys
+		encode(t, l, &k, a)
+		encode(t, l, &again, array.NewSlice(a, 100, 7000))
+		count := make([]int, 7)
+		for i := range k.Len() {
+			p := k.Part(i, 7)
+			if i >= 100 && p != again.Part(i-100, 7) {
+				t.Fatal("a key changed its partition")
+			}
+			count[p]++
+		}
+		for p, n := range count {
+			if n < 800 || n > 1200 {
+				t.Errorf("%d of 7000 keys are in partition %d of 7", n, p)
+			}
 		}
 	}
 }

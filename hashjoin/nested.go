@@ -85,7 +85,10 @@ func nestedBytes(a arrow.Array) func([]byte, int) []byte {
 
 // nullable writes a byte that says whether there is a value before the value.
 func nullable(a arrow.Array) func([]byte, int) []byte {
-	put := canonical(a)
+	if _, nested := a.DataType().(arrow.NestedType); !nested {
+		return leaf(a)
+	}
+	put := nestedBytes(a)
 	if put == nil {
 		return nil
 	}
@@ -94,5 +97,46 @@ func nullable(a arrow.Array) func([]byte, int) []byte {
 			return append(b, tagNull)
 		}
 		return put(append(b, tagValue), i)
+	}
+}
+
+// leaf is nullable for values that are not nested, all of which it reads first.
+func leaf(a arrow.Array) func([]byte, int) []byte {
+	column, err := keyColumnOf(a.DataType())
+	if err != nil {
+		return nil
+	}
+	var s source
+	if err := s.open(a, &column); err != nil {
+		return nil
+	}
+	null := make([]uint64, (a.Len()+63)/64)
+	s.nulls(0, a.Len(), null)
+	isNull := func(i int) bool { return null[i>>6]>>(i&63)&1 != 0 }
+	if !column.inWords() {
+		texts := make([]string, a.Len())
+		s.strings(0, texts)
+		return func(b []byte, i int) []byte {
+			if isNull(i) {
+				return append(b, tagNull)
+			}
+			b = binary.LittleEndian.AppendUint64(append(b, tagValue), uint64(len(texts[i])))
+			return append(b, texts[i]...)
+		}
+	}
+	words := make([]uint64, a.Len())
+	if err := s.words(0, words); err != nil {
+		return nil
+	}
+	return func(b []byte, i int) []byte {
+		switch {
+		case isNull(i):
+			return append(b, tagNull)
+		case s.unsigned && int64(words[i]) < 0:
+			b = append(b, tagLarge)
+		default:
+			b = append(b, tagValue)
+		}
+		return binary.LittleEndian.AppendUint64(b, words[i])
 	}
 }

@@ -43,10 +43,9 @@ func (k *Keys) Nulls() int {
 	return n
 }
 
-// Key returns the key of row i.
-func (k *Keys) Key(i int) Key {
-	if k.Hi == nil {
-		return Key{k.Lo[i], 1}
-	}
-	return Key{k.Lo[i], k.Hi[i]}
+// Part is the partition of row i among n: rows with equal keys share one.
+func (k *Keys) Part(i, n int) int {
+	h := (k.Lo[i] ^ k.second(i)*0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>32) * 0x94d049bb133111eb
+	return int((h >> 32) * uint64(n) >> 32)
 }

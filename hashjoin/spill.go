@@ -76,13 +76,6 @@ func NewSpill(dir string, partitions int, limitBytes, needBytes int64) (*Spill, 
 // Partitions is their number.
 func (s *Spill) Partitions() int { return len(s.parts) }
 
-// Partition is the partition of a key: rows with equal keys share one.
-func (s *Spill) Partition(k Key) int {
-	h := (k[0] ^ k[1]*0x9e3779b97f4a7c15) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>32) * 0x94d049bb133111eb
-	return int((h >> 32) * uint64(len(s.parts)) >> 32)
-}
-
 // Rows is the number of rows of a stream in a partition.
 func (s *Spill) Rows(part, stream int) int64 {
 	p := &s.parts[part]

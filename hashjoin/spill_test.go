@@ -206,24 +206,3 @@ func TestSpillNoticesDamage(t *testing.T) {
 	}
 	fails("a cut file")
 }
-
-func TestPartitionOfEqualKeys(t *testing.T) {
-	s, err := hashjoin.NewSpill(t.TempDir(), 7, 1, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	count := make([]int, s.Partitions())
-	for i := range uint64(7000) {
-		p := s.Partition(hashjoin.Key{i, 1})
-		if p != s.Partition(hashjoin.Key{i, 1}) {
-			t.Fatal("a key changed its partition")
-		}
-		count[p]++
-	}
-	for p, n := range count {
-		if n < 800 || n > 1200 {
-			t.Errorf("%d of 7000 keys are in partition %d of 7", n, p)
-		}
-	}
-}

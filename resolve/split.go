@@ -188,7 +188,7 @@ func (s *splitter) batch(ctx context.Context, b arrow.RecordBatch, stream int, k
 	start := make([]int, s.parts+1)
 	of := make([]int32, list.Len())
 	for i := range of {
-		p := to.Partition(list.Key(i))
+		p := list.Part(i, s.parts)
 		of[i] = int32(p)
 		start[p+1]++
 	}
