@@ -146,6 +146,9 @@ func (s *side) loadSeveral(ctx context.Context, m *matching, columns []string, k
 	x, c := m.get(), s.several
 	aged := c.stamps != nil
 	*c = chains{head: make([]int32, x.Slots())}
+	if aged { // also where this attempt fails before a row, and another follows
+		c.stamps = []int64{}
+	}
 	s.last, s.rows = nil, 0
 	cols := unique(slices.Concat(s.keys, stamps, columns))
 	var mu sync.Mutex
@@ -309,7 +312,9 @@ type storedSide struct {
 
 func (s *storedSide) read(ctx context.Context, m *matching, req *Request) error {
 	x := m.get()
-	s.prints = newFingerprints(req.Algorithm.Truncation <= 8 && req.Samples == nil, s.entries(x))
+	// Rows that count as one are compared with each other, too, and not all of
+	// their texts need be words.
+	s.prints = newFingerprints(req.Algorithm.Truncation <= 8 && req.Samples == nil && !s.asOne, s.entries(x))
 	s.marked, s.foreign = nil, 0
 	var marks []filter.Expr
 	if len(req.StaleIf) > 0 && !s.asOne {
