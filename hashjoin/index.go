@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // Strategy is a way to find keys. The choice never changes an answer.
@@ -45,6 +47,8 @@ type Hints struct {
 	// Force is the strategy to use instead of the chosen one. Dense without a
 	// range, or for two words, is Hash all the same.
 	Force Strategy
+	// Arena is where the index lies; nil = the heap.
+	Arena *slab.Arena
 }
 
 // ErrHints says that keys lie outside the hinted range or are more than hinted.
@@ -110,7 +114,7 @@ func NewIndex(l *Layout, h Hints) *Index {
 			x.beyond = int64(min((x.size-1)/8, math.MaxInt64))
 			x.size = 0
 		}
-		x.there = make([]uint64, (x.size+63)/64)
+		x.there = slab.Make[uint64](h.Arena, int((x.size+63)/64))
 		return x
 	}
 	rows := max(h.Rows, 0)
@@ -121,7 +125,7 @@ func NewIndex(l *Layout, h Hints) *Index {
 	x.shift = l.Words() - 1
 	// Searches are short while half the buckets are free.
 	x.most, x.size = int(rows), uint64(2*rows+8)
-	x.buckets, x.known = make([]uint64, x.size), make([]uint64, max(rows, 1)<<x.shift)
+	x.buckets, x.known = slab.Make[uint64](h.Arena, int(x.size)), slab.Make[uint64](h.Arena, int(max(rows, 1)<<x.shift))
 	x.mix, x.salt = rand.Uint64()|1, rand.Uint64()
 	return x
 }

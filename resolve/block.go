@@ -145,7 +145,7 @@ rows:
 		default:
 			list := slices.Grow(w.entries[dep][:0], len(w.slots))
 			for _, slot := range w.slots {
-				if slot >= 0 && side.last[slot] == 0 {
+				if !side.has(slot) {
 					slot = -1
 				}
 				list = append(list, slot)
@@ -157,7 +157,7 @@ rows:
 
 // require drops rows that a side with one row a key lacks.
 func (w *worker) require(side *depSide, before []int) {
-	first := slices.IndexFunc(w.slots, func(slot int32) bool { return slot < 0 || side.last[slot] == 0 })
+	first := slices.IndexFunc(w.slots, func(slot int32) bool { return !side.has(slot) })
 	if first < 0 {
 		return
 	}
@@ -166,7 +166,7 @@ func (w *worker) require(side *depSide, before []int) {
 		from = append(from, int32(j))
 	}
 	for j := first; j < len(w.slots); j++ {
-		if slot := w.slots[j]; slot >= 0 && side.last[slot] != 0 {
+		if side.has(w.slots[j]) {
 			from = append(from, int32(j))
 		}
 	}

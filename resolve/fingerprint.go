@@ -7,6 +7,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // print stands for a provenance text in comparisons: the text itself where the
@@ -33,10 +34,10 @@ type fingerprints struct {
 	hi    []uint64 // nil where words do
 }
 
-func newFingerprints(words bool, entries int) *fingerprints {
-	f := &fingerprints{words: words, lo: make([]uint64, entries)}
+func newFingerprints(a *slab.Arena, words bool, entries int) *fingerprints {
+	f := &fingerprints{words: words, lo: slab.Make[uint64](a, entries)}
 	if !f.words {
-		f.seed, f.hi = maphash.Comparable(maphash.MakeSeed(), uint64(1)), make([]uint64, entries)
+		f.seed, f.hi = maphash.Comparable(maphash.MakeSeed(), uint64(1)), slab.Make[uint64](a, entries)
 	}
 	return f
 }

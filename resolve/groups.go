@@ -19,6 +19,7 @@ import (
 type groups struct {
 	layout *hashjoin.Layout
 	index  *hashjoin.Index
+	match  *matching        // keeps the memory of the index
 	keys   []string         // what groups rows, by the table's names
 	texts  []*rowhash.Store // by member, by slot of the group
 }
@@ -95,7 +96,7 @@ func (c *grouping) collect(ctx context.Context, f *feed, m *matching, cols []str
 		b.Release()
 	}
 	c.batches, c.views, c.rows = nil, nil, nil
-	c.index = m.get()
+	c.index, c.match = m.get(), m
 	return f.each(ctx, m.parallel, func(ctx context.Context, unit int) error {
 		var keys hashjoin.Keys
 		return f.live(ctx, unit, cols, func(p *picked) error {
@@ -153,7 +154,7 @@ func (c *grouping) sort() (tied bool) {
 func (c *grouping) hash(h *rowhash.Hasher) {
 	var text, sum []byte
 	for i := range c.texts {
-		out := rowhash.NewStore(c.index.Slots())
+		out := rowhash.NewStore(nil, c.index.Slots())
 		for from := 0; from < len(c.rows); {
 			text = text[:0]
 			first, to := true, from

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // matching is how the rows of several tables find each other: one layout of keys
@@ -14,13 +15,14 @@ type matching struct {
 	parallel int
 	doubt    bool // believe no statistics
 	hints    hashjoin.Hints
+	arena    *slab.Arena // of the index and what lies beside it
 	index    *hashjoin.Index
 }
 
 // get returns the index.
 func (m *matching) get() *hashjoin.Index {
 	if m.index == nil {
-		m.hints.NullGroup = true
+		m.hints.NullGroup, m.hints.Arena = true, m.arena
 		m.index = hashjoin.NewIndex(m.layout, m.hints)
 	}
 	return m.index
@@ -79,11 +81,12 @@ func hintsOf(tables []keyed, l *hashjoin.Layout, o *Options) hashjoin.Hints {
 // and with one that believes nothing but their numbers of rows where keys
 // contradict that.
 func believing(ctx context.Context, tables []keyed, l *hashjoin.Layout, o *Options, f func(context.Context, *matching) error) error {
-	m := &matching{layout: l, parallel: o.Parallel, doubt: o.Doubt, hints: hintsOf(tables, l, o)}
+	m := &matching{layout: l, parallel: o.Parallel, doubt: o.Doubt, hints: hintsOf(tables, l, o), arena: &slab.Arena{}}
 	err := f(ctx, m)
 	if !errors.Is(err, hashjoin.ErrHints) {
 		return err
 	}
+	m.arena.Free()
 	m.hints, m.index = hashjoin.Hints{Force: hashjoin.Hash}, nil
 	for _, t := range tables {
 		_, span := t.feed.rows()

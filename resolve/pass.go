@@ -24,6 +24,11 @@ type wanted [3]bool
 // pass reads the drivers once and gives out wanted parts as they are found, then
 // the orphans. It decides, if nothing is decided yet.
 func (s *stream) pass(ctx context.Context, want wanted, yield func(PartBatch, error) bool) {
+	if err := s.enter(); err != nil {
+		yield(PartBatch{}, err)
+		return
+	}
+	defer s.leave()
 	s.mu.Lock()
 	decided := s.decided
 	s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // side is a table that others are joined to, held by join key. What is known of
@@ -19,9 +20,13 @@ import (
 type side struct {
 	feed *feed
 	keys []string // join columns, by the table's names
-	// last is the number of the entry's row, plus one; 0 = there is none.
-	last []uint32
-	rows int64
+	// there has a bit for each slot that has a row.
+	there []uint64
+	// last is the number of the entry's row, plus one, where numbered asks for
+	// it; 0 = there is none.
+	last     []uint32
+	numbered bool
+	rows     int64
 	// several has the entries of each key where that may be more than one.
 	several *chains
 }
@@ -44,13 +49,7 @@ func (c *chains) each(slot int32, do func(entry int32)) {
 
 // has reports whether a slot has a row.
 func (s *side) has(slot int32) bool {
-	switch {
-	case slot < 0:
-		return false
-	case s.several != nil:
-		return s.several.head[slot] != 0
-	}
-	return s.last[slot] != 0
+	return slot >= 0 && s.there[slot>>6]>>(slot&63)&1 != 0
 }
 
 // entries is the number of entries that slices need room for.
@@ -84,7 +83,13 @@ func (s *side) loadOne(ctx context.Context, m *matching, columns []string, keep 
 	x := m.get()
 	return m.tries(func(layered bool) error {
 		var mu sync.Mutex
-		n := newNewest(x.Slots(), !layered)
+		var own slab.Arena
+		defer own.Free()
+		arena := &own
+		if s.numbered {
+			arena = m.arena
+		}
+		n := newNewest(arena, x.Slots(), !layered)
 		hidden := map[int32]bool{} // slots whose newest row does not count
 		err := s.feed.aged(ctx, m.layout, s.keys, further, m.parallel, layered, func() func(*agedBlock) error {
 			var rows, slots []int32
@@ -120,15 +125,19 @@ func (s *side) loadOne(ctx context.Context, m *matching, columns []string, keep 
 		if err != nil {
 			return err
 		}
-		s.last, s.rows = n.last, 0
 		for slot := range hidden {
-			s.last[slot] = 0
+			n.last[slot] = 0
 			hide(slot)
 		}
-		for _, n := range s.last {
-			if n != 0 {
+		s.there, s.rows, s.last = make([]uint64, (x.Slots()+63)/64), 0, nil
+		for slot, number := range n.last {
+			if number != 0 {
+				s.there[slot>>6] |= 1 << (slot & 63)
 				s.rows++
 			}
+		}
+		if s.numbered {
+			s.last = n.last
 		}
 		return nil
 	})
@@ -149,7 +158,7 @@ func (s *side) loadSeveral(ctx context.Context, m *matching, columns []string, k
 	if aged { // also where this attempt fails before a row, and another follows
 		c.stamps = []int64{}
 	}
-	s.last, s.rows = nil, 0
+	s.there, s.last, s.rows = make([]uint64, (x.Slots()+63)/64), nil, 0
 	cols := unique(slices.Concat(s.keys, stamps, columns))
 	var mu sync.Mutex
 	return s.feed.each(ctx, m.parallel, func(ctx context.Context, unit int) error {
@@ -176,6 +185,7 @@ func (s *side) loadSeveral(ctx context.Context, m *matching, columns []string, k
 				c.slot = append(c.slot, slot)
 				c.next = append(c.next, c.head[slot])
 				c.head[slot] = e + 1
+				s.there[slot>>6] |= 1 << (slot & 63)
 				s.last = append(s.last, s.feed.first[unit]+uint32(p.Row(int(i)))+1)
 				if aged {
 					c.stamps = append(c.stamps, at[i])
@@ -254,9 +264,10 @@ func (s *depSide) read(ctx context.Context, m *matching) error {
 		}, nil)
 	}
 	var cols []string
+	arena := m.arena
 	for _, m := range s.members {
 		cols = append(cols, memberColumn(m))
-		s.texts = append(s.texts, rowhash.NewStore(s.entries(x)))
+		s.texts = append(s.texts, rowhash.NewStore(arena, s.entries(x)))
 	}
 	return s.load(ctx, m, cols, func(b arrow.RecordBatch, read []string, rows, entries []int32) error {
 		for i, a := range columnsOf(b, read, cols) {
@@ -314,7 +325,7 @@ func (s *storedSide) read(ctx context.Context, m *matching, req *Request) error 
 	x := m.get()
 	// Rows that count as one are compared with each other, too, and not all of
 	// their texts need be words.
-	s.prints = newFingerprints(req.Algorithm.Truncation <= 8 && req.Samples == nil && !s.asOne, s.entries(x))
+	s.prints = newFingerprints(m.arena, req.Algorithm.Truncation <= 8 && req.Samples == nil && !s.asOne, s.entries(x))
 	s.marked, s.foreign = nil, 0
 	var marks []filter.Expr
 	if len(req.StaleIf) > 0 && !s.asOne {

@@ -28,8 +28,10 @@ type stream struct {
 	fields  []fieldGroup
 	samples []arrow.RecordBatch
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	decided *decisions
+	users   int
+	closed  bool
 }
 
 // fieldGroup is fields with the same parents, which are hashed together.
@@ -75,15 +77,46 @@ func (s *stream) start(ctx context.Context) error {
 	return nil
 }
 
-// close gives back the samples.
+// close gives back what is held, as soon as nobody reads it.
 func (s *stream) close() {
 	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.free()
+}
+
+// enter keeps what is held until leave; it fails when the stream is closed.
+func (s *stream) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	s.users++
+	return nil
+}
+
+func (s *stream) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users--
+	s.free()
+}
+
+func (s *stream) free() {
+	if !s.closed || s.users > 0 {
 		return
 	}
 	for _, b := range s.samples {
 		b.Release()
 	}
 	s.samples = nil
+	if s.match != nil {
+		s.match.arena.Free()
+	}
 }
 
 // planLegs chooses what is read in blocks and what is joined to it.
@@ -123,6 +156,7 @@ func (s *stream) planLegs(ctx context.Context) error {
 				return err
 			}
 			s.sides[i] = side
+			side.numbered = slices.ContainsFunc(inc.columns, func(c outColumn) bool { return c.dep == i && !s.nothing(c) })
 		}
 	}
 	return nil
@@ -227,7 +261,7 @@ func (s *stream) planStored(ctx context.Context) error {
 		return err
 	}
 	f.filter(same, src.Filters...)
-	s.stored = &storedSide{side: side{feed: f, keys: inc.joinColumns()}, asOne: inc.expands()}
+	s.stored = &storedSide{side: side{feed: f, keys: inc.joinColumns(), numbered: true}, asOne: inc.expands()}
 	if !sameSet(src.IDs, inc.joinColumns()) || inc.expands() {
 		s.stored.several = &chains{}
 		if inc.expands() {
@@ -277,6 +311,12 @@ func (s *stream) planKeys() (err error) {
 
 // load fills the sides and surveys the drivers. All share one index of join keys.
 func (s *stream) load(ctx context.Context, m *matching) error {
+	// What a survey needs is given back before the sides take room.
+	for _, l := range s.legs {
+		if err := l.survey(ctx, m); err != nil {
+			return err
+		}
+	}
 	for i, side := range s.sides {
 		if side == nil {
 			continue
@@ -296,11 +336,6 @@ func (s *stream) load(ctx context.Context, m *matching) error {
 	}
 	if s.stored != nil {
 		if err := s.stored.read(ctx, m, s.inc.req); err != nil {
-			return err
-		}
-	}
-	for _, l := range s.legs {
-		if err := l.survey(ctx, m); err != nil {
 			return err
 		}
 	}

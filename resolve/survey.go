@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // errBelief says that rows are not as statistics had it. What was tried starts
@@ -108,10 +109,10 @@ type newest struct {
 	at   []int64  // its stamp; nil where numbers order rows
 }
 
-func newNewest(slots int, stamps bool) *newest {
-	n := &newest{last: make([]uint32, slots)}
+func newNewest(a *slab.Arena, slots int, stamps bool) *newest {
+	n := &newest{last: slab.Make[uint32](a, slots)}
 	if stamps {
-		n.at = make([]int64, slots)
+		n.at = slab.Make[int64](a, slots)
 	}
 	return n
 }
@@ -157,7 +158,9 @@ func (f *feed) survey(ctx context.Context, m *matching, ids []string) error {
 		var mu sync.Mutex
 		clear(f.dead)
 		clear(f.slots)
-		n := newNewest(x.Slots(), !layered)
+		var arena slab.Arena // only the survey needs this
+		defer arena.Free()
+		n := newNewest(&arena, x.Slots(), !layered)
 		return f.aged(ctx, m.layout, ids, nil, m.parallel, layered, func() func(*agedBlock) error {
 			return func(b *agedBlock) error {
 				b.slots = slices.Grow(b.slots[:0], b.keys.Len())[:b.keys.Len()]
@@ -193,7 +196,10 @@ func (f *feed) surveyApart(ctx context.Context, m *matching) error {
 		return err
 	}
 	o := &Options{Parallel: m.parallel, Doubt: m.doubt, Force: m.hints.Force}
-	err = believing(ctx, []keyed{{f, f.ids}}, l, o, func(ctx context.Context, m *matching) error { return f.survey(ctx, m, f.ids) })
+	err = believing(ctx, []keyed{{f, f.ids}}, l, o, func(ctx context.Context, m *matching) error {
+		defer m.arena.Free()
+		return f.survey(ctx, m, f.ids)
+	})
 	f.slots, f.surveyed = nil, err == nil // slots are of that index
 	return err
 }

@@ -12,11 +12,12 @@ import (
 var law = map[string]string{
 	"filter":              "",
 	"objstore":            "internal/nearest",
-	"hashjoin":            "",
+	"hashjoin":            "internal/slab",
 	"internal/atomicfile": "",
 	"internal/dv":         "",
 	"internal/pqcheck":    "",
-	"internal/rowhash":    "",
+	"internal/rowhash":    "internal/slab",
+	"internal/slab":       "",
 	"internal/lint":       "",
 	"internal/nearest":    "",
 	"internal/declared":   "",
@@ -35,7 +36,7 @@ var law = map[string]string{
 	"internal/remember": "frame filter hashjoin",
 
 	"delta":   "txlog objstore filter internal/declared",
-	"resolve": "frame feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
+	"resolve": "frame internal/slab feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/pqread internal/nearest",
 	"config": "feature filter internal/nearest",

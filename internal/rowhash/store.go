@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // PutWords writes the text of rows[j] as a word to out[slots[j]]. Nulls are
@@ -89,8 +91,8 @@ type Store struct {
 	arena [][]byte
 }
 
-// NewStore makes a column of nulls.
-func NewStore(slots int) *Store { return &Store{words: make([]uint64, slots)} }
+// NewStore makes a column of nulls in an arena (nil = on the heap).
+func NewStore(a *slab.Arena, slots int) *Store { return &Store{words: slab.Make[uint64](a, slots)} }
 
 // arenaBytes is the size of a piece of memory for long texts.
 const arenaBytes = 1 << 20

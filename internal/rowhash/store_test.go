@@ -12,7 +12,7 @@ import (
 func TestStoreAgainstMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const slots = 40
-		s := rowhash.NewStore(slots)
+		s := rowhash.NewStore(nil, slots)
 		want := make([]cell, slots)
 		for range rapid.IntRange(0, 4).Draw(t, "puts") {
 			n := rapid.IntRange(1, 60).Draw(t, "rows")

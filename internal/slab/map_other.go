@@ -1,0 +1,7 @@
+//go:build !unix
+
+package slab
+
+func reserve(int) []byte { return nil }
+
+func unmap([]byte) {}

@@ -1,0 +1,16 @@
+//go:build unix
+
+package slab
+
+import "syscall"
+
+// reserve returns zeroed memory, nil where the system gives none.
+func reserve(size int) []byte {
+	m, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+func unmap(m []byte) { _ = syscall.Munmap(m) }
