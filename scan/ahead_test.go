@@ -26,6 +26,7 @@ import (
 // written down.
 type farDriver struct {
 	objstore.Driver
+	delay time.Duration
 	mu    sync.Mutex
 	asked []string
 }
@@ -35,6 +36,7 @@ func (d *farDriver) ReadRange(ctx context.Context, key string, offset, length in
 		d.mu.Lock()
 		d.asked = append(d.asked, key)
 		d.mu.Unlock()
+		time.Sleep(d.delay)
 	}
 	return d.Driver.ReadRange(ctx, key, offset, length)
 }
@@ -59,7 +61,7 @@ func (d *farDriver) forget() {
 }
 
 // farTable has a file of random texts per part.
-func farTable(t *testing.T, parts, rows int) (*farDriver, *delta.Snapshot) {
+func farTable(t testing.TB, parts, rows int) (*farDriver, *delta.Snapshot) {
 	d := &farDriver{Driver: objstore.NewMem()}
 	tb := delta.New(objstore.New(d), &delta.Options{Now: time.Now})
 	schema := arrow.NewSchema([]arrow.Field{{Name: "part", Type: arrow.PrimitiveTypes.Int32, Nullable: true},
@@ -180,6 +182,23 @@ func TestAheadCancelled(t *testing.T) {
 		cancel()
 		if n != 40_000 {
 			t.Errorf("unit %d: %d rows", u, n)
+		}
+	}
+}
+
+// BenchmarkLatency reads two columns of every unit of tables on storage whose
+// requests take so long: many small files, and larger ones.
+func BenchmarkLatency(b *testing.B) {
+	for _, c := range []struct{ files, rows int }{{100, 500}, {8, 100_000}} {
+		d, snap := farTable(b, c.files, c.rows)
+		for _, d.delay = range []time.Duration{0, 30 * time.Millisecond} {
+			b.Run(fmt.Sprintf("%d files, %s", c.files, d.delay), func(b *testing.B) {
+				for b.Loop() {
+					if n := stream(b, snap, &scan.Options{Columns: []string{"id", "x"}, Parallel: 2}); n != int64(c.files*c.rows) {
+						b.Fatal(n)
+					}
+				}
+			})
 		}
 	}
 }

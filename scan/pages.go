@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
@@ -50,7 +51,11 @@ func (f *dataFile) pageTree(s *Scan, group int, w want) *pageTree {
 // those of the table are.
 func (f *dataFile) treeOf(m matcher, group int, field *pqarrow.SchemaField, t *delta.Type, path []string) *pageTree {
 	if field.IsLeaf() {
-		if l, ok := pqread.LeafOf(f.meta, group, field.ColIndex, field.Field.Type); ok && t.Name != "" {
+		typ := field.Field.Type
+		if want, ok := t.Arrow().(*arrow.TimestampType); ok && f.meta.Schema.Column(field.ColIndex).PhysicalType() == parquet.Types.Int96 {
+			typ = want // the library would have nanoseconds, which end in the year 2262
+		}
+		if l, ok := pqread.LeafOf(f.meta, group, field.ColIndex, typ); ok && t.Name != "" {
 			// Nothing would notice if the footer lied, so the log has to agree.
 			r := f.Range(path)
 			l.Null = l.Null && r.Known && r.Rows > 0 && r.Nulls == r.Rows

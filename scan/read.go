@@ -41,10 +41,8 @@ type groupReader struct {
 	matcher matcher
 	out     *arrow.Schema
 	scan    *Scan
-	fork    bool // columns are decoded at once
-	// apart are columns that were read whole beside the others, by want; at is the row they are given from next.
-	apart map[int]arrow.Array
-	at    int64
+	fork    bool  // columns are decoded at once
+	at      int64 // the next row
 }
 
 // readGroup opens a row group for reading the wanted columns. Those of the next
@@ -59,14 +57,13 @@ func (s *Scan) readGroup(ctx context.Context, u *unit, wants []want, next iter.S
 			made.close()
 		}
 	}(g)
-	list, err := g.readApart(ctx)
-	if err != nil {
-		return nil, err
+	var list []int // of those of which something is read
+	for i, w := range wants {
+		field := &s.snap.Schema().Fields[w.column]
+		if !slices.Contains(s.snap.PartitionColumns(), field.Name) && len(f.columns[w.column].leaves) > 0 && field.Type.Name != "void" {
+			list = append(list, i)
+		}
 	}
-	list = slices.DeleteFunc(list, func(i int) bool { // those of which nothing is read
-		field := &s.snap.Schema().Fields[wants[i].column]
-		return slices.Contains(s.snap.PartitionColumns(), field.Name) || len(f.columns[wants[i].column].leaves) == 0 || field.Type.Name == "void"
-	})
 	if len(list) == 0 {
 		return g, nil
 	}
@@ -140,8 +137,7 @@ func (g *groupReader) close() {
 	if g.key != "" {
 		g.scan.ahead.end(g.key)
 	}
-	releaseAll(g.apart)
-	g.key, g.pages, g.reader, g.from, g.handle, g.apart = "", nil, nil, nil, nil, nil
+	g.key, g.pages, g.reader, g.from, g.handle = "", nil, nil, nil, nil
 }
 
 // leafIndices are the file's leaves that hold a wanted column. A member that the file lacks still needs one leaf of its struct, which tells where it is null; none is needed to say null.
@@ -186,7 +182,7 @@ func (g *groupReader) next(ctx context.Context) (b arrow.RecordBatch, err error)
 	defer releaseAll(pages)
 	g.left -= n
 	g.at += n
-	return g.convert(ctx, rec, pages, n, func(a arrow.Array) (arrow.Array, error) { return array.NewSlice(a, g.at-n, g.at), nil })
+	return g.convert(ctx, rec, pages, n)
 }
 
 // skips reports whether the reader can pass rows without decoding them.
@@ -226,11 +222,11 @@ func (g *groupReader) pick(ctx context.Context, rows []int64) (b arrow.RecordBat
 	defer releaseAll(pages)
 	g.left -= end - g.at
 	g.at = end
-	return g.convert(ctx, nil, pages, int64(len(rows)), func(a arrow.Array) (arrow.Array, error) { return takeRows(ctx, g.scan.mem, a, rows) })
+	return g.convert(ctx, nil, pages, int64(len(rows)))
 }
 
-// convert gives the batch the table's names and types, partition values and nulls for what the file lacks. cut gives the rows of a column that was read whole.
-func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, pages map[int]arrow.Array, n int64, cut func(arrow.Array) (arrow.Array, error)) (arrow.RecordBatch, error) {
+// convert gives the batch the table's names and types, partition values and nulls for what the file lacks.
+func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, pages map[int]arrow.Array, n int64) (arrow.RecordBatch, error) {
 	cols := make([]arrow.Array, len(g.wants))
 	defer func() {
 		for _, c := range cols {
@@ -249,8 +245,6 @@ func (g *groupReader) convert(ctx context.Context, rec arrow.RecordBatch, pages 
 			if v, err = g.file.Partition(field.Name); err == nil {
 				cols[i], err = repeat(g.scan.mem, g.out.Field(i).Type, v, int(n))
 			}
-		case g.apart[i] != nil:
-			cols[i], err = cut(g.apart[i])
 		case pages[i] != nil:
 			cols[i], err = g.cast(ctx, pages[i], g.out.Field(i).Type, w.name)
 		case rec == nil || len(g.file.columns[w.column].leaves) == 0 || field.Type.Name == "void" || g.absent(i):

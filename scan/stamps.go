@@ -8,6 +8,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/pqread"
 )
 
 // The numbers that the Parquet format has for its physical types.
@@ -19,7 +21,7 @@ const (
 
 // asBytes96 gives the 96-bit timestamps in structs, lists and maps of a file the type of bytes of that length, under which the Arrow reader gives them as they
 // are: as timestamps it knows only those within the range of nanoseconds. Their statistics go, as nobody orders them by their bytes. It reports whether there
-// are any. Flat columns stay, and are read apart.
+// are any. Flat columns stay: those are read page by page.
 func asBytes96(ctx context.Context, meta *metadata.FileMetaData) (*metadata.FileMetaData, bool, error) {
 	nested := map[int]bool{}
 	for i := range meta.Schema.NumColumns() {
@@ -127,7 +129,7 @@ func instants96(mem memory.Allocator, a *array.FixedSizeBinary, t *arrow.Timesta
 			b.AppendNull()
 			continue
 		}
-		b.UnsafeAppend(arrow.Timestamp(micros96(parquet.Int96(a.Value(i)))))
+		b.UnsafeAppend(arrow.Timestamp(pqread.Micros96([12]byte(a.Value(i)))))
 	}
 	return b.NewArray()
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
 )
@@ -132,16 +131,6 @@ func (s *Scan) pickUnit(ctx context.Context, g *groupReader, u *unit, refs []fra
 		}
 	}
 	return true
-}
-
-// takeRows takes rows out of an array.
-func takeRows(ctx context.Context, mem memory.Allocator, a arrow.Array, rows []int64) (arrow.Array, error) {
-	ib := array.NewInt64Builder(mem)
-	defer ib.Release()
-	ib.AppendValues(rows, nil)
-	idx := ib.NewArray()
-	defer idx.Release()
-	return compute.TakeArray(compute.WithAllocator(ctx, mem), a, idx)
 }
 
 // gather takes rows (numbered from base) out of a batch.

@@ -34,7 +34,10 @@ func TestChunks(t *testing.T) {
 		"negative values":     {func(_ *format.RowGroup, m *format.ColumnMetaData) { m.NumValues = -1 }, false},
 		"negative rows":       {func(g *format.RowGroup, _ *format.ColumnMetaData) { g.NumRows = -1 }, false},
 		"beyond the file":     {func(_ *format.RowGroup, m *format.ColumnMetaData) { m.TotalCompressedSize = 97 }, false},
-		"far beyond the file": {func(_ *format.RowGroup, m *format.ColumnMetaData) { m.DataPageOffset = 1 << 62; m.TotalCompressedSize = 1 << 62 }, false},
+		"far beyond the file": {func(_ *format.RowGroup, m *format.ColumnMetaData) {
+			m.DataPageOffset = 1 << 62
+			m.TotalCompressedSize = 1 << 62
+		}, false},
 	} {
 		if err := pqcheck.Chunks(footerOf(t, c.change), 100); (err == nil) != c.sound {
 			t.Errorf("%s: %v", name, err)

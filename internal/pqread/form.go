@@ -51,6 +51,9 @@ func formOf(l *Leaf) (form, bool) {
 		case arrow.DECIMAL128:
 			return form{from: 8, to: 16, turn: decimal64}, true
 		}
+	case parquet.Types.Int96:
+		t, ok := l.Type.(*arrow.TimestampType)
+		return form{from: 12, to: 8, turn: micros96}, ok && t.Unit == arrow.Microsecond
 	case parquet.Types.Float:
 		return form{from: 4, to: 4}, id == arrow.FLOAT32
 	case parquet.Types.Double:
@@ -110,4 +113,24 @@ func bigEndian(width int) func(dst, src []byte) {
 			}
 		}
 	}
+}
+
+func micros96(dst, src []byte) {
+	for ; len(src) >= 12; dst, src = dst[8:], src[12:] {
+		binary.LittleEndian.PutUint64(dst, uint64(Micros96([12]byte(src))))
+	}
+}
+
+// Micros96 returns the microseconds of a timestamp of 96 bits: nanoseconds of a
+// day and the Julian day. Years beyond the range of nanoseconds, which Spark
+// writes too, are right.
+func Micros96(v [12]byte) int64 {
+	const julianEpoch, dayMicros = 2440588, 86_400_000_000
+	nanos := int64(binary.LittleEndian.Uint64(v[:]))
+	day := int64(int32(binary.LittleEndian.Uint32(v[8:])))
+	micros := nanos / 1000
+	if nanos%1000 < 0 {
+		micros--
+	}
+	return (day-julianEpoch)*dayMicros + micros
 }
