@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -77,6 +78,16 @@ func ExampleIncrement_Count() {
 	err := inc.Count(ctx)
 	fmt.Println(inc.Stats().New, inc.Stats().Stale, inc.Stats().Orphaned, err)
 	// Output: 1 0 0 <nil>
+}
+
+// The first line says what is read in blocks, the last how much memory is held.
+func ExampleIncrement_Explain() {
+	ctx := context.Background()
+	inc := must(filled(ctx).ResolveUpdate(ctx, key("transcript"), nil))
+	defer inc.Close()
+	first, _, _ := strings.Cut(must(inc.Explain(ctx)), "\n")
+	fmt.Println(first)
+	// Output: stream video: 2 rows in 2 units, units said to have one time each
 }
 
 // The second resolve looks only at what was outstanding and at what was written

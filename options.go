@@ -75,10 +75,11 @@ type Options struct {
 	Cache *objstore.Cache
 	// MaterializationID is written with rows that bring none.
 	MaterializationID string
-	// MemoryLimit in bytes, about, of the rows that a resolve or read holds at once; 0 = no limit. Work that needs more is cut into partitions that go to
+	// MemoryLimit in bytes, about, of what a resolve or read holds at once; 0 = half of what the machine has, or of what the control group of the
+	// process allows (on Linux; elsewhere none). Work that needs more is cut into partitions that go to
 	// SpillDir; without one, or on a full disk, it fails with *hashjoin.LimitError.
 	MemoryLimit int64
-	// SpillDir is a directory for temporary files.
+	// SpillDir is a directory for temporary files; "" = none with a MemoryLimit of your own, else the system's.
 	SpillDir string
 	// Parallel is the number of goroutines of a scan or join; 0 = GOMAXPROCS.
 	Parallel int

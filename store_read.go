@@ -1,10 +1,12 @@
 package metaxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/machine"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
@@ -259,5 +262,10 @@ func (s *DeltaStore) HasFeature(ctx context.Context, key feature.Key, opts *HasO
 }
 
 func (s *DeltaStore) resolveOptions() resolve.Options {
-	return resolve.Options{MemoryLimit: s.opts.MemoryLimit, SpillDir: s.opts.SpillDir, Parallel: s.opts.Parallel}
+	o := resolve.Options{MemoryLimit: s.opts.MemoryLimit, SpillDir: s.opts.SpillDir, Parallel: s.opts.Parallel}
+	if o.MemoryLimit == 0 {
+		o.MemoryLimit = machine.Memory() / 2
+		o.SpillDir = cmp.Or(o.SpillDir, os.TempDir())
+	}
+	return o
 }

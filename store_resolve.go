@@ -152,6 +152,11 @@ func (i *Increment) Stats() Stats {
 // after the last part ended.
 func (i *Increment) Remembered() bool { return i.standing != nil && i.standing.used() }
 
+// Explain returns how the resolve is done, a line for each table: what is read in
+// blocks, what is held in memory, how keys find each other and how much memory
+// that takes. It reads no rows.
+func (i *Increment) Explain(ctx context.Context) (string, error) { return i.inner.Explain(ctx) }
+
 // Sources tell which store served each table, and at which version.
 func (i *Increment) Sources() []Source { return i.sources }
 

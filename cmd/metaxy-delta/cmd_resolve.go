@@ -37,7 +37,7 @@ func (a *app) resolveCommand() *cobra.Command {
 	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
 	fl.BoolVar(&f.skipComparison, "skip-comparison", false, "every expected sample is new")
 	fl.StringVar(&f.out, "out", "", "directory for new, stale and orphaned files")
-	fl.BoolVar(&f.explain, "explain", false, "say which store served which table and what was read")
+	fl.BoolVar(&f.explain, "explain", false, "say which store served which table, what was read, and how the work is done")
 	fl.BoolVar(&f.inputProgress, "input-progress", false, "compute the share of input that is processed")
 	fl.BoolVar(&f.noRemember, "no-remember", false, "look at all rows, whatever an earlier resolve proved, and keep nothing of this one")
 	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory to work in, about, such as 512MB; what needs more goes to spill_dir, by default the system's directory for temporary files")
@@ -299,6 +299,11 @@ func (a *app) printIncrement(ctx context.Context, store *metaxy.DeltaStore, key 
 			}
 			fmt.Fprintf(a.sys.stdout, "  %s from %s, table version %d%s\n", s.Feature, s.Store, s.TableVersion, note)
 		}
+		plan, err := inc.Explain(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(a.sys.stdout, plan)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ var law = map[string]string{
 	"internal/dv":         "",
 	"internal/pqcheck":    "",
 	"internal/rowhash":    "internal/slab",
+	"internal/machine":    "",
 	"internal/slab":       "",
 	"internal/lint":       "",
 	"internal/nearest":    "",
@@ -44,7 +45,7 @@ var law = map[string]string{
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan feature filter objstore",
 
-	".": "frame feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/blobstore",
+	".": "frame internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/blobstore",
 
 	"internal/rowio": "frame delta internal/pqcheck",
 
