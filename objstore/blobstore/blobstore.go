@@ -19,6 +19,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -178,29 +179,41 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 // leaves out: buckets cannot begin at a key.
 func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[objstore.Object, error] {
 	return func(yield func(objstore.Object, error) bool) {
-		o := &blob.ListOptions{Prefix: opts.Prefix}
-		if !opts.Recursive {
-			o.Delimiter = "/"
+		list, err := d.list(ctx, opts)
+		for _, o := range list {
+			if !yield(o, nil) {
+				return
+			}
 		}
-		for it := d.bucket.List(o); ; {
-			if err := ctx.Err(); err != nil {
-				yield(objstore.Object{}, err)
-				return
-			}
-			found, err := it.Next(ctx)
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				yield(objstore.Object{}, fail(err, nil))
-				return
-			}
-			if found.IsDir || found.Key <= opts.After {
-				continue
-			}
-			if !yield(objstore.Object{Key: found.Key, Size: found.Size, ModTime: found.ModTime}, nil) {
-				return
-			}
+		if err != nil {
+			yield(objstore.Object{}, err)
+		}
+	}
+}
+
+// list holds the whole listing: a provider that keeps keys under other names, as
+// Azure's does for keys with unusual characters, lists them in the order of
+// those.
+func (d *driver) list(ctx context.Context, opts objstore.ListOptions) ([]objstore.Object, error) {
+	o := &blob.ListOptions{Prefix: opts.Prefix}
+	if !opts.Recursive {
+		o.Delimiter = "/"
+	}
+	var out []objstore.Object
+	for it := d.bucket.List(o); ; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		found, err := it.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			slices.SortFunc(out, func(a, b objstore.Object) int { return strings.Compare(a.Key, b.Key) })
+			return out, nil
+		}
+		if err != nil {
+			return nil, fail(err, nil)
+		}
+		if !found.IsDir && found.Key > opts.After {
+			out = append(out, objstore.Object{Key: found.Key, Size: found.Size, ModTime: found.ModTime})
 		}
 	}
 }
@@ -212,41 +225,36 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	return d.write(ctx, key, body, false)
 }
 
-// write fills an object. A body that fails leaves nothing.
+// write fills an object. A body that fails leaves nothing. It goes by Upload,
+// since writing to a writer of Azure's, and closing it when that failed, can
+// panic (gocloud.dev 0.47).
 func (d *driver) write(ctx context.Context, key string, body io.Reader, create bool) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := d.bucket.NewWriter(inner, key, &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true, IfNotExist: create})
-	if err != nil {
+	watched := &errorReader{r: body, failed: cancel}
+	err := d.bucket.Upload(inner, key, watched, &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true, IfNotExist: create})
+	switch {
+	case watched.err != nil:
+		return watched.err
+	case err != nil:
 		return fail(err, nil)
 	}
-	watched := &errorReader{r: body}
-	_, err = io.Copy(w, watched)
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		cancel() // which makes Close give the object up
-		w.Close()
-		if watched.err != nil {
-			return watched.err
-		}
-		return fail(err, nil)
-	}
-	return fail(w.Close(), nil)
+	return nil
 }
 
 // errorReader remembers the error of a body, so that it is not mistaken for one
-// of the bucket.
+// of the bucket, and tells of it at once, so that what was sent is given up.
 type errorReader struct {
-	r   io.Reader
-	err error
+	r      io.Reader
+	err    error
+	failed func()
 }
 
 func (r *errorReader) Read(p []byte) (int, error) {
 	n, err := r.r.Read(p)
 	if err != nil && err != io.EOF {
 		r.err = err
+		r.failed()
 	}
 	return n, err
 }
