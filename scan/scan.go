@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -76,7 +77,7 @@ type Scan struct {
 	filter    filter.Expr
 	batchRows int
 	parallel  int
-	plan      *Plan
+	plan      atomic.Pointer[Plan]
 	only      *dv.Bitmap // the rows of a file that count; nil: all that are not deleted
 	verify    bool
 	scratch   pqread.Scratch
@@ -86,7 +87,6 @@ type Scan struct {
 	loading sync.Mutex // guards what follows
 	loaded  bool
 	units   []unit
-	err     error
 }
 
 // New plans a scan: files are chosen by partition values and statistics, without reading any. An unknown column is an error.
@@ -130,7 +130,7 @@ func New(snap *delta.Snapshot, opts *Options) (*Scan, error) {
 			return nil, err
 		}
 	}
-	s.plan = prune(snap, o.Files, s.filter)
+	s.plan.Store(prune(snap, o.Files, s.filter))
 	return s, nil
 }
 
@@ -153,8 +153,9 @@ func (s *Scan) columnIndex(name string) (int, error) {
 // Schema of the batches of Batches.
 func (s *Scan) Schema() *arrow.Schema { return s.schema }
 
-// Plan tells what is read and what was skipped, and why.
-func (s *Scan) Plan() *Plan { return s.plan }
+// Plan returns what is read and what was skipped, and why. Row groups are counted
+// once the files are open; a plan that was returned before stays as it is.
+func (s *Scan) Plan() *Plan { return s.plan.Load() }
 
 // wantType is the type of a wanted column or member.
 func (s *Scan) wantType(w want) arrow.DataType {

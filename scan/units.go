@@ -80,27 +80,27 @@ func (s *Scan) path(column string) []string {
 // work.
 const openAtOnce = 32
 
-// load opens the files once. What went wrong is kept, unless it is that the
-// caller gave up.
+// load opens the files once. What went wrong is nobody else's: the next caller
+// tries again.
 func (s *Scan) load(ctx context.Context) ([]unit, error) {
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	if s.loaded {
-		return s.units, s.err
+		return s.units, nil
 	}
 	files, err := s.openFiles(ctx)
-	if err != nil && ctx.Err() != nil {
+	if err != nil {
 		return nil, err
 	}
-	s.loaded, s.err = true, err
+	plan := *s.plan.Load() // a plan that somebody reads does not change
 	for _, f := range files {
 		for g := range f.meta.NumRowGroups() {
 			u := unit{file: f, group: g, index: len(s.units)}
-			s.plan.RowGroupsTotal++
+			plan.RowGroupsTotal++
 			if s.filter != nil {
 				b := unitBounds{&u, s}
 				if !filter.MayMatch(s.filter, b) {
-					s.plan.RowGroupsSkipped++
+					plan.RowGroupsSkipped++
 					continue
 				}
 				u.kept = filter.AlwaysMatches(s.filter, b)
@@ -108,17 +108,20 @@ func (s *Scan) load(ctx context.Context) ([]unit, error) {
 			s.units = append(s.units, u)
 		}
 	}
-	return s.units, s.err
+	s.plan.Store(&plan)
+	s.loaded = true
+	return s.units, nil
 }
 
 // openFiles opens the planned files, many at once.
 func (s *Scan) openFiles(ctx context.Context) ([]*dataFile, error) {
-	files := make([]*dataFile, len(s.plan.Files))
+	planned := s.plan.Load().Files
+	files := make([]*dataFile, len(planned))
 	errs := make([]error, len(files))
 	gate := make(chan struct{}, openAtOnce)
 	var wg sync.WaitGroup
 	for i := range files {
-		files[i] = &dataFile{File: s.plan.Files[i]}
+		files[i] = &dataFile{File: planned[i]}
 		gate <- struct{}{}
 		wg.Go(func() {
 			errs[i] = files[i].open(ctx, s)
