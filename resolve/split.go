@@ -129,7 +129,9 @@ func (s *splitter) scatter(ctx context.Context, t frame.Table, cols, keys []stri
 	return out, s.check(out)
 }
 
-// check refuses partitions that do not fit although they were cut: many rows of one key.
+// check refuses partitions that do not fit although they were cut: many rows of
+// one key. A partition needs as much of the whole as it has of the rows, and at
+// most what its rows and columns take.
 func (s *splitter) check(t *splitTable) error {
 	most := int64(0)
 	for p := range s.parts {
@@ -137,7 +139,8 @@ func (s *splitter) check(t *splitTable) error {
 		t.rows += rows
 		most = max(most, rows)
 	}
-	if need := most * int64(rowBytes+columnBytes*t.cols); need > max(s.opts.MemoryLimit, leastLimit) {
+	share := int64(float64(s.need) * float64(most) / float64(max(t.rows, 1)))
+	if need := min(share, most*int64(rowBytes+columnBytes*t.cols)); need > max(s.opts.MemoryLimit, leastLimit) {
 		t.spill.Close()
 		return &hashjoin.LimitError{LimitBytes: s.opts.MemoryLimit, NeedBytes: need}
 	}
