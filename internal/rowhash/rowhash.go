@@ -51,9 +51,6 @@ func New(name string, truncation int) (*Hasher, error) {
 // longest is the length of the longest text of any algorithm.
 const longest = 2 * sha256.Size
 
-// InWords reports whether texts have at most 8 bytes, so that Texts has them as words.
-func (h *Hasher) InWords() bool { return h.width <= 8 }
-
 // Append appends the hash text of s to dst.
 func (h *Hasher) Append(dst, s []byte) []byte {
 	start := len(dst)
