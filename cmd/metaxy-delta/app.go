@@ -13,7 +13,9 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/dotenv"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
@@ -71,15 +73,17 @@ type globalFlags struct {
 }
 
 func run(ctx context.Context, sys *system) int {
-	a := &app{sys: sys, ctx: ctx, env: map[string]string{}, dotEnv: map[string]int{}, now: func() time.Time { return time.Now().UTC() }}
+	a := &app{sys: sys, ctx: ctx, env: map[string]string{}, now: func() time.Time { return time.Now().UTC() }}
 	for _, kv := range sys.environ {
 		if k, v, ok := strings.Cut(kv, "="); ok {
 			a.env[k] = v
 		}
 	}
-	out := &checkedWriter{w: onTerminal(sys.stdout)}
+	out := &terminal.Checked{W: terminal.Guard(sys.stdout)}
 	sys.stdout = out
-	a.loadDotEnv()
+	if text, err := os.ReadFile(".env"); err == nil { // it is optional
+		a.dotEnv = dotenv.Apply(a.env, string(text))
+	}
 	root := a.command()
 	root.SetArgs(rewriteArgs(root, sys.args))
 	root.SetOut(a.stderr())
@@ -88,8 +92,8 @@ func run(ctx context.Context, sys *system) int {
 	if text := a.traffic.String(); text != "" {
 		a.note("Note: " + text)
 	}
-	if err == nil && out.err != nil { // of a text, which nobody asks about line by line
-		err = fmt.Errorf("the output could not be written: %w", out.err)
+	if err == nil && out.Err != nil { // of a text, which nobody asks about line by line
+		err = fmt.Errorf("the output could not be written: %w", out.Err)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -230,7 +234,7 @@ func (a *app) log(level, text string) {
 		writeJSONLine(a.stderr(), map[string]any{"level": level, "message": text})
 		return
 	}
-	io.WriteString(a.stderr(), printable(text)+"\n")
+	io.WriteString(a.stderr(), terminal.Printable(text)+"\n")
 }
 
 // interactive reports whether a person can be asked.

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metaxy-delta/metaxy-delta/config"
+	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -53,9 +55,9 @@ func (a *app) printOrigins(c *configuration, format string) error {
 	if format == "json" {
 		out := members{}
 		for _, o := range list {
-			out = append(out, member{o.Key, members{{"value", o.Value}, {"origin", a.origin(o)}}})
+			out = append(out, member(o.Key, members{member("value", o.Value), member("origin", a.origin(o))}))
 		}
-		text, err := jsonText(out)
+		text, err := orderedjson.Indented(out)
 		if err != nil {
 			return err
 		}
@@ -63,11 +65,11 @@ func (a *app) printOrigins(c *configuration, format string) error {
 	}
 	var b strings.Builder
 	for _, o := range list {
-		value, err := plainJSON(o.Value)
+		value, err := orderedjson.Compact(o.Value)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(&b, "%s = %s  # %s\n", o.Key, value, a.origin(o))
 	}
-	return a.printText(a.redact(printable(b.String())))
+	return a.printText(a.redact(terminal.Printable(b.String())))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 type copyFlags struct {
@@ -119,5 +120,5 @@ func (a *app) printCopied(to *metaxy.DeltaStore, r *metaxy.CopyResult, partial *
 		done = "Copy incomplete"
 	}
 	fmt.Fprintf(&b, "%s: %d feature(s), %d row(s) copied\n", done, r.Features, r.Rows)
-	return a.printText(printable(b.String()))
+	return a.printText(terminal.Printable(b.String()))
 }

@@ -12,6 +12,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 type deleteFlags struct {
@@ -108,7 +109,7 @@ func (d *deletion) preview(list []deletedJSON) string {
 	for _, f := range d.filters {
 		fmt.Fprintf(&b, "  • %s\n", f)
 	}
-	return printable(b.String())
+	return terminal.Printable(b.String())
 }
 
 // each runs a deletion for every feature, reports per feature, and fails with 8 when some failed, with the failure itself when there was one feature only.
@@ -162,7 +163,7 @@ func (a *app) printDeleted(list []deletedJSON, said *deletion) error {
 	var b strings.Builder
 	for _, d := range list {
 		if d.Error != "" {
-			fmt.Fprintf(&b, "%s: %s\n", d.Feature, printable(d.Error))
+			fmt.Fprintf(&b, "%s: %s\n", d.Feature, terminal.Printable(d.Error))
 			continue
 		}
 		fmt.Fprintf(&b, "%s: deleted %s rows\n", d.Feature, thousands(d.Rows))
@@ -179,7 +180,7 @@ func (a *app) confirm(question, refusal, hint string) error {
 	if !a.interactive() {
 		return fail
 	}
-	fmt.Fprint(a.sys.stderr, printable(question)+" [y/N] ")
+	fmt.Fprint(a.sys.stderr, terminal.Printable(question)+" [y/N] ")
 	line, err := bufio.NewReader(a.sys.stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 func (a *app) describeCommand() *cobra.Command {
@@ -54,7 +55,7 @@ func describeFeature(g *feature.Graph, d *feature.Definition) (describedJSON, er
 	for _, dep := range d.Spec.Deps {
 		dj := dependencyJSON{Feature: dep.Feature.String(), Select: dep.Select, Optional: dep.Optional}
 		for _, r := range dep.Rename {
-			dj.Rename = append(dj.Rename, member{r.From, r.To})
+			dj.Rename = append(dj.Rename, member(r.From, r.To))
 		}
 		out.Dependencies = append(out.Dependencies, dj)
 	}
@@ -159,7 +160,7 @@ func (f *describedJSON) text(d *feature.Definition) string {
 			fmt.Fprintf(&b, "  %s: %s\n", m.Name, value)
 		}
 	}
-	return printable(b.String())
+	return terminal.Printable(b.String())
 }
 
 func (d *dependencyJSON) text() string {
@@ -177,7 +178,7 @@ func (d *dependencyJSON) text() string {
 	if len(d.Rename) > 0 {
 		var list []string
 		for _, m := range d.Rename {
-			list = append(list, fmt.Sprintf("%s → %s", m.name, m.value))
+			list = append(list, fmt.Sprintf("%s → %s", m.Name, m.Value))
 		}
 		options = append(options, "rename: "+strings.Join(list, ", "))
 	}
@@ -256,7 +257,7 @@ func (m *graphShape) text(project string) string {
 	}
 	rows = append(rows, []string{"Graph Depth", strconv.Itoa(m.Depth)}, []string{"Root Features", strconv.Itoa(len(m.Roots))}, []string{"Leaf Features", strconv.Itoa(len(m.Leaves))})
 	var b strings.Builder
-	b.WriteString(boxTable(title, []boxColumn{{"Metric", false}, {"Value", true}}, rows))
+	b.WriteString(terminal.Table(title, []terminal.Column{{Title: "Metric"}, {Title: "Value", Right: true}}, rows))
 	if len(m.Projects) > 1 {
 		b.WriteString("\nFeatures by Project:\n")
 		for _, p := range sortedNames(m.Projects) {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // maxSkew is how far the clocks of this machine and of the store may lie apart; the newest row of a sample is told by its stamp.
@@ -80,7 +81,7 @@ func (a *app) printFindings(list findings) error {
 		if f.Status == "failed" {
 			failed++
 		}
-		fmt.Fprintf(&b, "%-8s  %s: %s\n", f.Status, printable(f.Check), printable(f.Message))
+		fmt.Fprintf(&b, "%-8s  %s: %s\n", f.Status, terminal.Printable(f.Check), terminal.Printable(f.Message))
 	}
 	var err error
 	if a.forPrograms() {

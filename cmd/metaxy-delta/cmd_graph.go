@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 func (a *app) pushCommand() *cobra.Command {
@@ -108,7 +109,7 @@ func (a *app) historyCommand() *cobra.Command {
 			for _, e := range list {
 				rows = append(rows, []string{e.ProjectVersion, e.RecordedAt.Format("2006-01-02 15:04:05"), strconv.Itoa(e.Features)})
 			}
-			return a.printText(boxTable("Graph Snapshot History", []boxColumn{{"Project version", false}, {"Recorded At", false}, {"Feature Count", true}}, rows) + fmt.Sprintf("\nTotal snapshots: %d\n", len(list)))
+			return a.printText(terminal.Table("Graph Snapshot History", []terminal.Column{{Title: "Project version"}, {Title: "Recorded At"}, {Title: "Feature Count", Right: true}}, rows) + fmt.Sprintf("\nTotal snapshots: %d\n", len(list)))
 		}}
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most that many")
 	return cmd

@@ -12,6 +12,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/picture"
 )
 
 func (a *app) graphDiffCommand() *cobra.Command {
@@ -39,8 +40,8 @@ func (a *app) renderDiff(cmd *cobra.Command, ends []string, f *renderFlags) erro
 	if err := f.settle(cmd, a.flags.verbose); err != nil {
 		return err
 	}
-	if format == "mermaid" && f.look.hash == 8 {
-		f.look.hash = 6
+	if format == "mermaid" && f.look.Hash == 8 {
+		f.look.Hash = 6
 	}
 	store, err := a.openStore(ctx, "", nil)
 	if err != nil {
@@ -64,20 +65,20 @@ func (a *app) renderDiff(cmd *cobra.Command, ends []string, f *renderFlags) erro
 	if nodes, err = a.around(graphs, nodes, f); err != nil {
 		return err
 	}
-	p := &picture{nodes: nodes, diff: true, look: f.look}
+	p := picture.NewDiff(nodes, f.look)
 	switch format {
 	case "json":
 		return a.printJSON(newDiffJSON(nodes))
 	case "yaml":
 		return a.printYAML(newDiffJSON(nodes))
 	case "mermaid":
-		return a.printText(p.mermaid())
+		return a.printText(p.Mermaid())
 	case "graphviz":
-		return a.printText(p.graphviz())
+		return a.printText(p.Graphviz())
 	case "cards":
-		return a.printText(p.cards())
+		return a.printText(p.Cards())
 	}
-	return a.printText(p.changes())
+	return a.printText(p.Changes())
 }
 
 // diffProject is the chosen project, else the only one of the definitions.
@@ -139,55 +140,6 @@ func (a *app) around(graphs [2]*feature.Graph, nodes []feature.FeatureDiff, f *r
 	return slices.DeleteFunc(nodes, func(n feature.FeatureDiff) bool { return !slices.Contains(near, n.Key) }), nil
 }
 
-// changes lists features by what became of them, with deps and fields.
-func (p *picture) changes() string {
-	if len(p.nodes) == 0 {
-		return "Empty graph (no features)\n"
-	}
-	var b strings.Builder
-	b.WriteString("Feature Graph (merged view):\n\n")
-	signs := [...]string{feature.Unchanged: " ", feature.Changed: "~", feature.Added: "+", feature.Removed: "-"}
-	dots := func(c feature.Change, from, to string) string {
-		return strings.ReplaceAll(p.moved(c, from, to), " →", "... →") + "..."
-	}
-	for _, c := range []feature.Change{feature.Unchanged, feature.Changed, feature.Added, feature.Removed} {
-		for _, n := range p.nodes {
-			if n.Change != c {
-				continue
-			}
-			said := ""
-			if c != feature.Unchanged {
-				said = "(" + c.String() + ")"
-			}
-			fmt.Fprintf(&b, "%s %s %s\n", signs[c], n.Key, said)
-			if p.look.versions {
-				fmt.Fprintf(&b, "  version: %s\n", dots(c, n.Old, n.New))
-			}
-			if len(n.Deps) > 0 {
-				fmt.Fprintf(&b, "  depends on: %s\n", joinKeys(n.Deps))
-			}
-			if p.look.fields && len(n.Fields) > 0 {
-				b.WriteString("  fields:\n")
-			}
-			for _, f := range n.Fields {
-				switch {
-				case !p.look.fields:
-				case p.look.fieldVersions:
-					change := f.Change
-					if c == feature.Removed {
-						change = c
-					}
-					fmt.Fprintf(&b, "    %s %s (%s)\n", signs[f.Change], f.Key, dots(change, f.Old, f.New))
-				default:
-					fmt.Fprintf(&b, "    %s %s\n", signs[f.Change], f.Key)
-				}
-			}
-			b.WriteString("\n")
-		}
-	}
-	return b.String()
-}
-
 func joinKeys(keys []feature.Key) string {
 	var out []string
 	for _, k := range keys {
@@ -245,50 +197,9 @@ func newDiffJSON(nodes []feature.FeatureDiff) *diffJSON {
 				}
 			}
 		}
-		out.Nodes = append(out.Nodes, member{n.Key.String(), node})
+		out.Nodes = append(out.Nodes, member(n.Key.String(), node))
 	}
 	return out
-}
-
-// members is an object whose members keep their order.
-type members []member
-
-type member struct {
-	name  string
-	value any
-}
-
-// MarshalJSON writes the members in order.
-func (m members) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
-	for i, x := range m {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		name, err := plainJSON(x.name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := plainJSON(x.value)
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(append(out, name...), ':'), value...)
-	}
-	return append(out, '}'), nil
-}
-
-// MarshalYAML writes the members in order.
-func (m members) MarshalYAML() (any, error) {
-	n := &yaml.Node{Kind: yaml.MappingNode}
-	for _, x := range m {
-		var value yaml.Node
-		if err := value.Encode(x.value); err != nil {
-			return nil, err
-		}
-		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: x.name}, &value)
-	}
-	return n, nil
 }
 
 func (a *app) printYAML(v any) error {

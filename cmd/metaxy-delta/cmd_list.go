@@ -9,6 +9,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 func (a *app) listCommand() *cobra.Command {
@@ -138,9 +139,9 @@ func featureTables(list []featureJSON, verbose bool) string {
 		}
 	}
 	slices.Sort(projects)
-	columns := []boxColumn{{"Feature", false}, {"Version", false}, {"Source", false}}
+	columns := terminal.Left("Feature", "Version", "Source")
 	if verbose {
-		columns = append(columns, boxColumn{"Dependencies", false})
+		columns = append(columns, terminal.Column{Title: "Dependencies"})
 	}
 	for _, p := range projects {
 		var rows [][]string
@@ -158,7 +159,7 @@ func featureTables(list []featureJSON, verbose bool) string {
 			}
 			rows = append(rows, row)
 		}
-		b.WriteString(boxTable(p, columns, rows) + "\n")
+		b.WriteString(terminal.Table(p, columns, rows) + "\n")
 	}
 	fmt.Fprintf(&b, "Total: %d feature(s) (%d root, %d dependent)\n", len(list), roots, len(list)-roots)
 	for _, f := range list {
@@ -175,7 +176,7 @@ func featureTables(list []featureJSON, verbose bool) string {
 			}
 			rows = append(rows, []string{x.Key, x.CodeVersion, x.Version, orDash(deps)})
 		}
-		b.WriteString("\n" + boxTable(fmt.Sprintf("%s (%s) %s", f.Key, f.Project, f.Source), []boxColumn{{"Field", false}, {"Code Version", false}, {"Version", false}, {"Dependencies", false}}, rows))
+		b.WriteString("\n" + terminal.Table(fmt.Sprintf("%s (%s) %s", f.Key, f.Project, f.Source), terminal.Left("Field", "Code Version", "Version", "Dependencies"), rows))
 	}
 	return b.String()
 }
@@ -240,5 +241,5 @@ func (a *app) listStores(cmd *cobra.Command, _ []string) error {
 		}
 		rows = append(rows, []string{name, s.Info, orDash(s.Fallbacks)})
 	}
-	return a.printText(boxTable("", []boxColumn{{"Name", false}, {"Info", false}, {"Fallbacks", false}}, rows) + fmt.Sprintf("\nTotal: %d store(s)\n", len(list)))
+	return a.printText(terminal.Table("", terminal.Left("Name", "Info", "Fallbacks"), rows) + fmt.Sprintf("\nTotal: %d store(s)\n", len(list)))
 }

@@ -38,8 +38,8 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 				}
 				a.undo(args[0], r.Version)
 				a.wouldCommit(args[0], r.Version, fmt.Sprintf("delete %s rows, taking out %d files, writing %d with %s bytes and %d deletion vectors", thousands(r.Rows), r.FilesRemoved, r.FilesAdded, thousands(r.BytesAdded), r.Vectors))
-				return members{{"version", r.Version}, {"rows", r.Rows}, {"files_removed", r.FilesRemoved}, {"files_added", r.FilesAdded}, {"bytes_added", r.BytesAdded},
-					{"deletion_vectors", r.Vectors}, {"dry_run", a.flags.dryRun}}, nil
+				return members{member("version", r.Version), member("rows", r.Rows), member("files_removed", r.FilesRemoved), member("files_added", r.FilesAdded), member("bytes_added", r.BytesAdded),
+					member("deletion_vectors", r.Vectors), member("dry_run", a.flags.dryRun)}, nil
 			})
 		}}
 	cmd.Flags().StringVar(&where, "where", "", "SQL predicate; none = every row")
@@ -68,7 +68,7 @@ func (a *app) tableCheckpointCommand() *cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				return members{{"version", s.Version()}, {"dry_run", a.flags.dryRun}}, t.Checkpoint(cmd.Context(), s.Version())
+				return members{member("version", s.Version()), member("dry_run", a.flags.dryRun)}, t.Checkpoint(cmd.Context(), s.Version())
 			})
 		}}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 type rebaseFlags struct {
@@ -137,5 +138,5 @@ func (a *app) printRebased(store *metaxy.DeltaStore, w *metaxy.WriteResult, from
 			text += "would write " + wouldWrite(store, w) + "\n"
 		}
 	}
-	return a.printText(printable(text))
+	return a.printText(terminal.Printable(text))
 }

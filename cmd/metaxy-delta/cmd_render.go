@@ -10,11 +10,12 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/picture"
 )
 
 // renderFlags are those of graph render and graph-diff render.
 type renderFlags struct {
-	look          look
+	look          picture.Look
 	kind, feature string
 	minimal       bool
 	up, down      int
@@ -23,15 +24,15 @@ type renderFlags struct {
 func (f *renderFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.minimal, "minimal", false, "keys and deps only")
-	fl.BoolVar(&f.look.fields, "show-fields", true, "fields of features")
-	fl.BoolVar(&f.look.versions, "show-feature-versions", true, "versions of features")
-	fl.BoolVar(&f.look.fieldVersions, "show-field-versions", true, "versions of fields")
-	fl.BoolVar(&f.look.codeVersions, "show-code-versions", false, "code versions of fields")
-	fl.BoolVar(&f.look.projectVersion, "show-project-version", true, "the project version")
-	fl.BoolVar(&f.look.projects, "show-projects", true, "projects of features")
-	fl.IntVar(&f.look.hash, "hash-length", 8, "characters of versions, 0 = all")
-	fl.StringVar(&f.look.direction, "direction", "TB", "TB or LR")
-	fl.StringVar(&f.look.title, "title", "", "title of the picture")
+	fl.BoolVar(&f.look.Fields, "show-fields", true, "fields of features")
+	fl.BoolVar(&f.look.Versions, "show-feature-versions", true, "versions of features")
+	fl.BoolVar(&f.look.FieldVersions, "show-field-versions", true, "versions of fields")
+	fl.BoolVar(&f.look.CodeVersions, "show-code-versions", false, "code versions of fields")
+	fl.BoolVar(&f.look.ProjectVersion, "show-project-version", true, "the project version")
+	fl.BoolVar(&f.look.Projects, "show-projects", true, "projects of features")
+	fl.IntVar(&f.look.Hash, "hash-length", 8, "characters of versions, 0 = all")
+	fl.StringVar(&f.look.Direction, "direction", "TB", "TB or LR")
+	fl.StringVar(&f.look.Title, "title", "", "title of the picture")
 	fl.StringVar(&f.feature, "feature", "", "only what is around that feature")
 	fl.IntVar(&f.up, "up", -1, "steps upstream of --feature; default all")
 	fl.IntVar(&f.down, "down", -1, "steps downstream of --feature; default all")
@@ -43,18 +44,18 @@ func (f *renderFlags) settle(cmd *cobra.Command, verbose bool) error {
 	switch {
 	case f.minimal && verbose:
 		return usagef("Cannot specify both --minimal and --verbose")
-	case l.direction != "TB" && l.direction != "LR":
-		return usagef("Invalid direction '%s'. Must be TB or LR.", l.direction)
+	case l.Direction != "TB" && l.Direction != "LR":
+		return usagef("Invalid direction '%s'. Must be TB or LR.", l.Direction)
 	case f.feature == "" && (cmd.Flags().Changed("up") || cmd.Flags().Changed("down")):
 		return usagef("--up and --down require --feature to be specified")
-	case l.hash < 0:
-		return usagef("--hash-length %d is negative", l.hash)
+	case l.Hash < 0:
+		return usagef("--hash-length %d is negative", l.Hash)
 	case f.minimal:
-		l.versions, l.fieldVersions, l.codeVersions, l.projectVersion, l.fields = false, false, false, false, true
+		l.Versions, l.FieldVersions, l.CodeVersions, l.ProjectVersion, l.Fields = false, false, false, false, true
 	case verbose:
-		l.versions, l.fieldVersions, l.codeVersions, l.projectVersion, l.fields, l.hash = true, true, true, true, true, 0
+		l.Versions, l.FieldVersions, l.CodeVersions, l.ProjectVersion, l.Fields, l.Hash = true, true, true, true, true, 0
 	}
-	l.fieldVersions = l.fieldVersions && l.fields
+	l.FieldVersions = l.FieldVersions && l.Fields
 	return nil
 }
 
@@ -110,19 +111,19 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 	if version == "" {
 		version = a.shownVersion(ctx, store, g)
 	}
-	p, err := newPicture(g, keys, version, f.look)
+	p, err := picture.New(g, keys, version, f.look)
 	if err != nil {
 		return err
 	}
 	switch {
 	case format == "mermaid":
-		return a.printText(p.mermaid())
+		return a.printText(p.Mermaid())
 	case format == "graphviz":
-		return a.printText(p.graphviz())
+		return a.printText(p.Graphviz())
 	case f.kind == "cards":
-		return a.printText(p.cards())
+		return a.printText(p.Cards())
 	}
-	return a.printText(p.tree())
+	return a.printText(p.Tree())
 }
 
 // shownVersion is the version of the configured project, as Metaxy shows it also with --project; without one that of the chosen or only project, "" when there is none to be had.

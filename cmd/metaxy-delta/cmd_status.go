@@ -11,6 +11,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/config"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 type statusFlags struct {
@@ -170,7 +171,7 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 			warnings.Errors = append(warnings.Errors, statusError{key.String(), st.ErrorMessage})
 		}
 		list = append(list, st)
-		out.Features = append(out.Features, member{key.String(), st})
+		out.Features = append(out.Features, member(key.String(), st))
 		out.NeedsUpdate = out.NeedsUpdate || st.NeedsUpdate
 	}
 	if len(warnings.MissingInGraph) > 0 && f.inSync {
@@ -195,7 +196,7 @@ func (a *app) printStatus(g *feature.Graph, out *statusJSON, list []*featureStat
 	const none = "No valid features to check"
 	if a.forPrograms() {
 		if len(list) == 0 {
-			return a.printList(members{{"warning", none}, {"features", members{}}, {"project_version", out.ProjectVersion}, {"needs_update", false}}, list)
+			return a.printList(members{member("warning", none), member("features", members{}), member("project_version", out.ProjectVersion), member("needs_update", false)}, list)
 		}
 		return a.printList(out, list)
 	}
@@ -216,8 +217,8 @@ func (a *app) printStatus(g *feature.Graph, out *statusJSON, list []*featureStat
 			fmt.Fprintf(&b, "\n%s preview\n\n%s\n", s.FeatureKey, strings.Join(s.SampleDetails, "\n\n"))
 		}
 	}
-	table := boxTable("", []boxColumn{{"Status", false}, {"Feature", false}, {"Materialized", true}, {"Missing", true}, {"Stale", true}, {"Orphaned", true}, {"Info", false}}, rows)
-	return a.printText(table + printable(b.String()))
+	table := terminal.Table("", []terminal.Column{{Title: "Status"}, {Title: "Feature"}, {Title: "Materialized", Right: true}, {Title: "Missing", Right: true}, {Title: "Stale", Right: true}, {Title: "Orphaned", Right: true}, {Title: "Info"}}, rows)
+	return a.printText(table + terminal.Printable(b.String()))
 }
 
 // row is a line of the table for people.

@@ -12,7 +12,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
 
@@ -185,16 +187,16 @@ func (i *tableInfo) text() (string, error) {
 		rows = thousands(*i.NumRows)
 	}
 	fmt.Fprintf(w, "version            %d\n", i.Version)
-	fmt.Fprintf(w, "protocol           reader %d, writer %d %s\n", i.Protocol.MinReaderVersion, i.Protocol.MinWriterVersion, printable(strings.Join(i.Protocol.WriterFeatures, " ")))
+	fmt.Fprintf(w, "protocol           reader %d, writer %d %s\n", i.Protocol.MinReaderVersion, i.Protocol.MinWriterVersion, terminal.Printable(strings.Join(i.Protocol.WriterFeatures, " ")))
 	fmt.Fprintf(w, "files              %s (%s), %d with deletion vectors\n", thousands(int64(i.NumFiles)), byteSize(i.SizeBytes), i.DeletionVectors)
 	fmt.Fprintf(w, "rows               %s\n", rows)
-	fmt.Fprintf(w, "partition columns  %s\n", printable(strings.Join(i.PartitionColumns, ", ")))
+	fmt.Fprintf(w, "partition columns  %s\n", terminal.Printable(strings.Join(i.PartitionColumns, ", ")))
 	for _, k := range sortedNames(i.Properties) {
-		fmt.Fprintf(w, "property           %s = %s\n", printable(k), printable(i.Properties[k]))
+		fmt.Fprintf(w, "property           %s = %s\n", terminal.Printable(k), terminal.Printable(i.Properties[k]))
 	}
 	fmt.Fprintln(w, "columns")
 	for _, c := range i.Schema {
-		t, err := plainJSON(c.Type)
+		t, err := orderedjson.Compact(c.Type)
 		if err != nil {
 			return "", err
 		}
@@ -202,7 +204,7 @@ func (i *tableInfo) text() (string, error) {
 		if !c.Nullable {
 			null = " not null"
 		}
-		fmt.Fprintf(w, "  %s  %s%s\n", printable(c.Name), printable(strings.Trim(string(t), `"`)), null)
+		fmt.Fprintf(w, "  %s  %s%s\n", terminal.Printable(c.Name), terminal.Printable(strings.Trim(string(t), `"`)), null)
 	}
 	return w.String(), nil
 }
@@ -337,7 +339,7 @@ func (a *app) printFiles(files []delta.File) error {
 		if f.Rows != nil {
 			rows = thousands(*f.Rows)
 		}
-		fmt.Fprintf(&b, "%12s  %12s  %s\n", byteSize(f.SizeBytes), rows, printable(f.Path))
+		fmt.Fprintf(&b, "%12s  %12s  %s\n", byteSize(f.SizeBytes), rows, terminal.Printable(f.Path))
 	}
 	return a.printText(b.String())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -34,7 +35,7 @@ func (a *app) tableHistoryCommand() *cobra.Command {
 			}
 			var b strings.Builder
 			for _, c := range list {
-				fmt.Fprintf(&b, "%8d  %-23s  %-16s  +%d -%d files\n", c.Version, c.Timestamp, printable(c.Operation), c.Adds, c.Removes)
+				fmt.Fprintf(&b, "%8d  %-23s  %-16s  +%d -%d files\n", c.Version, c.Timestamp, terminal.Printable(c.Operation), c.Adds, c.Removes)
 			}
 			return a.printText(b.String())
 		}}

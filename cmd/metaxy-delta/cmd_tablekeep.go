@@ -65,8 +65,8 @@ func (a *app) tableRestoreCommand() *cobra.Command {
 					a.undo(args[0], r.Version)
 					a.wouldCommit(args[0], r.Version, fmt.Sprintf("bring back %d files, %s bytes, and take out %d, %s bytes", r.FilesAdded, thousands(r.BytesAdded), r.FilesRemoved, thousands(r.BytesRemoved)))
 				}
-				return members{{"version", r.Version}, {"restored_version", version}, {"files_removed", r.FilesRemoved}, {"files_added", r.FilesAdded},
-					{"bytes_removed", r.BytesRemoved}, {"bytes_added", r.BytesAdded}, {"dry_run", a.flags.dryRun}}, err
+				return members{member("version", r.Version), member("restored_version", version), member("files_removed", r.FilesRemoved), member("files_added", r.FilesAdded),
+					member("bytes_removed", r.BytesRemoved), member("bytes_added", r.BytesAdded), member("dry_run", a.flags.dryRun)}, err
 			})
 		}}
 	cmd.Flags().Int64Var(&version, "to-version", -1, "version to go back to")
@@ -148,7 +148,7 @@ func (a *app) tableSetCommand() *cobra.Command {
 				}
 				info := newTableInfo(s.State())
 				a.wouldCommit(args[0], v, "set properties")
-				return members{{"version", v}, {"properties", info.Properties}, {"protocol", info.Protocol}, {"dry_run", a.flags.dryRun}}, nil
+				return members{member("version", v), member("properties", info.Properties), member("protocol", info.Protocol), member("dry_run", a.flags.dryRun)}, nil
 			})
 		}}
 	cmd.Flags().StringArrayVar(&unset, "unset", nil, "property to remove")

@@ -81,8 +81,8 @@ func (a *app) optimize(ctx context.Context, t *delta.Table, o *rewrite.OptimizeO
 		}
 		a.wouldCommit(url, version, fmt.Sprintf("move %s rows out of %d files, %s bytes", thousands(r.Rows), r.FilesRemoved, thousands(r.BytesRemoved)))
 	}
-	return members{{"version", r.Version}, {"rows", r.Rows}, {"files_removed", r.FilesRemoved}, {"files_added", r.FilesAdded},
-		{"bytes_removed", r.BytesRemoved}, {"bytes_added", r.BytesAdded}, {"dry_run", o.DryRun}}, nil
+	return members{member("version", r.Version), member("rows", r.Rows), member("files_removed", r.FilesRemoved), member("files_added", r.FilesAdded),
+		member("bytes_removed", r.BytesRemoved), member("bytes_added", r.BytesAdded), member("dry_run", o.DryRun)}, nil
 }
 
 // isFeatureTable reports whether a table holds the samples of a feature.

@@ -87,10 +87,10 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 	for _, w := range r.Warnings {
 		a.note("Warning: " + w.Code + ": " + w.Message)
 	}
-	out := members{{"version", r.Version}, {"files", r.Files}, {"rows", r.Rows}, {"bytes", r.Bytes}, {"dry_run", a.flags.dryRun}}
+	out := members{member("version", r.Version), member("files", r.Files), member("rows", r.Rows), member("bytes", r.Bytes), member("dry_run", a.flags.dryRun)}
 	text := fmt.Sprintf("%s rows in %d files, %s bytes", thousands(r.Rows), r.Files, thousands(r.Bytes))
 	if where != nil {
-		out = append(out, member{"rows_removed", r.RowsRemoved}, member{"files_removed", r.FilesRemoved}, member{"deletion_vectors", r.Vectors})
+		out = append(out, member("rows_removed", r.RowsRemoved), member("files_removed", r.FilesRemoved), member("deletion_vectors", r.Vectors))
 		text += fmt.Sprintf(", in place of %s rows, with %d files taken out and %d deletion vectors", thousands(r.RowsRemoved), r.FilesRemoved, r.Vectors)
 	}
 	a.wouldCommit(url, r.Version, "write "+text)

@@ -100,12 +100,12 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 	if f.DryRun {
 		a.note("Dry run: would write " + wouldWrite(store, &r))
 	}
-	out := members{{"feature", key.String()}, {"rows", r.Rows}, {"files", r.Files}, {"bytes", r.Bytes}, {"table_version", r.TableVersion}, {"dry_run", f.DryRun}}
+	out := members{member("feature", key.String()), member("rows", r.Rows), member("files", r.Files), member("bytes", r.Bytes), member("table_version", r.TableVersion), member("dry_run", f.DryRun)}
 	if f.Resolved != nil {
-		out = append(out, member{"dropped", r.Dropped})
+		out = append(out, member("dropped", r.Dropped))
 	}
 	if f.AppID != "" {
-		out = append(out, member{"already_written", r.AlreadyWritten})
+		out = append(out, member("already_written", r.AlreadyWritten))
 		if r.AlreadyWritten {
 			a.note(key.String() + ": already written by " + f.AppID + "; the table has the rows at version " + thousands(r.TableVersion))
 		}

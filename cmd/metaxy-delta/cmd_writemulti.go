@@ -56,7 +56,7 @@ func (a *app) writeMulti(ctx context.Context, args []string, f *writeFlags) erro
 	if partial != nil {
 		out = append(out, failedOf(partial)...)
 	}
-	return errors.Join(a.printList(members{{"rows", rows}, {"dry_run", f.DryRun}, {"features", out}}, out), err)
+	return errors.Join(a.printList(members{member("rows", rows), member("dry_run", f.DryRun), member("features", out)}, out), err)
 }
 
 // readFrames opens the files of KEY FILE pairs; done releases those that were opened.

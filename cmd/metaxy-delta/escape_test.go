@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -65,5 +66,15 @@ func TestKeysMakePaths(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(p.dir, "store")); err == nil {
 		t.Error("something was stored")
+	}
+}
+
+// TestControlCharactersInMessages: errors that repeat what a table or user says are plain, wherever they go.
+func TestControlCharactersInMessages(t *testing.T) {
+	p := newPlace(t)
+	for _, args := range [][]string{{"read", "a\x1b[31m/b", "--store", "./store"}, {"table", "info", "./\x1b]0;x\a"}, {"read", "a/b", "--store", "./store", "--filter", "\x1b = 1"}, {"doctor", "--store", "./\x1b"}} {
+		if o := p.run(args...); strings.ContainsAny(o.stdout+o.stderr, "\x1b\a\r") {
+			t.Errorf("%q: %q", args, o.stdout+o.stderr)
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
@@ -236,9 +237,9 @@ func report(w io.Writer, err error, asJSON bool) int {
 			return e.exit
 		}
 	}
-	fmt.Fprintln(w, "Error: "+printable(e.Error()))
+	fmt.Fprintln(w, "Error: "+terminal.Printable(e.Error()))
 	if e.hint != "" {
-		fmt.Fprintln(w, "Hint: "+printable(e.hint))
+		fmt.Fprintln(w, "Hint: "+terminal.Printable(e.hint))
 	}
 	return e.exit
 }

@@ -21,19 +21,6 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestListsAsCSV: nulls and members that are missing are nothing, the empty text
-// has quotes, what is nested is JSON.
-func TestListsAsCSV(t *testing.T) {
-	list := []members{{{"a", ""}, {"b", nil}, {"c", []int{1}}}, {{"a", "x,y"}, {"d", 1.5}}}
-	got, err := csvText(list)
-	if want := "a,b,c,d\n\"\",,[1],\n\"x,y\",,,1.5\n"; err != nil || got != want {
-		t.Errorf("%q, %v; want %q", got, err, want)
-	}
-	if got, err := csvText([]members{}); err != nil || got != "" {
-		t.Errorf("%q, %v", got, err)
-	}
-}
-
 func FuzzSize(f *testing.F) {
 	for _, s := range []string{"1", "512MB", "1.5GiB", "0.1k", "NaN", "1e9", " 7 b "} {
 		f.Add(s)
@@ -96,19 +83,6 @@ func FuzzArguments(f *testing.F) {
 					t.Fatalf("%q was taken for a filter of a feature", arg)
 				}
 			}
-		}
-	})
-}
-
-// FuzzDotEnv reads .env files.
-func FuzzDotEnv(f *testing.F) {
-	for _, s := range []string{"A=1\n", "export A='x y'\n# c\nB=\"$A ${C:-d}\"", "A", "=\n", "A='", "A=\"\\n\n\""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		env := map[string]string{}
-		for _, b := range parseDotEnv(text) {
-			env[b.name] = b.expand(env)
 		}
 	})
 }

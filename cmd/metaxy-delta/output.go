@@ -13,6 +13,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // formats are the names of --format for rows; plain is Metaxy's word for table.
@@ -37,7 +38,7 @@ func newTableWriter(w io.Writer, schema *arrow.Schema) *tableWriter {
 	t := &tableWriter{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0), schema: schema}
 	names := make([]string, schema.NumFields())
 	for i, f := range schema.Fields() {
-		names[i] = printable(f.Name)
+		names[i] = terminal.Printable(f.Name)
 	}
 	fmt.Fprintln(t.w, strings.Join(names, "\t"))
 	return t
@@ -47,7 +48,7 @@ func (t *tableWriter) Write(b arrow.RecordBatch) error {
 	cells := make([]string, b.NumCols())
 	for i := range int(b.NumRows()) {
 		for c := range cells {
-			cells[c] = printable(rowio.Text(b.Column(c), i, "null"))
+			cells[c] = terminal.Printable(rowio.Text(b.Column(c), i, "null"))
 		}
 		if _, err := fmt.Fprintln(t.w, strings.Join(cells, "\t")); err != nil {
 			return err
@@ -57,16 +58,6 @@ func (t *tableWriter) Write(b arrow.RecordBatch) error {
 }
 
 func (t *tableWriter) Close() error { return t.w.Flush() }
-
-// printable replaces control characters, so that stored text cannot steer a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
 
 // writeFrame writes rows to path ("" or "-": stdout). A file appears under its
 // name only when it is complete; what is no regular file is written in place.

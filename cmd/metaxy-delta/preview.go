@@ -11,6 +11,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // previewRows is how many rows of each part a preview shows.
@@ -69,7 +70,7 @@ func (p *preview) text(schema *arrow.Schema) string {
 	for c, f := range schema.Fields() {
 		fmt.Fprintf(&b, "\n$ %-*s <%s> %s", names+types-len(previewType(f.Type)), f.Name, previewType(f.Type), strings.Join(p.values[c], ", "))
 	}
-	return printable(b.String())
+	return terminal.Printable(b.String())
 }
 
 // previewType is a short name of a type, as Polars has it.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
@@ -18,27 +16,15 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
+	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
-func jsonText(v any) (string, error) {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	err := enc.Encode(v)
-	return b.String(), err
-}
+// members is an object that JSON shows with its members in order.
+type members = orderedjson.Object
 
-// plainJSON is the JSON of v, with <, > and & as they are: it goes into no web page.
-func plainJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+func member(name string, value any) orderedjson.Member {
+	return orderedjson.Member{Name: name, Value: value}
 }
 
 // printText writes text to stdout or --output.
@@ -51,7 +37,7 @@ func (a *app) printText(text string) error {
 }
 
 func writeJSONLine(w io.Writer, v any) {
-	if text, err := plainJSON(v); err == nil {
+	if text, err := orderedjson.Compact(v); err == nil {
 		fmt.Fprintln(w, string(text))
 	}
 }

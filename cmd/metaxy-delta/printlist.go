@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
@@ -74,115 +72,14 @@ func (a *app) printList(v, list any) error {
 	var err error
 	switch {
 	case a.flags.json || a.flags.format != "jsonl" && a.flags.format != "csv":
-		text, err = jsonText(v)
+		text, err = orderedjson.Indented(v)
 	case a.flags.format == "jsonl":
-		text, err = linesText(list)
+		text, err = orderedjson.Lines(list)
 	default:
-		text, err = csvText(list)
+		text, err = orderedjson.CSV(list)
 	}
 	if err != nil {
 		return err
 	}
 	return a.printText(text)
-}
-
-// listMember is a member of an object that JSON shows: its text is JSON.
-type listMember struct {
-	name string
-	text json.RawMessage
-}
-
-// listRows returns the members of each object of a list.
-func listRows(list any) ([][]listMember, error) {
-	text, err := plainJSON(list)
-	if err != nil {
-		return nil, err
-	}
-	var objects []json.RawMessage
-	if err := json.Unmarshal(text, &objects); err != nil {
-		return nil, err
-	}
-	rows := make([][]listMember, len(objects))
-	for i, o := range objects {
-		dec := json.NewDecoder(bytes.NewReader(o))
-		if _, err := dec.Token(); err != nil {
-			return nil, err
-		}
-		for dec.More() {
-			name, err := dec.Token()
-			if err != nil {
-				return nil, err
-			}
-			m := listMember{name: fmt.Sprint(name)}
-			if err := dec.Decode(&m.text); err != nil {
-				return nil, err
-			}
-			rows[i] = append(rows[i], m)
-		}
-	}
-	return rows, nil
-}
-
-func linesText(list any) (string, error) {
-	text, err := plainJSON(list)
-	if err != nil {
-		return "", err
-	}
-	var objects []json.RawMessage
-	err = json.Unmarshal(text, &objects)
-	var b strings.Builder
-	for _, o := range objects {
-		b.Write(o)
-		b.WriteByte('\n')
-	}
-	return b.String(), err
-}
-
-// csvText has a column for every member that an object of the list has. Lists
-// and objects are JSON; nulls and missing members are empty.
-func csvText(list any) (string, error) {
-	rows, err := listRows(list)
-	if err != nil || len(rows) == 0 {
-		return "", err
-	}
-	var header []string
-	for _, row := range rows {
-		for _, m := range row {
-			if !slices.Contains(header, m.name) {
-				header = append(header, m.name)
-			}
-		}
-	}
-	var out []byte
-	for i, name := range header {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = rowio.AppendField(out, name)
-	}
-	for _, row := range rows {
-		out = append(out, '\n')
-		cells := make([]json.RawMessage, len(header))
-		for _, m := range row {
-			cells[slices.Index(header, m.name)] = m.text
-		}
-		for i, text := range cells {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			if text != nil && string(text) != "null" {
-				out = rowio.AppendField(out, cellText(text))
-			}
-		}
-	}
-	return string(append(out, '\n')), nil
-}
-
-// cellText is a value as CSV has it: texts as they are, the rest as JSON.
-func cellText(text json.RawMessage) string {
-	var s string
-	if json.Unmarshal(text, &s) == nil {
-		return s
-	}
-	return string(text)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
@@ -28,15 +29,8 @@ func (a *app) redact(text string) string {
 const shortestSecret = 8
 
 // stderr is where messages go, redacted. A message is written at once.
-func (a *app) stderr() io.Writer { return redacting{a} }
-
-type redacting struct{ app *app }
-
-func (r redacting) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(r.app.sys.stderr, r.app.redact(string(p))); err != nil {
-		return 0, err
-	}
-	return len(p), nil
+func (a *app) stderr() io.Writer {
+	return terminal.Redacting{W: a.sys.stderr, Redact: a.redact}
 }
 
 // secrets are the values in the configuration's storage options that nobody else should see.

@@ -49,11 +49,16 @@ var law = map[string]string{
 
 	"internal/rowio": "frame delta internal/pqcheck",
 
+	"internal/dotenv":      "",
+	"internal/terminal":    "",
+	"internal/orderedjson": "internal/rowio",
+	"internal/picture":     "feature internal/terminal",
+
 	"bench": ". frame feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
 	"bench/compare": "bench",
 
-	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio",
+	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
@@ -90,8 +95,13 @@ var outside = []struct {
 	},
 	{
 		"the command line", "a library has no flags",
-		[]string{"github.com/spf13/", "golang.org/x/term"},
+		[]string{"github.com/spf13/"},
 		"cmd/metaxy-delta",
+	},
+	{
+		"terminals", "a library does not know who looks",
+		[]string{"golang.org/x/term"},
+		"cmd/metaxy-delta internal/terminal",
 	},
 }
 

@@ -1,4 +1,4 @@
-package main
+package picture
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // mermaidInit sets what Metaxy's flowcharts look like.
@@ -20,7 +21,7 @@ const (
 var strokes = [...]string{feature.Unchanged: colorUnchanged, feature.Changed: colorChanged, feature.Added: colorAdded, feature.Removed: colorRemoved}
 
 // mermaidIDs gives each feature a name of letters, digits and underscores; names that fall together get a number.
-func (p *picture) mermaidIDs() map[feature.Key]string {
+func (p *Picture) mermaidIDs() map[feature.Key]string {
 	out, used := map[feature.Key]string{}, map[string]bool{}
 	for _, n := range p.nodes {
 		id := strings.ReplaceAll(strings.NewReplacer("/", "_", "-", "_").Replace(n.Key.String()), "__", "_")
@@ -36,24 +37,24 @@ func (p *picture) mermaidIDs() map[feature.Key]string {
 
 // markup keeps text from ending a label or starting a tag.
 func markup(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "#quot;", "\n", " ").Replace(printable(s))
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "#quot;", "\n", " ").Replace(terminal.Printable(s))
 }
 
 func font(color, text string) string { return `<font color="` + color + `">` + text + "</font>" }
 
-// mermaid draws a flowchart.
-func (p *picture) mermaid() string {
+// Mermaid draws a flowchart.
+func (p *Picture) Mermaid() string {
 	var b strings.Builder
 	title, indent := "Feature Graph", "        "
 	nodes := p.upstreamFirst()
 	if p.diff {
 		title, indent, nodes = "Feature Graph Changes", "    ", p.nodes
 	}
-	if p.look.title != "" {
-		title = strings.ReplaceAll(printable(p.look.title), "\n", " ")
+	if p.look.Title != "" {
+		title = strings.ReplaceAll(terminal.Printable(p.look.Title), "\n", " ")
 	}
-	fmt.Fprintf(&b, "---\ntitle: %s\n---\nflowchart %s\n", title, p.look.direction)
-	if p.look.projectVersion && !p.diff {
+	fmt.Fprintf(&b, "---\ntitle: %s\n---\nflowchart %s\n", title, p.look.Direction)
+	if p.look.ProjectVersion && !p.diff {
 		b.WriteString("    %% Snapshot version: " + p.cut(p.version) + "\n")
 	}
 	b.WriteString(mermaidInit)
@@ -80,19 +81,19 @@ func (p *picture) mermaid() string {
 	return b.String()
 }
 
-func (p *picture) mermaidLabel(n *feature.FeatureDiff) []string {
+func (p *Picture) mermaidLabel(n *feature.FeatureDiff) []string {
 	lines := []string{"<b>" + markup(n.Key.String()) + "</b>"}
-	if p.look.projects && n.Project != "" && !p.diff {
+	if p.look.Projects && n.Project != "" && !p.diff {
 		lines = append(lines, `<small>`+font("#666", "Project: "+markup(n.Project))+"</small>")
 	}
 	switch {
-	case !p.look.versions:
+	case !p.look.Versions:
 	case n.Change == feature.Changed:
 		lines = append(lines, font(colorOld, p.cut(n.Old))+" → "+font(colorNew, p.cut(n.New)))
 	default:
 		lines = append(lines, p.moved(n.Change, n.Old, n.New))
 	}
-	if !p.look.fields || len(n.Fields) == 0 {
+	if !p.look.Fields || len(n.Fields) == 0 {
 		return lines
 	}
 	lines = append(lines, font("#999", "---"))
@@ -102,16 +103,16 @@ func (p *picture) mermaidLabel(n *feature.FeatureDiff) []string {
 	return lines
 }
 
-func (p *picture) mermaidField(f feature.FieldDiff) string {
+func (p *Picture) mermaidField(f feature.FieldDiff) string {
 	var in []string
 	switch {
-	case !p.look.fieldVersions:
+	case !p.look.FieldVersions:
 	case f.Change == feature.Changed:
 		in = append(in, font(colorOld, p.cut(f.Old))+" → "+font(colorNew, p.cut(f.New)))
 	default:
 		in = append(in, p.moved(f.Change, f.Old, f.New))
 	}
-	if p.look.codeVersions {
+	if p.look.CodeVersions {
 		in = append(in, "cv: "+markup(f.CodeVersion))
 	}
 	name, rest := markup(f.Key.String()), ""
@@ -132,19 +133,19 @@ func (p *picture) mermaidField(f feature.FieldDiff) string {
 // dotText quotes a text for Graphviz; \n inside it is a line break.
 func dotText(lines ...string) string {
 	for i, l := range lines {
-		lines[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", " ").Replace(printable(l))
+		lines[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", " ").Replace(terminal.Printable(l))
 	}
 	return `"` + strings.Join(lines, `\n`) + `"`
 }
 
-// graphviz draws a digraph with features, their deps and their fields.
-func (p *picture) graphviz() string {
+// Graphviz draws a digraph with features, their deps and their fields.
+func (p *Picture) Graphviz() string {
 	var b strings.Builder
 	label := "Graph"
-	if p.look.projectVersion {
+	if p.look.ProjectVersion {
 		label = "Graph (snapshot: " + p.cut(p.version) + ")"
 	}
-	fmt.Fprintf(&b, "strict digraph {\n    rankdir=%s;\n    label=%s;\n    labelloc=t;\n    fontsize=14;\n    fontname=helvetica;\n\n", p.look.direction, dotText(label))
+	fmt.Fprintf(&b, "strict digraph {\n    rankdir=%s;\n    label=%s;\n    labelloc=t;\n    fontsize=14;\n    fontname=helvetica;\n\n", p.look.Direction, dotText(label))
 	for _, n := range p.upstreamFirst() {
 		shape := "box"
 		switch {
@@ -155,7 +156,7 @@ func (p *picture) graphviz() string {
 		case n.Change == feature.Removed:
 			shape = "octagon"
 		}
-		fmt.Fprintf(&b, "    %s [label=%s, shape=%s, color=\"%s\"];\n", dotText(n.Key.String()), p.dotLabel(n.Key.String(), n.Change, p.look.versions, n.Old, n.New, ""), shape, p.stroke(n.Change, "#00FFFF"))
+		fmt.Fprintf(&b, "    %s [label=%s, shape=%s, color=\"%s\"];\n", dotText(n.Key.String()), p.dotLabel(n.Key.String(), n.Change, p.look.Versions, n.Old, n.New, ""), shape, p.stroke(n.Change, "#00FFFF"))
 	}
 	b.WriteString("\n")
 	for _, n := range p.nodes {
@@ -167,15 +168,15 @@ func (p *picture) graphviz() string {
 	}
 	b.WriteString("\n")
 	for _, n := range p.nodes {
-		if !p.look.fields {
+		if !p.look.Fields {
 			break
 		}
 		for _, f := range n.Fields {
 			id, code := dotText(n.Key.String()+"::"+f.Key.String()), ""
-			if p.look.codeVersions {
+			if p.look.CodeVersions {
 				code = "cv: " + f.CodeVersion
 			}
-			fmt.Fprintf(&b, "    %s [label=%s, shape=ellipse, color=\"%s\", fontsize=10];\n", id, p.dotLabel(f.Key.String(), f.Change, p.look.fieldVersions, f.Old, f.New, code), p.stroke(f.Change, "#5F87AF"))
+			fmt.Fprintf(&b, "    %s [label=%s, shape=ellipse, color=\"%s\", fontsize=10];\n", id, p.dotLabel(f.Key.String(), f.Change, p.look.FieldVersions, f.Old, f.New, code), p.stroke(f.Change, "#5F87AF"))
 			fmt.Fprintf(&b, "    %s -> %s [style=dashed, arrowhead=none];\n", dotText(n.Key.String()), id)
 		}
 	}
@@ -183,14 +184,14 @@ func (p *picture) graphviz() string {
 	return b.String()
 }
 
-func (p *picture) stroke(c feature.Change, plain string) string {
+func (p *Picture) stroke(c feature.Change, plain string) string {
 	if !p.diff {
 		return plain
 	}
 	return strokes[c]
 }
 
-func (p *picture) dotLabel(name string, c feature.Change, versions bool, from, to, code string) string {
+func (p *Picture) dotLabel(name string, c feature.Change, versions bool, from, to, code string) string {
 	lines := []string{name}
 	if p.diff {
 		lines = append(lines, "["+strings.ToUpper(c.String())+"]")

@@ -1,4 +1,7 @@
-package main
+// Package picture draws graphs of features as text: for terminals, as Mermaid
+// and as Graphviz. It is pure: what is drawn depends on its arguments alone.
+// Texts from definitions are made printable and quoted for each language.
+package picture
 
 import (
 	"fmt"
@@ -8,28 +11,28 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// picture is a graph to be drawn: one graph, or what became of it.
-type picture struct {
+// Picture is a graph to be drawn: one graph, or what became of it.
+type Picture struct {
 	// nodes in the graph's order; drawn upstream first where the format has an order.
 	nodes []feature.FeatureDiff
 	diff  bool
 	// version is the project version shown.
 	version string
-	look    look
+	look    Look
 }
 
-// look says what a picture shows.
-type look struct {
-	fields, versions, fieldVersions, codeVersions, projectVersion, projects bool
-	// hash is the length of versions, 0 = whole.
-	hash      int
-	direction string
-	title     string
+// Look says what a picture shows.
+type Look struct {
+	Fields, Versions, FieldVersions, CodeVersions, ProjectVersion, Projects bool
+	// Hash is the length of versions, 0 = whole.
+	Hash int
+	// Direction of Mermaid and Graphviz: TB or LR. Title is that of Mermaid.
+	Direction, Title string
 }
 
-// newPicture draws the given features of a graph.
-func newPicture(g *feature.Graph, keys []feature.Key, version string, l look) (*picture, error) {
-	p := &picture{version: version, look: l}
+// New draws the given features of a graph; keys that it lacks are left out.
+func New(g *feature.Graph, keys []feature.Key, version string, l Look) (*Picture, error) {
+	p := &Picture{version: version, look: l}
 	for _, k := range keys {
 		d, ok := g.Get(k)
 		if !ok {
@@ -55,8 +58,13 @@ func newPicture(g *feature.Graph, keys []feature.Key, version string, l look) (*
 	return p, nil
 }
 
+// NewDiff draws what became of a graph.
+func NewDiff(nodes []feature.FeatureDiff, l Look) *Picture {
+	return &Picture{nodes: nodes, diff: true, look: l}
+}
+
 // upstreamFirst are the nodes depth first, roots and deps by name without regard to case.
-func (p *picture) upstreamFirst() []feature.FeatureDiff {
+func (p *Picture) upstreamFirst() []feature.FeatureDiff {
 	byKey := map[feature.Key]feature.FeatureDiff{}
 	var keys []feature.Key
 	for _, n := range p.nodes {
@@ -90,23 +98,23 @@ func byName(keys []feature.Key) []feature.Key {
 	return keys
 }
 
-func (p *picture) cut(v string) string {
+func (p *Picture) cut(v string) string {
 	if v == "" {
 		return "none"
 	}
-	if p.look.hash > 0 && len(v) > p.look.hash {
-		return v[:p.look.hash]
+	if p.look.Hash > 0 && len(v) > p.look.Hash {
+		return v[:p.look.Hash]
 	}
 	return v
 }
 
 // has reports whether a feature is drawn.
-func (p *picture) has(k feature.Key) bool {
+func (p *Picture) has(k feature.Key) bool {
 	return slices.ContainsFunc(p.nodes, func(n feature.FeatureDiff) bool { return n.Key == k })
 }
 
 // moved is `v`, or `old → new` of what changed.
-func (p *picture) moved(c feature.Change, from, to string) string {
+func (p *Picture) moved(c feature.Change, from, to string) string {
 	switch c {
 	case feature.Changed:
 		return p.cut(from) + " → " + p.cut(to)
@@ -119,26 +127,26 @@ func (p *picture) moved(c feature.Change, from, to string) string {
 var badges = [...]string{feature.Unchanged: "", feature.Changed: "[~]", feature.Added: "[+]", feature.Removed: "[-]"}
 
 // heading is the first line of terminal pictures.
-func (p *picture) heading() string {
-	if !p.look.projectVersion {
+func (p *Picture) heading() string {
+	if !p.look.ProjectVersion {
 		return "📊 Graph"
 	}
 	return "📊 Graph (snapshot: " + p.cut(p.version) + ")"
 }
 
-// tree draws features with fields and deps below them.
-func (p *picture) tree() string {
+// Tree draws features with fields and deps below them.
+func (p *Picture) Tree() string {
 	root := &treeNode{}
 	for _, n := range p.upstreamFirst() {
 		label := n.Key.String()
-		if p.look.projects && n.Project != "" {
+		if p.look.Projects && n.Project != "" {
 			label += " (project: " + n.Project + ")"
 		}
-		if p.look.versions {
+		if p.look.Versions {
 			label += " (v: " + p.cut(n.New) + ")"
 		}
 		at := root.add(label)
-		if p.look.fields && len(n.Fields) > 0 {
+		if p.look.Fields && len(n.Fields) > 0 {
 			fields := at.add("🔧 fields")
 			for _, f := range n.Fields {
 				fields.add(p.fieldText(f))
@@ -157,12 +165,12 @@ func (p *picture) tree() string {
 	return b.String()
 }
 
-func (p *picture) fieldText(f feature.FieldDiff) string {
+func (p *Picture) fieldText(f feature.FieldDiff) string {
 	text := f.Key.String()
-	if p.look.fieldVersions {
+	if p.look.FieldVersions {
 		text += " (v: " + p.moved(f.Change, f.Old, f.New) + ")"
 	}
-	if p.look.codeVersions {
+	if p.look.CodeVersions {
 		text += " (cv: " + f.CodeVersion + ")"
 	}
 	if p.diff && f.Change != feature.Unchanged {
@@ -171,8 +179,8 @@ func (p *picture) fieldText(f feature.FieldDiff) string {
 	return text
 }
 
-// cards draws a frame a feature below the list of edges.
-func (p *picture) cards() string {
+// Cards draws a frame a feature below the list of edges.
+func (p *Picture) Cards() string {
 	var b strings.Builder
 	b.WriteString(p.heading() + "\n\nDependencies:\n")
 	nodes := p.upstreamFirst()
@@ -185,10 +193,10 @@ func (p *picture) cards() string {
 	var texts [][]string
 	for _, n := range nodes {
 		lines := []string{strings.TrimSpace(n.Key.String() + " " + badges[n.Change])}
-		if p.look.versions {
+		if p.look.Versions {
 			lines = append(lines, "v: "+p.moved(n.Change, n.Old, n.New))
 		}
-		if p.look.fields && len(n.Fields) > 0 {
+		if p.look.Fields && len(n.Fields) > 0 {
 			lines = append(lines, "", "Fields:")
 			for _, f := range n.Fields {
 				lines = append(lines, "  • "+p.fieldText(f))

@@ -1,11 +1,12 @@
-package main
+package terminal_test
 
 import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // TestPlainWriter: whatever data holds, and however it is cut into writes, no control character reaches a terminal.
@@ -14,7 +15,7 @@ func TestPlainWriter(t *testing.T) {
 	want := "a\tb\n\ufffd[31mred\ufffd]0;title\ufffd\ufffd\ufffd\ufffd\ufffd31m é 😀 \ufffd\ufffd1m\ufffd\n"
 	for cut := range len(in) {
 		var out bytes.Buffer
-		p := &plainWriter{w: &out}
+		p := terminal.NewPlain(&out)
 		for _, part := range []string{in[:cut], in[cut:]} {
 			if n, err := p.Write([]byte(part)); n != len(part) || err != nil {
 				t.Fatalf("%d, %v", n, err)
@@ -29,17 +30,7 @@ func TestPlainWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if onTerminal(f) != f {
+	if terminal.Guard(f) != f {
 		t.Error("a file is taken for a terminal")
-	}
-}
-
-// TestControlCharactersInMessages: errors that repeat what a table or user says are plain, wherever they go.
-func TestControlCharactersInMessages(t *testing.T) {
-	p := newPlace(t)
-	for _, args := range [][]string{{"read", "a\x1b[31m/b", "--store", "./store"}, {"table", "info", "./\x1b]0;x\a"}, {"read", "a/b", "--store", "./store", "--filter", "\x1b = 1"}, {"doctor", "--store", "./\x1b"}} {
-		if o := p.run(args...); strings.ContainsAny(o.stdout+o.stderr, "\x1b\a\r") {
-			t.Errorf("%q: %q", args, o.stdout+o.stderr)
-		}
 	}
 }

@@ -1,59 +1,11 @@
-package main
+package picture
 
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
-
-// boxColumn is a column of a boxTable; right puts its cells to the right.
-type boxColumn struct {
-	title string
-	right bool
-}
-
-// boxTable draws rows in a frame, below a title if there is one.
-func boxTable(title string, columns []boxColumn, rows [][]string) string {
-	widths := make([]int, len(columns))
-	for i, c := range columns {
-		widths[i] = utf8.RuneCountInString(c.title)
-		for r := range rows {
-			rows[r][i] = strings.ReplaceAll(printable(rows[r][i]), "\n", " ")
-			widths[i] = max(widths[i], utf8.RuneCountInString(rows[r][i]))
-		}
-	}
-	var b strings.Builder
-	rule := func(left, line, cross, right string) {
-		for i, w := range widths {
-			b.WriteString(left + strings.Repeat(line, w+2))
-			left = cross
-			if i == len(widths)-1 {
-				b.WriteString(right + "\n")
-			}
-		}
-	}
-	row := func(bar string, cells func(i int) string) {
-		for i, w := range widths {
-			pad := strings.Repeat(" ", w-utf8.RuneCountInString(cells(i)))
-			if columns[i].right {
-				b.WriteString(bar + " " + pad + cells(i) + " ")
-			} else {
-				b.WriteString(bar + " " + cells(i) + pad + " ")
-			}
-		}
-		b.WriteString(bar + "\n")
-	}
-	if title != "" {
-		b.WriteString(printable(title) + "\n")
-	}
-	rule("┏", "━", "┳", "┓")
-	row("┃", func(i int) string { return columns[i].title })
-	rule("┡", "━", "╇", "┩")
-	for _, r := range rows {
-		row("│", func(i int) string { return r[i] })
-	}
-	rule("└", "─", "┴", "┘")
-	return b.String()
-}
 
 // treeNode is a line of a tree with what hangs below it.
 type treeNode struct {
@@ -62,7 +14,7 @@ type treeNode struct {
 }
 
 func (t *treeNode) add(text string) *treeNode {
-	c := &treeNode{text: printable(text)}
+	c := &treeNode{text: terminal.Printable(text)}
 	t.children = append(t.children, c)
 	return c
 }
@@ -83,7 +35,7 @@ func cards(texts [][]string, width int) string {
 	inner := 0
 	for _, lines := range texts {
 		for i := range lines {
-			lines[i] = printable(lines[i])
+			lines[i] = terminal.Printable(lines[i])
 			inner = max(inner, utf8.RuneCountInString(lines[i]))
 		}
 	}
