@@ -138,3 +138,41 @@ func ExampleOpenDriver() {
 	fmt.Println(must(store.History(ctx, "")))
 	// Output: []
 }
+
+// TestPushesAtOnce: however many push the same definitions at once, and those of another project beside them, each is recorded once.
+func TestPushesAtOnce(t *testing.T) {
+	ctx := t.Context()
+	bucket := memblob.OpenBucket(nil)
+	defer bucket.Close()
+	const pushes = 24
+	failed := make(chan error, pushes)
+	for i := range pushes {
+		project := []string{"p", "q"}[i%2]
+		specs := []string{project + " " + rootSpec, project + " " + leafSpec}[:2-i%2]
+		go func() {
+			s, err := metaxy.OpenBucket(ctx, bucket, &metaxy.Options{Project: project, Graph: graphOf(t, true, specs...)})
+			if err == nil {
+				_, err = s.Push(ctx, nil)
+			}
+			failed <- err
+		}()
+	}
+	for range pushes {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	s, err := metaxy.OpenBucket(ctx, bucket, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, err := s.History(ctx, "")
+	if err != nil || len(history) != 2 {
+		t.Fatalf("%+v, %v", history, err)
+	}
+	for _, e := range history {
+		if e.Features != e.Distinct || (e.Project == "p") != (e.Features == 2) {
+			t.Errorf("%+v", e)
+		}
+	}
+}

@@ -43,7 +43,7 @@ var law = map[string]string{
 	"config": "feature filter internal/nearest",
 
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
-	"internal/system":  "delta scan feature filter objstore",
+	"internal/system":  "delta scan txlog feature filter objstore",
 
 	".": "frame internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/blobstore",
 

@@ -20,6 +20,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/scan"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
 // Key is the key of the table of definitions.
@@ -44,25 +45,31 @@ type Warning struct{ Code, Message string }
 
 // Read gives every row of the table, in no order; none when the table does not exist. Columns that an old table lacks are empty.
 func Read(ctx context.Context, t *delta.Table) ([]Record, error) {
+	out, _, err := read(ctx, t)
+	return out, err
+}
+
+// read is Read with the version that it read, -1 when the table does not exist.
+func read(ctx context.Context, t *delta.Table) ([]Record, int64, error) {
 	snap, err := t.Snapshot(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, -1, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, -1, err
 	}
 	s, err := scan.New(snap, &scan.Options{Parallel: 4})
 	if err != nil {
-		return nil, err
+		return nil, -1, err
 	}
 	var out []Record
 	for b, err := range s.Batches(ctx) {
 		if err != nil {
-			return nil, err
+			return nil, -1, err
 		}
 		out = appendRecords(out, b)
 	}
-	return out, nil
+	return out, snap.Version(), nil
 }
 
 func appendRecords(out []Record, b arrow.RecordBatch) []Record {
@@ -179,14 +186,28 @@ type PushOptions struct {
 	Now  func() time.Time
 }
 
-// Push records the definitions of a project: all of them when its version is not the newest one recorded, else those that are missing there.
+// maxPushTries bounds how often a push looks at the table anew because another one came first.
+const maxPushTries = 100
+
+// Push records the definitions of a project: all of them when its version is not the newest one recorded, else those that are missing there. What pushes at
+// the same time store counts as recorded: each row is there once.
 func Push(ctx context.Context, t *delta.Table, g *feature.Graph, project string, opts *PushOptions) (PushResult, error) {
+	for try := 1; ; try++ {
+		res, err := pushOnce(ctx, t, g, project, opts)
+		if !errors.As(err, new(*txlog.ConflictError)) || try == maxPushTries {
+			return res, err
+		}
+	}
+}
+
+// pushOnce is Push that is a *txlog.ConflictError when somebody else wrote to the table meanwhile.
+func pushOnce(ctx context.Context, t *delta.Table, g *feature.Graph, project string, opts *PushOptions) (PushResult, error) {
 	res := PushResult{Stored: delta.Result{Version: -1}}
 	var err error
 	if res.ProjectVersion, err = g.ProjectVersion(project); err != nil {
 		return res, err
 	}
-	records, err := Read(ctx, t)
+	records, read, err := read(ctx, t)
 	if err != nil {
 		return res, err
 	}
@@ -234,7 +255,7 @@ func Push(ctx context.Context, t *delta.Table, g *feature.Graph, project string,
 	if err != nil {
 		return res, err
 	}
-	res.Stored, err = t.Append(ctx, rows, &delta.AppendOptions{MergeSchema: true, Cast: true})
+	res.Stored, err = t.Append(ctx, rows, &delta.AppendOptions{MergeSchema: true, Cast: true, Since: &read})
 	return res, err
 }
 
