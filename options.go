@@ -65,6 +65,9 @@ type Options struct {
 	Fallbacks []Fallback
 	// Graph holds the definitions; nil = those pushed to the store.
 	Graph *feature.Graph
+	// IncompleteGraph says that Graph lacks definitions that Sync will bring:
+	// those that depend on them are not judged before. Graph.Check does so after.
+	IncompleteGraph bool
 	// Snapshot is the project version of a pushed graph to use instead of the newest.
 	Snapshot string
 	// Openers serve URL schemes other than file and mem.

@@ -38,7 +38,11 @@ func checked(url string, opts *Options) (Options, error) {
 	}
 	o := opts.withDefaults(url)
 	if o.Graph != nil {
-		if err := o.Graph.Check(); err != nil {
+		check := o.Graph.Check
+		if o.IncompleteGraph {
+			check = o.Graph.CheckKnown
+		}
+		if err := check(); err != nil {
 			return Options{}, fmt.Errorf("%w: definitions: %w", ErrInvalid, err)
 		}
 		if err := o.sameTruncation(o.Graph, "Options.Graph"); err != nil {

@@ -147,7 +147,7 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 			l.warnings = append(l.warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
 		}
 		if m := s.hashMismatch(snap); m != "" {
-			l.warnings = append(l.warnings, Warning{Code: "HASH_MISMATCH", Message: key.String() + ": " + m})
+			l.warnings = append(l.warnings, Warning{Code: "HASH_MISMATCH", Message: key.String() + ": " + m, Feature: key.String()})
 		}
 		return l, nil
 	case err != nil:
@@ -166,7 +166,7 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 		if !l.source.Fallback {
 			l.source.Fallback = true
 			l.warnings = append(l.warnings, Warning{Code: "FALLBACK_USED", Message: fmt.Sprintf(
-				"feature %s has no table in store %s: read from fallback store %s, computed in process", key, s.name, l.source.Store)})
+				"feature %s has no table in store %s: it is read from fallback store %s", key, s.name, l.source.Store), Feature: key.String()})
 		}
 		return l, nil
 	}

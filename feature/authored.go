@@ -11,16 +11,25 @@ import (
 
 // Check applies the rules for definitions that people write, and reports every fault at once: specs that no file could hold, cycles, missing, repeated and colliding names, filters
 // that cannot be read. Definitions that were Loaded are taken as they are.
-func (g *Graph) Check() error {
+func (g *Graph) Check() error { return g.check(false) }
+
+// CheckKnown is Check for a graph that still lacks definitions: those whose
+// upstream features are not all in it pass as if they were Loaded.
+func (g *Graph) CheckKnown() error { return g.check(true) }
+
+func (g *Graph) check(lacking bool) error {
+	passes := func(d *Definition) bool {
+		return d.Loaded || lacking && slices.ContainsFunc(d.Spec.Deps, func(dep Dep) bool { return g.defs[dep.Feature] == nil })
+	}
 	var faults []error
 	tables := map[string]Key{}
 	for _, key := range g.order {
 		d := g.defs[key]
-		if other, ok := tables[key.TableName()]; ok && !(d.Loaded && g.defs[other].Loaded) {
+		if other, ok := tables[key.TableName()]; ok && !(passes(d) && passes(g.defs[other])) {
 			faults = append(faults, &GraphError{Key: key, Msg: fmt.Sprintf("its table has the name of that of feature %s (%s)", other, key.TableName())})
 		}
 		tables[key.TableName()] = key
-		if !d.Loaded {
+		if !passes(d) {
 			faults = append(faults, g.checkOne(d)...)
 		}
 	}

@@ -16,4 +16,9 @@ func (e *InputError) Error() string {
 }
 
 // Warning has a code of the decisions list (NULL_IDS, FALLBACK_USED ...) and a sentence. It changes nothing.
-type Warning struct{ Code, Message string }
+type Warning struct {
+	Code, Message string
+	// Feature is the key of the feature that it is about, "" where it is of none
+	// or of several.
+	Feature string
+}

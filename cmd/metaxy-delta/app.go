@@ -12,7 +12,6 @@ import (
 	"golang.org/x/term"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
-	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/dotenv"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
@@ -45,13 +44,11 @@ type app struct {
 	traffic traffic
 	// started is set when the arguments were understood; what fails before is their fault.
 	started bool
-	// autoSync verbs bring external features up to date unless the configuration says sync = false.
-	autoSync bool
-	// syncing is set while a store is opened that will be synced; relaxed are the definitions whose check waits for that.
-	syncing bool
-	relaxed []*feature.Definition
-	// withoutLock leaves the lock file unread: it is about to be written.
-	withoutLock, saidNoLock bool
+	// about is told with every line of a log. warned was said, fallbacks is for
+	// the end of the run.
+	about     about
+	warned    []message
+	fallbacks []metaxy.Warning
 }
 
 // globalFlags are understood before and after every verb.
@@ -89,9 +86,7 @@ func run(ctx context.Context, sys *system) int {
 	root.SetOut(a.stderr())
 	root.SetErr(a.stderr())
 	err := root.ExecuteContext(ctx)
-	if text := a.traffic.String(); text != "" {
-		a.note("Note: " + text)
-	}
+	a.endMessages()
 	if err == nil && out.Err != nil { // of a text, which nobody asks about line by line
 		err = fmt.Errorf("the output could not be written: %w", out.Err)
 	}
@@ -102,7 +97,7 @@ func run(ctx context.Context, sys *system) int {
 		if !a.started {
 			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: nearestWord(root, sys.args, err)}
 		}
-		return report(a.stderr(), err, a.wantsJSON())
+		return a.report(err)
 	}
 	return exitOK
 }
@@ -115,6 +110,19 @@ func (a *app) wantsJSON() bool {
 	for i, arg := range a.sys.args {
 		if arg == "--json" || arg == "--format=json" || arg == "--format" && i+1 < len(a.sys.args) && a.sys.args[i+1] == "json" {
 			return true
+		}
+	}
+	return false
+}
+
+// loggingJSON also holds when parsing failed before the flags were read.
+func (a *app) loggingJSON() bool {
+	if a.flags.logFormat == "json" {
+		return true
+	}
+	for i, arg := range a.sys.args {
+		if arg == "--log-format=json" || arg == "--log-format" && i+1 < len(a.sys.args) && a.sys.args[i+1] == "json" {
+			return !a.started
 		}
 	}
 	return false
@@ -150,6 +158,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.started = true
+			a.about.command = strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 			if err := applyEnv(cmd, func(name string) (string, bool) { v, ok := a.env[name]; return v, ok }); err != nil {
 				return err
 			}
@@ -214,27 +223,6 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		}
 	}
 	return a.checkFormat(cmd)
-}
-
-func (a *app) warn(warnings []metaxy.Warning) {
-	for _, w := range warnings {
-		a.note("Warning: " + w.Code + ": " + w.Message)
-	}
-}
-
-// note is a line on stderr that --quiet keeps silent.
-func (a *app) note(text string) {
-	if !a.flags.quiet {
-		a.log("info", text)
-	}
-}
-
-func (a *app) log(level, text string) {
-	if a.flags.logFormat == "json" {
-		writeJSONLine(a.stderr(), map[string]any{"level": level, "message": text})
-		return
-	}
-	io.WriteString(a.stderr(), terminal.Printable(text)+"\n")
 }
 
 // interactive reports whether a person can be asked.

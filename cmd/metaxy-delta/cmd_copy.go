@@ -43,12 +43,12 @@ func (a *app) copy(ctx context.Context, args []string, f *copyFlags) error {
 	if err != nil {
 		return err
 	}
-	from, err := a.openStore(ctx, f.from, nil)
+	from, err := a.openStore(ctx, openOptions{name: f.from})
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	to, err := a.openWritable(ctx, f.to, f.cross)
+	to, err := a.openStore(ctx, openOptions{name: f.to, cross: f.cross})
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (a *app) delete(ctx context.Context, args []string, f *deleteFlags) error {
 			return err
 		}
 	}
-	store, err := a.openWritable(ctx, "", f.cross)
+	store, err := a.openStore(ctx, openOptions{cross: f.cross})
 	if err != nil {
 		return err
 	}
@@ -117,6 +117,7 @@ func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (me
 	var out []deletedJSON
 	partial := &metaxy.PartialError{Failed: map[feature.Key]error{}}
 	for _, key := range keys {
+		a.about.feature = key.String()
 		r, err := run(key)
 		d := deletedJSON{Feature: key.String(), Rows: r.Rows, Files: r.Files, FilesRemoved: r.FilesRemoved, Bytes: r.Bytes, TableVersion: r.TableVersion, Warnings: warningsJSON(r.Warnings)}
 		if err != nil {
@@ -199,7 +200,7 @@ func (a *app) dropCommand() *cobra.Command {
 			if err := a.confirm("Remove every row of "+args[0]+"?", "Dropping a feature requires --yes", "--dry-run shows what would go"); err != nil {
 				return err
 			}
-			store, err := a.openWritable(ctx, "", cross)
+			store, err := a.openStore(ctx, openOptions{cross: cross})
 			if err != nil {
 				return err
 			}
@@ -212,7 +213,7 @@ func (a *app) dropCommand() *cobra.Command {
 				res, err := store.Drop(ctx, key, &metaxy.DeleteOptions{DryRun: a.flags.dryRun})
 				if g, gerr := store.Graph(ctx); err == nil && gerr == nil {
 					if _, ok := g.Get(key); !ok { // no error, as in Metaxy, so that a drop can be repeated
-						a.note("Warning: NOT_DEFINED: nothing defines " + key.String() + ", so there is nothing to drop: " + nearestHint(g, key.String()))
+						a.warning("NOT_DEFINED", "nothing defines "+key.String()+", so there is nothing to drop: "+nearestHint(g, key.String()))
 					}
 				}
 				return res, err

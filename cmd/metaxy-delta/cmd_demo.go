@@ -39,7 +39,7 @@ func (a *app) demoCommand() *cobra.Command {
 		}}
 }
 
-func (a *app) say(format string, args ...any) { fmt.Fprintf(a.sys.stdout, format+"\n", args...) }
+func (a *app) tell(format string, args ...any) { fmt.Fprintf(a.sys.stdout, format+"\n", args...) }
 
 func demoGraph() (*feature.Graph, error) {
 	g := feature.NewGraph(8)
@@ -65,12 +65,12 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return err
 	}
 	defer store.Close()
-	a.say("A store in %s", dir)
+	a.tell("A store in %s", dir)
 	push, err := store.Push(ctx, &metaxy.PushOptions{Graph: g})
 	if err != nil {
 		return err
 	}
-	a.say("pushed the definitions of project demo: version %s", push.ProjectVersion)
+	a.tell("pushed the definitions of project demo: version %s", push.ProjectVersion)
 	raw, transcript := g.Definitions()[0].Spec.Key, g.Definitions()[1].Spec.Key
 	if err := a.demoWrite(ctx, store, raw, [][3]string{{"v1", "a1", "f1"}, {"v2", "a2", "f2"}, {"v3", "a3", "f3"}, {"v4", "a4", "f4"}}); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	if err := a.demoResolve(ctx, store, transcript, true); err != nil {
 		return err
 	}
-	a.say("\nNow v2 gets another sound, v3 other frames (which no transcript depends on), v5 comes and v4 goes:")
+	a.tell("\nNow v2 gets another sound, v3 other frames (which no transcript depends on), v5 comes and v4 goes:")
 	if err := a.demoWrite(ctx, store, raw, [][3]string{{"v2", "a2-new", "f2"}, {"v3", "a3", "f3-new"}, {"v5", "a5", "f5"}}); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	if err := a.demoResolve(ctx, store, transcript, false); err != nil {
 		return err
 	}
-	a.say("\nNext:\n  metaxy-delta resolve video/transcript --store %[1]s --out %[1]s-increment\n  metaxy-delta read video/raw --store %[1]s\n  metaxy-delta table history %[1]s/video/raw.delta\n  metaxy-delta --help", dir)
+	a.tell("\nNext:\n  metaxy-delta resolve video/transcript --store %[1]s --out %[1]s-increment\n  metaxy-delta read video/raw --store %[1]s\n  metaxy-delta table history %[1]s/video/raw.delta\n  metaxy-delta --help", dir)
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (a *app) demoWrite(ctx context.Context, store *metaxy.DeltaStore, key featu
 	if err != nil {
 		return err
 	}
-	a.say("wrote %d samples of %s (%s), table version %d", w.Rows, key, strings.Join(ids, ", "), w.TableVersion)
+	a.tell("wrote %d samples of %s (%s), table version %d", w.Rows, key, strings.Join(ids, ", "), w.TableVersion)
 	return nil
 }
 
@@ -140,7 +140,7 @@ func (a *app) demoResolve(ctx context.Context, store *metaxy.DeltaStore, key fea
 		}
 	}
 	for p, name := range partNames {
-		a.say("  %-8s %d  %s", name, len(ids[metaxy.Part(p)]), strings.Join(ids[metaxy.Part(p)], ", "))
+		a.tell("  %-8s %d  %s", name, len(ids[metaxy.Part(p)]), strings.Join(ids[metaxy.Part(p)], ", "))
 	}
 	if !write {
 		return nil
@@ -149,6 +149,6 @@ func (a *app) demoResolve(ctx context.Context, store *metaxy.DeltaStore, key fea
 	if err != nil {
 		return err
 	}
-	a.say("wrote the %d new samples of %s", w.Rows, key)
+	a.tell("wrote the %d new samples of %s", w.Rows, key)
 	return nil
 }

@@ -66,7 +66,7 @@ func describeFeature(g *feature.Graph, d *feature.Definition) (describedJSON, er
 }
 
 func (a *app) describeFeatures(ctx context.Context, args []string, all bool) error {
-	store, err := a.openStore(ctx, "", nil)
+	store, err := a.openStore(ctx, openOptions{})
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func nearestHint(g *feature.Graph, name string) string {
 }
 
 func (a *app) describeGraph(ctx context.Context) error {
-	store, err := a.openStore(ctx, "", nil)
+	store, err := a.openStore(ctx, openOptions{})
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (a *app) doctor(ctx context.Context, maxRows int64) error {
 		return a.printFindings(out)
 	}
 	out.examineConfiguration(c)
-	store, err := a.openStore(ctx, "", nil)
+	store, err := a.openStore(ctx, openOptions{})
 	if err != nil {
 		out.add("store", "failed", "%v", err)
 		return a.printFindings(out)

@@ -16,7 +16,7 @@ func (a *app) pushCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "push", Short: "Record the definitions of a project in the store", Args: cobra.NoArgs, Annotations: textFormats,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			store, err := a.openStore(ctx, "", nil)
+			store, err := a.openStore(ctx, openOptions{})
 			if err != nil {
 				return err
 			}
@@ -75,7 +75,7 @@ func (a *app) historyCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{Use: "history", Short: "Pushed project versions, newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := a.openStore(cmd.Context(), "", nil)
+			store, err := a.openStore(cmd.Context(), openOptions{})
 			if err != nil {
 				return err
 			}

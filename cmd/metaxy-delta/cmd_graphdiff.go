@@ -43,7 +43,7 @@ func (a *app) renderDiff(cmd *cobra.Command, ends []string, f *renderFlags) erro
 	if format == "mermaid" && f.look.Hash == 8 {
 		f.look.Hash = 6
 	}
-	store, err := a.openStore(ctx, "", nil)
+	store, err := a.openStore(ctx, openOptions{})
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func fieldDeps(parents []feature.Parent) []fieldDepJSON {
 }
 
 func (a *app) listFeatures(cmd *cobra.Command, _ []string) error {
-	store, err := a.openStore(cmd.Context(), "", nil)
+	store, err := a.openStore(cmd.Context(), openOptions{})
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (a *app) listFeatures(cmd *cobra.Command, _ []string) error {
 	for _, d := range defs {
 		f, err := newFeatureJSON(g, d, a.flags.verbose)
 		if err != nil {
-			a.note("Warning: GRAPH: " + err.Error())
+			a.warning("GRAPH", err.Error())
 			continue
 		}
 		list = append(list, f)

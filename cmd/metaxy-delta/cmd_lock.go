@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,8 +49,7 @@ func (a *app) lock(ctx context.Context) error {
 		}
 		path = filepath.Join(dir, path)
 	}
-	a.withoutLock = true
-	store, err := a.openStore(ctx, "", nil)
+	store, err := a.openStore(ctx, openOptions{noLock: true})
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (a *app) writeLock(path string, text []byte, store *metaxy.DeltaStore) erro
 	}
 	report, err := config.CompareLocks(path, old, text)
 	if err != nil {
-		a.note("Warning: LOCK_FILE: the lock file cannot be read and is made anew: " + err.Error())
+		a.warning("LOCK_FILE", "the lock file cannot be read and is made anew: "+err.Error())
 	}
 	write := (report.Changed() || missing || err != nil) && !a.flags.dryRun
 	if write {
@@ -99,8 +99,12 @@ func (a *app) writeLock(path string, text []byte, store *metaxy.DeltaStore) erro
 		a.note("Lock file " + path + " is up to date")
 	}
 	if a.forPrograms() {
-		a.flags.output = ""
-		return a.printJSON(report)
+		text, err := a.listText(report, []any{report})
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(a.sys.stdout, text) // --output is the lock file
+		return err
 	}
 	return nil
 }

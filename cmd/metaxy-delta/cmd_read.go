@@ -20,9 +20,8 @@ func (a *app) readCommand() *cobra.Command {
 			if o.Filters, err = parseFilters("--filter", filters); err != nil {
 				return err
 			}
-			a.autoSync = true
 			o.Columns = columnList(columns, column)
-			store, err := a.openStore(ctx, "", nil)
+			store, err := a.openStore(ctx, openOptions{sync: true})
 			if err != nil {
 				return err
 			}

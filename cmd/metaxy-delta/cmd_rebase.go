@@ -54,7 +54,7 @@ func (a *app) rebase(ctx context.Context, text string, f *rebaseFlags) error {
 	if err != nil {
 		return err
 	}
-	store, err := a.openWritable(ctx, "", f.cross)
+	store, err := a.openStore(ctx, openOptions{cross: f.cross})
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 	if err := f.settle(cmd, a.flags.verbose); err != nil {
 		return err
 	}
-	store, err := a.openStore(ctx, "", nil)
+	store, err := a.openStore(ctx, openOptions{})
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 		a.note(fmt.Sprintf("✓ Loaded %d features from snapshot %s", len(g.Definitions()), a.flags.snapshot))
 	}
 	if len(g.Definitions()) == 0 {
-		a.note("Warning: Graph is empty (no features found)")
+		a.warning("", "Graph is empty (no features found)")
 		return a.printText("")
 	}
 	keys, err := a.drawn(g, f)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,8 +61,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	if err != nil {
 		return err
 	}
-	a.autoSync = true
-	store, err := a.openStore(ctx, "", func(o *metaxy.Options) error { return f.storeOptions(o) })
+	store, err := a.openStore(ctx, openOptions{sync: true, change: f.storeOptions})
 	if err != nil {
 		return err
 	}
@@ -280,10 +280,11 @@ func (a *app) printIncrement(ctx context.Context, store *metaxy.DeltaStore, key 
 		if st.Progress != nil {
 			out.Stats["input_progress"] = *st.Progress
 		}
-		saved := a.flags.output
-		a.flags.output = ""
-		err = a.printJSON(out)
-		a.flags.output = saved
+		text, err := a.listText(out, []any{out})
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(a.sys.stdout, text)
 		return err
 	}
 	fmt.Fprintf(a.sys.stdout, "%s: %s new, %s stale, %s orphaned\n", key, thousands(st.New), thousands(st.Stale), thousands(st.Orphaned))

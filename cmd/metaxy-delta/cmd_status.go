@@ -27,7 +27,6 @@ func (a *app) statusCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// As in Metaxy, --progress without a value asks for the share of input that is processed.
 			f.progress = f.progress || a.flags.verbose || cmd.Flags().Changed("progress")
-			a.autoSync = true
 			return a.status(cmd.Context(), args, &f)
 		}}
 	fl := cmd.Flags()
@@ -142,7 +141,7 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 	if o.StaleIf, err = parseFilters("--stale-if", f.staleIf); err != nil {
 		return err
 	}
-	store, err := a.openStore(ctx, "", nil)
+	store, err := a.openStore(ctx, openOptions{sync: true})
 	if err != nil {
 		return err
 	}
@@ -202,11 +201,11 @@ func (a *app) printStatus(g *feature.Graph, out *statusJSON, list []*featureStat
 	}
 	if out.Warnings != nil {
 		for _, k := range out.Warnings.MissingInGraph {
-			a.note("Warning: feature " + k + " is not in the graph: " + nearestHint(g, k))
+			a.warning("", "feature "+k+" is not in the graph: "+nearestHint(g, k))
 		}
 	}
 	if len(list) == 0 {
-		a.note("Warning: " + none + ".")
+		a.warning("", none+".")
 		return nil
 	}
 	var rows [][]string
@@ -250,6 +249,7 @@ func (st *featureStatus) row() []string {
 // statusOf never fails: what goes wrong with one feature is its status.
 func (a *app) statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, key feature.Key, o *metaxy.StatusOptions) *featureStatus {
 	d, _ := g.Get(key)
+	a.about.feature = key.String()
 	out := &featureStatus{FeatureKey: key.String(), IsRoot: len(d.Spec.Deps) == 0}
 	own := *o
 	if a.flags.verbose {

@@ -61,7 +61,7 @@ func (a *app) openSnapshot(ctx context.Context, url string, f *tableFlags) (*del
 		return nil, nil, fmt.Errorf("table %s: %w", url, err)
 	}
 	for _, w := range s.Warnings() {
-		a.note("Warning: " + w.Code + ": " + w.Message)
+		a.warning(w.Code, w.Message)
 	}
 	return s, done, nil
 }

@@ -85,7 +85,7 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 		return fmt.Errorf("table %s: %w", url, err)
 	}
 	for _, w := range r.Warnings {
-		a.note("Warning: " + w.Code + ": " + w.Message)
+		a.warning(w.Code, w.Message)
 	}
 	out := members{member("version", r.Version), member("files", r.Files), member("rows", r.Rows), member("bytes", r.Bytes), member("dry_run", a.flags.dryRun)}
 	text := fmt.Sprintf("%s rows in %d files, %s bytes", thousands(r.Rows), r.Files, thousands(r.Bytes))

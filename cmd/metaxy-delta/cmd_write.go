@@ -77,7 +77,7 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 	if err := f.finish(); err != nil {
 		return err
 	}
-	store, err := a.openWritable(ctx, "", f.cross)
+	store, err := a.openStore(ctx, openOptions{cross: f.cross})
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (a *app) writeMulti(ctx context.Context, args []string, f *writeFlags) erro
 	if f.Resolved != nil || f.AppID != "" || f.ifNewer != "" {
 		return usagef("--resolved-version, --if-newer and --app-id are of one feature: write each by itself")
 	}
-	store, err := a.openWritable(ctx, "", f.cross)
+	store, err := a.openStore(ctx, openOptions{cross: f.cross})
 	if err != nil {
 		return err
 	}

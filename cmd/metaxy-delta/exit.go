@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -217,29 +216,35 @@ func notFoundHint(err error) string {
 	return "`metaxy-delta list features` shows what is defined"
 }
 
-// report prints a failure to stderr, as text or as one JSON object, and returns the exit code.
-func report(w io.Writer, err error, asJSON bool) int {
+// report prints a failure to stderr and returns the exit code. It is a text, or
+// one JSON object where the data or the log is JSON, then with what every line of
+// the log has.
+func (a *app) report(err error) int {
 	e := describe(err)
 	if e.quiet {
 		return e.exit
 	}
-	if asJSON {
+	if asLog := a.loggingJSON(); asLog || a.wantsJSON() {
 		details := e.details
 		if details == nil {
 			details = map[string]any{}
 		}
-		var line strings.Builder
-		enc := json.NewEncoder(&line)
-		enc.SetEscapeHTML(false)
-		if enc.Encode(map[string]any{"error": e.code, "message": e.Error(), "hint": e.hint, "details": details,
-			"retryable": retryable(err, e.exit), "exit_code": e.exit}) == nil {
-			io.WriteString(w, line.String())
+		object := orderedjson.Object{member("details", details), member("error", e.code), member("exit_code", e.exit), member("hint", e.hint),
+			member("message", e.Error()), member("retryable", retryable(err, e.exit))}
+		if asLog {
+			feature := ""
+			if names := featuresOf(err); len(names) == 1 {
+				feature = names[0]
+			}
+			a.logLine("error", append(object, member("code", e.code)), feature)
 			return e.exit
 		}
+		writeJSONLine(a.stderr(), object)
+		return e.exit
 	}
-	fmt.Fprintln(w, "Error: "+terminal.Printable(e.Error()))
+	fmt.Fprintln(a.stderr(), "Error: "+terminal.Printable(e.Error()))
 	if e.hint != "" {
-		fmt.Fprintln(w, "Hint: "+terminal.Printable(e.hint))
+		fmt.Fprintln(a.stderr(), "Hint: "+terminal.Printable(e.hint))
 	}
 	return e.exit
 }

@@ -65,21 +65,24 @@ func (a *app) forPrograms() bool {
 // does, or as the only row where the format is JSON Lines or CSV.
 func (a *app) printJSON(v any) error { return a.printList(v, []any{v}) }
 
-// printList writes a value that is, or has, a list of objects. As JSON it is
-// the value; as JSON Lines and CSV it is the objects of the list, one a row.
+// printList writes a value that is, or has, a list of objects, to stdout or
+// --output, as listText has it.
 func (a *app) printList(v, list any) error {
-	var text string
-	var err error
-	switch {
-	case a.flags.json || a.flags.format != "jsonl" && a.flags.format != "csv":
-		text, err = orderedjson.Indented(v)
-	case a.flags.format == "jsonl":
-		text, err = orderedjson.Lines(list)
-	default:
-		text, err = orderedjson.CSV(list)
-	}
+	text, err := a.listText(v, list)
 	if err != nil {
 		return err
 	}
 	return a.printText(text)
+}
+
+// listText returns the value as JSON; as JSON Lines and CSV the objects of the
+// list, one a row.
+func (a *app) listText(v, list any) (string, error) {
+	switch {
+	case a.flags.json || a.flags.format != "jsonl" && a.flags.format != "csv":
+		return orderedjson.Indented(v)
+	case a.flags.format == "jsonl":
+		return orderedjson.Lines(list)
+	}
+	return orderedjson.CSV(list)
 }

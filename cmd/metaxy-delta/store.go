@@ -30,7 +30,7 @@ func (a *app) config() (*configuration, error) {
 	explicit := a.flags.configFile
 	if env := a.env["METAXY_CONFIG"]; env != "" {
 		if explicit != "" && explicit != env {
-			a.note("Warning: CONFIG_ENV: METAXY_CONFIG=" + env + " wins over --config-file")
+			a.warning("CONFIG_ENV", "METAXY_CONFIG="+env+" wins over --config-file")
 		}
 		explicit = env
 	}
@@ -39,7 +39,7 @@ func (a *app) config() (*configuration, error) {
 		return nil, err
 	}
 	for _, w := range c.Warnings {
-		a.note("Warning: CONFIG: " + w)
+		a.warning("CONFIG", w)
 	}
 	if a.flags.verbose && len(c.Entrypoints) > 0 {
 		a.note("Note: Python entrypoints are not imported (" + strings.Join(c.Entrypoints, ", ") + "): definitions come from files or from the store")
@@ -53,63 +53,55 @@ func isURL(store string) bool {
 	return strings.Contains(store, "://") || strings.ContainsAny(store, `/\`) || strings.HasPrefix(store, ".") || strings.HasPrefix(store, "~")
 }
 
-// openStore opens the store that --store or name chooses, with its fallback stores and the definitions in force.
-func (a *app) openStore(ctx context.Context, name string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
+// openOptions say how a store is opened.
+type openOptions struct {
+	// name is a store of the configuration or a root; "" is --store.
+	name string
+	// sync brings external features up to date, unless the configuration says
+	// sync = false; --sync does so for any verb.
+	sync bool
+	// noLock leaves the lock file unread: it is about to be written.
+	noLock bool
+	// cross lifts the check of projects from writes.
+	cross bool
+	// change adjusts the options of the store.
+	change func(*metaxy.Options) error
+}
+
+// openStore opens a store with its fallback stores and the definitions in force.
+func (a *app) openStore(ctx context.Context, o openOptions) (*metaxy.DeltaStore, error) {
 	c, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	if name == "" {
-		name = a.flags.store
+	if o.name == "" {
+		o.name = a.flags.store
 	}
-	a.syncing = a.flags.sync || a.flags.locked || a.autoSync && c.Sync && !a.flags.noSync
-	s, err := a.openAny(ctx, c, name, change)
-	if err != nil || !a.syncing {
-		return s, err
-	}
-	if err = a.syncExternals(ctx, s); err == nil {
-		err = a.checkAgain(ctx, s)
-	}
+	o.sync = a.flags.sync || a.flags.locked || o.sync && c.Sync && !a.flags.noSync
+	s, err := a.openAny(ctx, c, &o)
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, err
+	}
+	a.about.store = s.Name()
+	if o.sync {
+		if err := a.syncExternals(ctx, s); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	if o.cross {
+		s = s.AllowCrossProjectWrites()
 	}
 	return s, nil
 }
 
-// relax lets definitions whose upstream features only the store may know pass as loaded ones until the store was asked.
-func (a *app) relax(g *feature.Graph) {
-	for _, d := range g.Definitions() {
-		missing := slices.ContainsFunc(d.Spec.Deps, func(dep feature.Dep) bool { _, ok := g.Get(dep.Feature); return !ok })
-		if missing && !d.Loaded {
-			d.Loaded = true
-			a.relaxed = append(a.relaxed, d)
-		}
-	}
-}
-
-// checkAgain applies the strict rules to what relax let pass, now that the store was asked.
-func (a *app) checkAgain(ctx context.Context, s *metaxy.DeltaStore) error {
-	for _, d := range a.relaxed {
-		d.Loaded = false
-	}
-	g, err := s.Graph(ctx)
-	if err != nil || len(a.relaxed) == 0 {
-		return err
-	}
-	if err := g.Check(); err != nil {
-		return &cliError{code: "DEFINITIONS", exit: exitUsage, err: err, hint: "a feature of another project must have been pushed to this store"}
-	}
-	return nil
-}
-
 // openAny opens a store by name or root.
-func (a *app) openAny(ctx context.Context, c *configuration, name string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
-	if _, known := c.Stores[name]; !known && name != "" {
-		if st, err := os.Stat(a.expand(name)); isURL(name) || err == nil && st.IsDir() {
-			return a.openURL(ctx, c, name, change)
+func (a *app) openAny(ctx context.Context, c *configuration, o *openOptions) (*metaxy.DeltaStore, error) {
+	if _, known := c.Stores[o.name]; !known && o.name != "" {
+		if st, err := os.Stat(a.expand(o.name)); isURL(o.name) || err == nil && st.IsDir() {
+			return a.openURL(ctx, c, o)
 		}
 	}
-	return a.openNamed(ctx, c, name, change)
+	return a.openNamed(ctx, c, o)
 }
 
 // baseOptions are those that do not depend on the store.
@@ -135,12 +127,12 @@ func keepTo(limit int64) int64 {
 	return limit
 }
 
-func (a *app) openURL(ctx context.Context, c *configuration, url string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
+func (a *app) openURL(ctx context.Context, c *configuration, open *openOptions) (*metaxy.DeltaStore, error) {
 	o, err := a.baseOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	o.Name, o.Layout, o.HashAlgorithm = url, metaxy.Layout(a.flags.layout), a.flags.hashAlgorithm
+	o.Name, o.Layout, o.HashAlgorithm = open.name, metaxy.Layout(a.flags.layout), a.flags.hashAlgorithm
 	for _, f := range a.flags.fallbacks {
 		fo := *o
 		fo.Name = f
@@ -150,56 +142,41 @@ func (a *app) openURL(ctx context.Context, c *configuration, url string, change 
 		}
 		o.Fallbacks = append(o.Fallbacks, metaxy.Fallback{Name: f, Store: s})
 	}
-	if change != nil {
-		if err := change(o); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.definitionsInto(o); err != nil {
+	if err := a.settle(o, open); err != nil {
 		return nil, err
 	}
-	return metaxy.Open(ctx, a.expand(url), o)
+	return metaxy.Open(ctx, a.expand(open.name), o)
+}
+
+// settle applies what the verb changes, and adds the definitions of files.
+func (a *app) settle(o *metaxy.Options, open *openOptions) error {
+	if open.change != nil {
+		if err := open.change(o); err != nil {
+			return err
+		}
+	}
+	g, err := a.fileGraph(o.HashTruncation, open.noLock)
+	if err != nil || g == nil {
+		return err
+	}
+	o.Graph, o.IncompleteGraph = g, open.noLock || open.sync
+	return nil
 }
 
 // openNamed opens a configured store.
-func (a *app) openNamed(ctx context.Context, c *configuration, name string, change func(*metaxy.Options) error) (*metaxy.DeltaStore, error) {
+func (a *app) openNamed(ctx context.Context, c *configuration, open *openOptions) (*metaxy.DeltaStore, error) {
 	o, err := a.baseOptions(c)
-	if err == nil && change != nil {
-		err = change(o)
-	}
 	if err == nil {
-		err = a.definitionsInto(o)
+		err = a.settle(o, open)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return metaxy.OpenConfig(ctx, c.Config, name, o)
-}
-
-// openWritable opens a store for writing; cross lifts the project check.
-func (a *app) openWritable(ctx context.Context, name string, cross bool) (*metaxy.DeltaStore, error) {
-	s, err := a.openStore(ctx, name, nil)
-	if err != nil || !cross {
-		return s, err
-	}
-	return s.AllowCrossProjectWrites(), nil
-}
-
-// definitionsInto gives the options the graph of the definition files, if there are any.
-func (a *app) definitionsInto(o *metaxy.Options) error {
-	g, err := a.fileGraph(o.HashTruncation)
-	if err != nil || g == nil {
-		return err
-	}
-	if a.withoutLock || a.syncing {
-		a.relax(g)
-	}
-	o.Graph = g
-	return nil
+	return metaxy.OpenConfig(ctx, c.Config, open.name, o)
 }
 
 // fileGraph is the graph of --definitions, else of the files that the configuration names; nil when there are none, and with --snapshot, which names a pushed graph.
-func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
+func (a *app) fileGraph(truncation int, noLock bool) (*feature.Graph, error) {
 	c, err := a.config()
 	if err != nil {
 		return nil, err
@@ -216,7 +193,7 @@ func (a *app) fileGraph(truncation int) (*feature.Graph, error) {
 	if len(paths) == 0 {
 		return nil, nil
 	}
-	if !a.withoutLock {
+	if !noLock {
 		if paths, err = a.withLock(c, paths); err != nil {
 			return nil, err
 		}
@@ -255,9 +232,8 @@ func (a *app) withLock(c *configuration, paths []string) ([]string, error) {
 		return append([]string{c.LockPath}, paths...), nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
-	case c.LockPathGiven() && !a.saidNoLock:
-		a.saidNoLock = true
-		a.note("Warning: LOCK_FILE: there is no lock file " + c.LockPath + ": `metaxy-delta lock` makes it")
+	case c.LockPathGiven():
+		a.warning("LOCK_FILE", "there is no lock file "+c.LockPath+": `metaxy-delta lock` makes it")
 	}
 	return paths, nil
 }
@@ -273,7 +249,17 @@ func (a *app) syncExternals(ctx context.Context, s *metaxy.DeltaStore) error {
 	if errors.Is(err, metaxy.ErrInvalid) {
 		return &cliError{code: "EXTERNAL_VERSION_MISMATCH", exit: exitFailure, err: err, hint: "`metaxy-delta lock` takes over what the store has"}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return err
+	}
+	if err := g.Check(); err != nil { // with what only the store knew
+		return &cliError{code: "DEFINITIONS", exit: exitUsage, err: err, hint: "a feature of another project must have been pushed to this store"}
+	}
+	return nil
 }
 
 func (a *app) configuredDefinitions(c *configuration) ([]string, error) {
@@ -304,6 +290,7 @@ func (a *app) parseKey(text string) (feature.Key, error) {
 	if err != nil {
 		return k, &cliError{code: "INVALID_FEATURE_KEY", exit: exitUsage, msg: fmt.Sprintf("Invalid feature key %q: %v", text, err), details: map[string]any{"key": text}}
 	}
+	a.about.feature = text
 	return k, nil
 }
 
@@ -323,6 +310,9 @@ func (a *app) chosen(ctx context.Context, s *metaxy.DeltaStore, args []string, a
 		}
 		keys = append(keys, k)
 	}
+	if len(keys) > 1 {
+		a.about.feature = "" // each message names its own
+	}
 	if !all {
 		return keys, nil
 	}
@@ -334,7 +324,7 @@ func (a *app) chosen(ctx context.Context, s *metaxy.DeltaStore, args []string, a
 	if c.Project != "" {
 		project = c.Project
 		if a.flags.project != "" && a.flags.project != c.Project && !a.flags.allProjects {
-			a.note("Warning: ALL_FEATURES: --all-features takes the features of the configured project " + c.Project + " and ignores --project " + a.flags.project)
+			a.warning("ALL_FEATURES", "--all-features takes the features of the configured project "+c.Project+" and ignores --project "+a.flags.project)
 		}
 	}
 	if a.flags.allProjects {

@@ -47,7 +47,7 @@ func (a *app) describeTable(ctx context.Context, url string, f *tableFlags) (*ta
 	if err != nil || !delta.Describable(st.Protocol) {
 		return nil, failed
 	}
-	a.note("Warning: UNREADABLE: " + failed.Error() + "; its columns and rows are left out")
+	a.warning("UNREADABLE", failed.Error()+"; its columns and rows are left out")
 	return newTableInfo(st), nil
 }
 
