@@ -48,12 +48,16 @@ func (inc *Increment) Explain(ctx context.Context) (string, error) {
 	h := hintsOf(s.held, s.layout, &inc.req.Options)
 	fmt.Fprintf(&b, "keys of %s: %s, %d slots\n", strings.Join(inc.joinColumns(), ", "), h.Choose(s.layout), s.slots())
 	bytes := s.bytes()
-	parts, err := inc.req.Options.partitionsFor(bytes)
-	if err != nil {
-		return "", err
+	o := &inc.req.Options
+	parts, ranges := o.partitionsFor(bytes), s.rangedSources() != nil
+	if parts > 1 && !ranges && o.SpillDir == "" {
+		return "", o.beyond(bytes)
 	}
-	fmt.Fprintf(&b, "memory: about %d MiB held, of a limit of %d MiB", bytes>>20, inc.req.Options.MemoryLimit>>20)
-	if parts > 1 {
+	fmt.Fprintf(&b, "memory: about %d MiB held, of a limit of %d MiB", bytes>>20, o.MemoryLimit>>20)
+	switch {
+	case parts > 1 && ranges:
+		fmt.Fprintf(&b, ": cut into %d ranges of keys, or partitions on disk where keys lie mixed", parts)
+	case parts > 1:
 		fmt.Fprintf(&b, ": cut into %d partitions on disk", parts)
 	}
 	return b.String() + "\n", nil

@@ -46,6 +46,7 @@ func isID(column string) bool {
 // TestStatisticsLie resolves tables whose statistics are false: the answer is
 // the right one all the same, or an error.
 func TestStatisticsLie(t *testing.T) {
+	dir := t.TempDir()
 	for name, lie := range lies {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
@@ -57,7 +58,8 @@ func TestStatisticsLie(t *testing.T) {
 					f.lie = func(_ int, column string, r *filter.Range, exact *bool) { lie(t, column, r, exact) }
 					return f
 				})
-				req.Options = resolve.Options{Parallel: 1, Force: pickOf(t, "force", hashjoin.Auto, hashjoin.Hash, hashjoin.Dense), WithInput: m.progress}
+				req.Options = resolve.Options{Parallel: 1, Force: pickOf(t, "force", hashjoin.Auto, hashjoin.Hash, hashjoin.Dense), WithInput: m.progress,
+					MemoryLimit: pickOf[int64](t, "memory", 0, 1000), SpillDir: dir}
 				inc, err := resolve.Update(t.Context(), req)
 				if err != nil {
 					return

@@ -7,17 +7,28 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
-// cut is a resolve that does not fit memory: its tables are on disk in partitions by join key, each of which is resolved by itself.
+// cut is a resolve that does not fit memory: its tables are in partitions by
+// join key, each of which is resolved by itself.
 type cut struct {
 	parts   int
-	deps    []*splitTable // by dep; nil without a table
-	current *splitTable
+	deps    []parted // by dep; nil without a table
+	current parted
 	samples *splitTable
 	rows    int64
+	// readers is how many units are read at once; 0 = as many as without a cut.
+	readers int
 	counted bool
+}
+
+// parted is a table in partitions.
+type parted interface {
+	// part is the table that has the rows of one partition.
+	part(p int) frame.Table
+	close()
 }
 
 // split cuts the work when its estimate is beyond the limit; nil when it fits.
@@ -34,12 +45,18 @@ func (inc *Increment) split(ctx context.Context, st *stream) (*cut, error) {
 		}
 		bytes += n
 	}
-	parts, err := o.partitionsFor(bytes)
-	if err != nil || parts == 1 {
-		return nil, err
+	parts := o.partitionsFor(bytes)
+	if parts == 1 {
+		return nil, nil
+	}
+	if c, err := inc.ranges(ctx, st, parts); c != nil || err != nil {
+		return c, err
+	}
+	if o.SpillDir == "" {
+		return nil, o.beyond(bytes)
 	}
 	s := &splitter{opts: o, parts: parts, need: bytes}
-	c := &cut{parts: parts, deps: make([]*splitTable, len(inc.deps))}
+	c := &cut{parts: parts, deps: make([]parted, len(inc.deps))}
 	if err := inc.splitAll(ctx, s, st.layout, c); err != nil {
 		c.close()
 		return nil, err
@@ -58,11 +75,13 @@ func (inc *Increment) splitAll(ctx context.Context, s *splitter, keys *hashjoin.
 		for _, c := range inc.joinColumns() {
 			names = append(names, d.original(c))
 		}
-		if c.deps[i], err = s.split(ctx, d.src.Table, cols, names, d.src.IDs, keys); err != nil {
+		t, err := s.split(ctx, d.src.Table, cols, names, d.src.IDs, keys)
+		if err != nil {
 			return err
 		}
-		c.rows += c.deps[i].rows
-		inc.warnWeak(d.key(), c.deps[i].rows)
+		c.deps[i] = t
+		c.rows += t.rows
+		inc.warnWeak(d.key(), t.rows)
 	}
 	if inc.compares() {
 		src := &inc.req.Current
@@ -70,10 +89,12 @@ func (inc *Increment) splitAll(ctx context.Context, s *splitter, keys *hashjoin.
 		if err != nil {
 			return err
 		}
-		if c.current, err = s.split(ctx, src.Table, cols, inc.joinColumns(), src.IDs, keys); err != nil {
+		t, err := s.split(ctx, src.Table, cols, inc.joinColumns(), src.IDs, keys)
+		if err != nil {
 			return err
 		}
-		c.rows += c.current.rows
+		c.current = t
+		c.rows += t.rows
 	}
 	if inc.req.Samples != nil {
 		return inc.splitSamples(ctx, s, keys, c)
@@ -188,10 +209,13 @@ func (c *cut) close() {
 	if c == nil {
 		return
 	}
-	for _, t := range append(slices.Clone(c.deps), c.current, c.samples) {
+	for _, t := range append(slices.Clone(c.deps), c.current) {
 		if t != nil {
-			t.spill.Close()
+			t.close()
 		}
+	}
+	if c.samples != nil {
+		c.samples.close()
 	}
 }
 
@@ -199,6 +223,9 @@ func (c *cut) close() {
 func (inc *Increment) sub(ctx context.Context, p int) (*Increment, error) {
 	req := *inc.req
 	req.Options.MemoryLimit = 0
+	if inc.cut.readers > 0 {
+		req.Options.Parallel = inc.cut.readers
+	}
 	req.Deps = slices.Clone(req.Deps)
 	for i, t := range inc.cut.deps {
 		if t != nil {

@@ -127,10 +127,10 @@ func readParts(ctx context.Context, req *ReadRequest) ([]frame.Table, *hashjoin.
 		}
 		return out, nil, nil
 	}
-	parts, err := o.partitionsFor(bytes)
-	if err != nil {
-		return nil, nil, err
+	if o.SpillDir == "" {
+		return nil, nil, o.beyond(bytes)
 	}
+	parts := o.partitionsFor(bytes)
 	l, err := hashjoin.NewLayout(typesOf(t.Schema(), req.Source.IDs))
 	if err != nil {
 		return nil, nil, err

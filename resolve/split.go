@@ -39,16 +39,19 @@ func (o *Options) blocks() int64 {
 
 // partitionsFor is into how many partitions work is cut that holds so many bytes
 // beside its blocks, 1 when it fits.
-func (o *Options) partitionsFor(bytes int64) (int, error) {
+func (o *Options) partitionsFor(bytes int64) int {
 	if o.fits(bytes) {
-		return 1, nil
-	}
-	if o.SpillDir == "" {
-		return 0, &hashjoin.LimitError{LimitBytes: o.MemoryLimit, NeedBytes: bytes + o.blocks()}
+		return 1
 	}
 	// A third of the limit for the rows of a partition leaves room for what is
 	// read and given out, and for garbage.
-	return int(min(max(2, bytes/max(1, o.MemoryLimit/3)+1), maxPartitions)), nil
+	return int(min(max(2, bytes/max(1, o.MemoryLimit/3)+1), maxPartitions))
+}
+
+// beyond says that work which holds so many bytes beside its blocks needs a
+// spill directory.
+func (o *Options) beyond(bytes int64) error {
+	return &hashjoin.LimitError{LimitBytes: o.MemoryLimit, NeedBytes: bytes + o.blocks()}
 }
 
 // readers is how many row groups are read at once while work is cut: a reader holds a chunk of every column.
@@ -85,6 +88,8 @@ type splitTable struct {
 
 // part is the table that has the rows of one partition.
 func (s *splitTable) part(p int) frame.Table { return &partTable{s.table, s, p} }
+
+func (s *splitTable) close() { s.spill.Close() }
 
 func (s *splitter) spill() (*hashjoin.Spill, error) {
 	return hashjoin.NewSpill(s.opts.SpillDir, s.parts, s.opts.MemoryLimit, s.need)
