@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -114,6 +116,14 @@ type job struct {
 	adds  []*txlog.Add
 }
 
+// wrongPartitions is the error of a predicate that names other columns than those of the partitions.
+func wrongPartitions(snap *delta.Snapshot, e filter.Expr) error {
+	if _, err := filtereval.Bind(e, snap.Schema().Arrow()); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: predicate over %s: want one over the partition columns %v alone", fs.ErrInvalid, columnsOf(e), snap.PartitionColumns())
+}
+
 // plan chooses the files.
 func (c *compaction) plan() error {
 	files := c.snap.Files()
@@ -123,7 +133,7 @@ func (c *compaction) plan() error {
 			return err
 		}
 		if in == nil {
-			return &delta.SchemaError{Column: columnsOf(c.opts.Where), Want: fmt.Sprintf("a predicate over partition columns %v alone", c.snap.PartitionColumns()), Got: "another column"}
+			return wrongPartitions(c.snap, c.opts.Where)
 		}
 		var chosen []delta.File
 		for i := range files {
