@@ -14,6 +14,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/arrowcheck"
 	"github.com/metaxy-delta/metaxy-delta/internal/pqread"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
@@ -108,6 +109,11 @@ func (g *groupReader) arrowColumns(ctx context.Context, list []int) error {
 		return err
 	}
 	g.from = r
+	if text := g.file.meta.KeyValueMetadata().FindValue("ARROW:schema"); text != nil {
+		if err := arrowcheck.Schema(*text); err != nil {
+			return damaged("read", g.file.Key, g.group, err)
+		}
+	}
 	fr, err := pqarrow.NewFileReader(r.Reader, pqarrow.ArrowReadProperties{BatchSize: int64(g.scan.batchRows)}, g.scan.mem)
 	if err != nil {
 		return damaged("read", g.file.Key, g.group, err)

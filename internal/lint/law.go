@@ -16,6 +16,7 @@ var law = map[string]string{
 	"internal/atomicfile": "",
 	"internal/dv":         "",
 	"internal/pqcheck":    "",
+	"internal/arrowcheck": "",
 	"internal/rowhash":    "internal/slab",
 	"internal/machine":    "",
 	"internal/slab":       "",
@@ -39,7 +40,7 @@ var law = map[string]string{
 	"delta":   "txlog objstore filter internal/declared",
 	"resolve": "frame internal/slab feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
-	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/pqcheck internal/pqread internal/nearest",
+	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/arrowcheck internal/pqcheck internal/pqread internal/nearest",
 	"config": "feature filter internal/nearest",
 
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
@@ -47,7 +48,7 @@ var law = map[string]string{
 
 	".": "frame internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/blobstore",
 
-	"internal/rowio": "frame delta internal/pqcheck",
+	"internal/rowio": "frame delta internal/arrowcheck internal/pqcheck",
 
 	"internal/dotenv":      "",
 	"internal/terminal":    "",

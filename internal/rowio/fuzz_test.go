@@ -85,8 +85,8 @@ func FuzzJSONLines(f *testing.F) {
 	})
 }
 
-// binary reads a file that is no text to its end.
-func binary(t *testing.T, name string, data []byte) {
+// opened reads a file that is no text to its end.
+func opened(t *testing.T, name string, data []byte) {
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -124,10 +124,10 @@ func seeds(f *testing.F, form string) {
 func FuzzArrow(f *testing.F) {
 	seeds(f, "file.arrow")
 	seeds(f, "stream.arrow")
-	f.Fuzz(func(t *testing.T, data []byte) { binary(t, "f.arrow", data) })
+	f.Fuzz(func(t *testing.T, data []byte) { opened(t, "f.arrow", data) })
 }
 
 func FuzzParquet(f *testing.F) {
 	seeds(f, "f.parquet")
-	f.Fuzz(func(t *testing.T, data []byte) { binary(t, "f.parquet", data) })
+	f.Fuzz(func(t *testing.T, data []byte) { opened(t, "f.parquet", data) })
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/arrowcheck"
 	"github.com/metaxy-delta/metaxy-delta/internal/pqcheck"
 )
 
@@ -31,6 +32,11 @@ func decodeParquet(ctx context.Context, src *source) (frame.Rows, error) {
 	}
 	if err := refuseIntervals(pf.MetaData().Schema.Root(), ""); err != nil {
 		return frame.Rows{}, err
+	}
+	if text := pf.MetaData().KeyValueMetadata().FindValue("ARROW:schema"); text != nil {
+		if err := arrowcheck.Schema(*text); err != nil {
+			return frame.Rows{}, fmt.Errorf("damaged Parquet file: %w", err)
+		}
 	}
 	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
 	if err != nil {
