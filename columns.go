@@ -10,20 +10,6 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// The system columns of a feature table (internal/docs/formats.md).
-const (
-	colProvenanceByField  = "metaxy_provenance_by_field"
-	colProvenance         = "metaxy_provenance"
-	colFeatureVersion     = "metaxy_feature_version"
-	colProjectVersion     = "metaxy_project_version"
-	colDataVersionByField = "metaxy_data_version_by_field"
-	colDataVersion        = "metaxy_data_version"
-	colCreatedAt          = "metaxy_created_at"
-	colUpdatedAt          = "metaxy_updated_at"
-	colDeletedAt          = "metaxy_deleted_at"
-	colMaterializationID  = "metaxy_materialization_id"
-)
-
 // systemNamespace is the first part of the keys of system tables.
 const systemNamespace = "metaxy-system"
 

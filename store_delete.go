@@ -12,6 +12,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // DeleteOptions of a delete; nil = a soft delete of every visible row.
@@ -120,10 +121,10 @@ func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key featu
 
 // withTombstones makes sure that the frame has the column that newLayout overwrites with the time of deletion.
 func withTombstones(rows *Rows) *Rows {
-	if rows.Schema.HasField(colDeletedAt) {
+	if rows.Schema.HasField(syscol.DeletedAt) {
 		return rows
 	}
-	fields := append(rows.Schema.Fields(), arrow.Field{Name: colDeletedAt, Type: stampType, Nullable: true})
+	fields := append(rows.Schema.Fields(), arrow.Field{Name: syscol.DeletedAt, Type: stampType, Nullable: true})
 	schema := arrow.NewSchema(fields, nil)
 	return &Rows{Schema: schema, Source: rows.Source, Batches: appendNulls(rows, schema)}
 }
@@ -177,7 +178,7 @@ func (s *DeltaStore) deleteHard(ctx context.Context, g *feature.Graph, key featu
 	}
 	where := filter.And{Args: o.Filters}
 	if !o.FeatureHistory {
-		where.Args = append([]filter.Expr{filter.Compare{Op: filter.Eq, Left: filter.Column{Path: []string{colFeatureVersion}}, Right: filter.Literal{Value: version}}}, o.Filters...)
+		where.Args = append([]filter.Expr{filter.Compare{Op: filter.Eq, Left: filter.Column{Path: []string{syscol.FeatureVersion}}, Right: filter.Literal{Value: version}}}, o.Filters...)
 	}
 	var pred filter.Expr
 	if len(where.Args) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
 
@@ -100,7 +101,7 @@ func rowsAtLeast(snap *delta.Snapshot) (rows int64) {
 // versionColumns are Metaxy's columns of versions by field that a table has.
 func versionColumns(snap *delta.Snapshot) (columns []string) {
 	schema := snap.Schema().Arrow()
-	for _, c := range []string{colProvenanceByField, colDataVersionByField} {
+	for _, c := range []string{syscol.ProvenanceByField, syscol.DataVersionByField} {
 		if schema.HasField(c) {
 			columns = append(columns, c)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // hashMismatch compares a table's record of its hash settings with those in force; "" when they agree or there is none (D11).
@@ -48,7 +49,7 @@ func newestStamp(snap *delta.Snapshot) time.Time {
 	var newest time.Time
 	files := snap.Files()
 	for i := range files {
-		if max, ok := files[i].Range([]string{colUpdatedAt}).Max.(filter.Timestamp); ok {
+		if max, ok := files[i].Range([]string{syscol.UpdatedAt}).Max.(filter.Timestamp); ok {
 			if at := time.UnixMicro(int64(max)).Add(-time.Millisecond); at.After(newest) {
 				newest = at
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/machine"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
@@ -207,10 +208,10 @@ func versionFilter(o *ReadOptions, current string, snap *delta.Snapshot) filter.
 	default:
 		return nil
 	}
-	if _, ok := snap.Schema().Find([]string{colFeatureVersion}); !ok {
+	if _, ok := snap.Schema().Find([]string{syscol.FeatureVersion}); !ok {
 		return filter.Literal{Value: false}
 	}
-	return filter.Compare{Op: filter.Eq, Left: filter.Column{Path: []string{colFeatureVersion}}, Right: filter.Literal{Value: version}}
+	return filter.Compare{Op: filter.Eq, Left: filter.Column{Path: []string{syscol.FeatureVersion}}, Right: filter.Literal{Value: version}}
 }
 
 func isSystem(key feature.Key) bool { return strings.HasPrefix(key.String(), systemNamespace+"/") }

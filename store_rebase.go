@@ -12,6 +12,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/internal/system"
 )
 
@@ -151,7 +152,7 @@ type rebase struct {
 }
 
 // replaced are the columns that a rebase computes.
-var replaced = []string{colProvenance, colProvenanceByField, colFeatureVersion, colProjectVersion}
+var replaced = []string{syscol.Provenance, syscol.ProvenanceByField, syscol.FeatureVersion, syscol.ProjectVersion}
 
 // plan finds the columns: ids first, the others as they are, the new versions last.
 func (r *rebase) plan(key feature.Key, rows, expected *arrow.Schema) error {
@@ -168,8 +169,8 @@ func (r *rebase) plan(key feature.Key, rows, expected *arrow.Schema) error {
 		r.at = append(r.at, i[0])
 		put(rows.Field(i[0]), i[0])
 	}
-	if !rows.HasField(colProvenance) {
-		return fmt.Errorf("%w: rebase of %s: the rows lack the column %s", ErrInvalid, key, colProvenance)
+	if !rows.HasField(syscol.Provenance) {
+		return fmt.Errorf("%w: rebase of %s: the rows lack the column %s", ErrInvalid, key, syscol.Provenance)
 	}
 	for i, f := range rows.Fields() {
 		if !slices.Contains(r.at, i) && !slices.Contains(replaced, f.Name) {
@@ -207,7 +208,7 @@ func (r *rebase) load(rows *Rows, given *arrow.Schema, limit int64) error {
 		if err := r.byKey.Add(columnsOf(b, r.on)); err != nil {
 			return err
 		}
-		c := columnsOf(b, []string{colProvenance, colProvenanceByField})
+		c := columnsOf(b, []string{syscol.Provenance, syscol.ProvenanceByField})
 		c[0].Retain()
 		c[1].Retain()
 		sample, byField = append(sample, c[0]), append(byField, c[1])
@@ -284,15 +285,15 @@ func (r *rebase) take(ctx context.Context, b arrow.RecordBatch, mine, theirs []i
 		var c arrow.Array
 		var err error
 		switch name := r.schema.Field(i).Name; {
-		case name == colProvenance:
+		case name == syscol.Provenance:
 			c, err = takeRows(ctx, r.provenance, theirs)
-		case name == colProvenanceByField:
+		case name == syscol.ProvenanceByField:
 			c, err = takeRows(ctx, r.byField, theirs)
-		case name == colFeatureVersion:
+		case name == syscol.FeatureVersion:
 			c = constantArray(arrow.BinaryTypes.String, r.featureVersion, n)
-		case name == colProjectVersion:
+		case name == syscol.ProjectVersion:
 			c = constantArray(arrow.BinaryTypes.String, r.projectVersion, n)
-		case name == colDataVersion || name == colDataVersionByField:
+		case name == syscol.DataVersion || name == syscol.DataVersionByField:
 			c, err = takeRows(ctx, b.Column(src), kept)
 		default:
 			c, err = takeRows(ctx, b.Column(src), mine)
@@ -307,11 +308,11 @@ func (r *rebase) take(ctx context.Context, b arrow.RecordBatch, mine, theirs []i
 
 // overridden tells for each row whether its data version is not just the provenance; nil when there is no data version.
 func overridden(b arrow.RecordBatch) []bool {
-	i := b.Schema().FieldIndices(colDataVersion)
+	i := b.Schema().FieldIndices(syscol.DataVersion)
 	if len(i) == 0 {
 		return nil
 	}
-	data, provenance := b.Column(i[0]), columnsOf(b, []string{colProvenance})[0]
+	data, provenance := b.Column(i[0]), columnsOf(b, []string{syscol.Provenance})[0]
 	out := make([]bool, data.Len())
 	for row := range out {
 		out[row] = data.IsNull(row) || provenance.IsNull(row) || data.ValueStr(row) != provenance.ValueStr(row)

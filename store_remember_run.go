@@ -11,6 +11,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/remember"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
@@ -186,16 +187,16 @@ func (r *recall) oneRow() bool {
 // hides reports whether the appended rows are newer than all others of their
 // ids, by the log's statistics, so that those need not be read.
 func (t *recalled) hides() bool {
-	if len(t.fresh) == 0 || !t.located.table.Schema().HasField(colUpdatedAt) {
+	if len(t.fresh) == 0 || !t.located.table.Schema().HasField(syscol.UpdatedAt) {
 		return false
 	}
-	deleted := t.located.table.Schema().HasField(colDeletedAt)
+	deleted := t.located.table.Schema().HasField(syscol.DeletedAt)
 	var from filter.Timestamp
 	for i := range t.fresh {
 		f := &t.fresh[i]
-		r := f.Range([]string{colUpdatedAt})
+		r := f.Range([]string{syscol.UpdatedAt})
 		lo, ok := r.Min.(filter.Timestamp)
-		if !ok || r.Nulls != 0 || deleted && !allNull(f.Range([]string{colDeletedAt})) {
+		if !ok || r.Nulls != 0 || deleted && !allNull(f.Range([]string{syscol.DeletedAt})) {
 			return false
 		}
 		if i == 0 || lo < from {
@@ -207,10 +208,10 @@ func (t *recalled) hides() bool {
 		if fresh[f.Key] {
 			continue
 		}
-		for _, c := range []string{colUpdatedAt, colDeletedAt} {
+		for _, c := range []string{syscol.UpdatedAt, syscol.DeletedAt} {
 			r := f.Range([]string{c})
 			hi, ok := r.Max.(filter.Timestamp)
-			if c == colDeletedAt && !deleted || allNull(r) {
+			if c == syscol.DeletedAt && !deleted || allNull(r) {
 				continue
 			}
 			if !ok || hi >= from {

@@ -14,6 +14,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -39,7 +40,7 @@ func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *vis
 	}
 	kept := &keptRows{in: rows.Batches, schema: rows.Schema, dir: s.opts.SpillDir, mem: s.opts.Allocator}
 	defer kept.release()
-	w := &writtenSince{columns: slices.Concat(ids, []string{colFeatureVersion, colProvenance}), version: on.TableVersion, from: on.TableVersion}
+	w := &writtenSince{columns: slices.Concat(ids, []string{syscol.FeatureVersion, syscol.Provenance}), version: on.TableVersion, from: on.TableVersion}
 	for try := 0; ; try++ {
 		err := error(nil)
 		if try > 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // judged are the batches up to the first row, where predicates about rows that are not stored yet are wrong; without a row nothing is asked of them.
@@ -60,7 +61,7 @@ func checkStaleIf(def *feature.Definition, increment *arrow.Schema, exprs []filt
 		return nil
 	}
 	fields := increment.Fields()
-	for _, name := range []string{colFeatureVersion, colProjectVersion, colCreatedAt, colUpdatedAt, colDeletedAt, colMaterializationID} {
+	for _, name := range []string{syscol.FeatureVersion, syscol.ProjectVersion, syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt, syscol.MaterializationID} {
 		if !increment.HasField(name) {
 			fields = append(fields, arrow.Field{Name: name, Type: systemType(name), Nullable: true})
 		}

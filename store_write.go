@@ -13,6 +13,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
@@ -116,8 +117,8 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if err != nil {
 		return WriteResult{}, err
 	}
-	if len(plan.Deps) > 0 && !rows.Schema.HasField(colProvenance) {
-		found = append(found, Warning{Code: "PROVENANCE_MISSING", Message: fmt.Sprintf("%s: the rows lack %s, which a resolve gives: it is computed from %s; was it dropped on the way?", key, colProvenance, colProvenanceByField)})
+	if len(plan.Deps) > 0 && !rows.Schema.HasField(syscol.Provenance) {
+		found = append(found, Warning{Code: "PROVENANCE_MISSING", Message: fmt.Sprintf("%s: the rows lack %s, which a resolve gives: it is computed from %s; was it dropped on the way?", key, syscol.Provenance, syscol.ProvenanceByField)})
 	}
 	in := rows
 	if !st.AllowNullIDs {
@@ -200,14 +201,14 @@ func (s *DeltaStore) hashProperties() map[string]string {
 // checkFrame finds what a write cannot do without.
 func checkFrame(plan *feature.Plan, schema *arrow.Schema) error {
 	key := plan.Feature.Spec.Key.String()
-	f, ok := schema.FieldsByName(colProvenanceByField)
+	f, ok := schema.FieldsByName(syscol.ProvenanceByField)
 	if !ok {
-		return &resolve.InputError{Feature: key, Column: colProvenanceByField, Msg: "a write needs it"}
+		return &resolve.InputError{Feature: key, Column: syscol.ProvenanceByField, Msg: "a write needs it"}
 	}
 	switch f[0].Type.ID() {
 	case arrow.STRUCT, arrow.MAP:
 	default:
-		return &resolve.InputError{Feature: key, Column: colProvenanceByField, Msg: fmt.Sprintf("want a struct or a map, got %s", f[0].Type)}
+		return &resolve.InputError{Feature: key, Column: syscol.ProvenanceByField, Msg: fmt.Sprintf("want a struct or a map, got %s", f[0].Type)}
 	}
 	for _, id := range plan.Feature.Spec.IDColumns {
 		if !schema.HasField(id) {
@@ -294,19 +295,19 @@ func newLayout(given, completed *arrow.Schema, featureVersion, projectVersion st
 			put(f, i, nil)
 		}
 	}
-	keep := st.PreserveVersions && given.HasField(colFeatureVersion) && given.HasField(colProjectVersion)
+	keep := st.PreserveVersions && given.HasField(syscol.FeatureVersion) && given.HasField(syscol.ProjectVersion)
 	var matID any
 	if st.MaterializationID != "" {
 		matID = st.MaterializationID
 	}
 	for _, f := range given.Fields() {
 		switch {
-		case (f.Name == colFeatureVersion || f.Name == colProjectVersion) && !keep:
-		case f.Name == colUpdatedAt && !st.tombstone:
+		case (f.Name == syscol.FeatureVersion || f.Name == syscol.ProjectVersion) && !keep:
+		case f.Name == syscol.UpdatedAt && !st.tombstone:
 			constant(f.Name, stampType, st.now)
-		case f.Name == colDeletedAt && st.tombstone:
+		case f.Name == syscol.DeletedAt && st.tombstone:
 			constant(f.Name, stampType, st.now)
-		case f.Name == colMaterializationID:
+		case f.Name == syscol.MaterializationID:
 			constant(f.Name, arrow.BinaryTypes.String, matID)
 		case f.Type.ID() == arrow.NULL && systemType(f.Name) != nil:
 			constant(f.Name, systemType(f.Name), nil)
@@ -314,16 +315,16 @@ func newLayout(given, completed *arrow.Schema, featureVersion, projectVersion st
 			copyOf(f.Name)
 		}
 	}
-	constant(colFeatureVersion, arrow.BinaryTypes.String, featureVersion)
-	constant(colProjectVersion, arrow.BinaryTypes.String, projectVersion)
-	copyOf(colProvenance)
-	constant(colCreatedAt, stampType, st.now)
-	constant(colUpdatedAt, stampType, st.now)
+	constant(syscol.FeatureVersion, arrow.BinaryTypes.String, featureVersion)
+	constant(syscol.ProjectVersion, arrow.BinaryTypes.String, projectVersion)
+	copyOf(syscol.Provenance)
+	constant(syscol.CreatedAt, stampType, st.now)
+	constant(syscol.UpdatedAt, stampType, st.now)
 	if st.tombstone {
-		constant(colDeletedAt, stampType, st.now)
+		constant(syscol.DeletedAt, stampType, st.now)
 	}
-	constant(colDeletedAt, stampType, nil)
-	constant(colMaterializationID, arrow.BinaryTypes.String, matID)
+	constant(syscol.DeletedAt, stampType, nil)
+	constant(syscol.MaterializationID, arrow.BinaryTypes.String, matID)
 	for _, f := range completed.Fields() {
 		copyOf(f.Name)
 	}
@@ -334,9 +335,9 @@ func newLayout(given, completed *arrow.Schema, featureVersion, projectVersion st
 // systemType is the type of a system column that a frame may bring as all null; nil for others.
 func systemType(name string) arrow.DataType {
 	switch name {
-	case colCreatedAt, colUpdatedAt, colDeletedAt:
+	case syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt:
 		return stampType
-	case colProvenance, colDataVersion, colFeatureVersion, colProjectVersion, colMaterializationID:
+	case syscol.Provenance, syscol.DataVersion, syscol.FeatureVersion, syscol.ProjectVersion, syscol.MaterializationID:
 		return arrow.BinaryTypes.String
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // Plan is a feature with its upstream: what a resolve needs to know.
@@ -36,10 +38,6 @@ type Parent struct {
 
 // FQ is `video/raw.audio`.
 func (p Parent) FQ() string { return fq(p.Feature, p.Field) }
-
-// systemColumns cannot be rename targets.
-var systemColumns = [...]string{"metaxy_provenance_by_field", "metaxy_provenance", "metaxy_feature_version", "metaxy_project_version", "metaxy_data_version_by_field",
-	"metaxy_data_version", "metaxy_created_at", "metaxy_updated_at", "metaxy_deleted_at", "metaxy_materialization_id"}
 
 // Plan resolves a feature's deps and parent fields. A dep that is not in the graph or a cycle is a *GraphError; what only a resolve cannot do is left to Plan.Check.
 func (g *Graph) Plan(k Key) (*Plan, error) {
@@ -207,7 +205,7 @@ func (p *Plan) Check() error {
 		targets := map[string]bool{}
 		for _, r := range d.Rename {
 			switch {
-			case slices.Contains(systemColumns[:], r.To):
+			case slices.Contains(syscol.All[:], r.To):
 				return &GraphError{Key: key, Msg: fmt.Sprintf("renames a column of %s to the system column %s", d.Feature, r.To)}
 			case slices.Contains(d.Definition.Spec.IDColumns, r.To):
 				return &GraphError{Key: key, Msg: fmt.Sprintf("renames a column of %s to its id column %s", d.Feature, r.To)}

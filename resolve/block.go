@@ -9,6 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // worker joins, hashes and compares blocks of a driver. Its memory is reused from
@@ -243,7 +244,7 @@ func nullRows(columns []arrow.Array, rows []int32) int {
 func (w *worker) hash(l *leg, p *picked) error {
 	s, n := w.s, len(w.rows)
 	if l.dep < 0 {
-		v, err := stringsOf(p.Batch.Column(slices.Index(l.cols, colProvenance)))
+		v, err := stringsOf(p.Batch.Column(slices.Index(l.cols, syscol.Provenance)))
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // outColumn is a column of new and stale rows: from which dep, or one of the versions.
@@ -29,7 +30,7 @@ func (inc *Increment) planColumns() error {
 			case n > 0 && slices.Contains(join, name):
 				continue
 			case taken[name] && n > 0:
-				if name = c.out + "_right"; c.out != colDeletedAt || taken[name] {
+				if name = c.out + "_right"; c.out != syscol.DeletedAt || taken[name] {
 					continue // a further one is dropped
 				}
 			case isRight(name) && taken[name]:
@@ -44,8 +45,8 @@ func (inc *Increment) planColumns() error {
 		}
 	}
 	byField := byFieldType(inc.req.Plan, inc.req.MapMode)
-	for _, v := range []outColumn{{colProvenanceByField, -1, "", byField}, {colProvenance, -1, "", arrow.BinaryTypes.String},
-		{colDataVersion, -1, "", arrow.BinaryTypes.String}, {colDataVersionByField, -1, "", byField}} {
+	for _, v := range []outColumn{{syscol.ProvenanceByField, -1, "", byField}, {syscol.Provenance, -1, "", arrow.BinaryTypes.String},
+		{syscol.DataVersion, -1, "", arrow.BinaryTypes.String}, {syscol.DataVersionByField, -1, "", byField}} {
 		inc.columns = slices.DeleteFunc(inc.columns, func(c outColumn) bool { return c.name == v.name })
 		inc.columns = append(inc.columns, v)
 	}

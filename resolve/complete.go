@@ -11,6 +11,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // completer adds the version columns of a feature to batches.
@@ -68,44 +69,44 @@ func (c *completer) fail(column, format string, a ...any) error {
 
 // planSchema orders the columns: those given, then provenance and data versions where they are missing.
 func (c *completer) planSchema() error {
-	i := c.in.FieldIndices(colProvenanceByField)
+	i := c.in.FieldIndices(syscol.ProvenanceByField)
 	if len(i) == 0 {
-		return c.fail(colProvenanceByField, "is missing")
+		return c.fail(syscol.ProvenanceByField, "is missing")
 	}
 	given := c.in.Field(i[0]).Type
 	if st, ok := given.(*arrow.StructType); ok {
-		if !c.in.HasField(colProvenance) || c.rehash {
+		if !c.in.HasField(syscol.Provenance) || c.rehash {
 			for _, m := range members(c.plan) {
 				if _, ok := st.FieldIdx(m); !ok {
-					return c.fail(colProvenanceByField+"."+m, "the struct lacks the field's member")
+					return c.fail(syscol.ProvenanceByField+"."+m, "the struct lacks the field's member")
 				}
 			}
 		}
 	} else if given.ID() != arrow.MAP {
-		return c.fail(colProvenanceByField, "want a struct or a map, got %s", given)
+		return c.fail(syscol.ProvenanceByField, "want a struct or a map, got %s", given)
 	}
-	if len(c.plan.Fields) == 0 && (!c.in.HasField(colProvenance) || c.rehash) {
-		return c.fail(colProvenance, "a feature without fields has no row versions: give the column")
+	if len(c.plan.Fields) == 0 && (!c.in.HasField(syscol.Provenance) || c.rehash) {
+		return c.fail(syscol.Provenance, "a feature without fields has no row versions: give the column")
 	}
 	var fields []arrow.Field
 	for _, f := range c.in.Fields() {
 		if f.Type.ID() == arrow.DICTIONARY && plainType(f.Type).ID() != arrow.STRING {
 			return c.fail(f.Name, "dictionaries of %s are not supported", plainType(f.Type))
 		}
-		if f.Name != colProvenanceByField && f.Name != colDataVersionByField {
+		if f.Name != syscol.ProvenanceByField && f.Name != syscol.DataVersionByField {
 			f.Type = plainType(f.Type)
 		}
 		f.Nullable = true
-		if f.Type.ID() == arrow.NULL && slices.Contains([]string{colProvenance, colDataVersion}, f.Name) {
+		if f.Type.ID() == arrow.NULL && slices.Contains([]string{syscol.Provenance, syscol.DataVersion}, f.Name) {
 			f.Type = arrow.BinaryTypes.String
 		}
-		if f.Type.ID() == arrow.NULL && f.Name == colDataVersionByField && !c.rehash {
+		if f.Type.ID() == arrow.NULL && f.Name == syscol.DataVersionByField && !c.rehash {
 			f.Type = given
 		}
-		if f.Name == colDataVersionByField && !c.rehash {
+		if f.Name == syscol.DataVersionByField && !c.rehash {
 			f.Type = withMembers(f.Type, given)
 		}
-		if f.Name == colDataVersion && !c.in.HasField(colDataVersionByField) {
+		if f.Name == syscol.DataVersion && !c.in.HasField(syscol.DataVersionByField) {
 			f.Type = arrow.BinaryTypes.String // overwritten where it stands
 		}
 		fields = append(fields, f)
@@ -113,14 +114,14 @@ func (c *completer) planSchema() error {
 	text := func(name string) {
 		fields = append(fields, arrow.Field{Name: name, Type: arrow.BinaryTypes.String, Nullable: true})
 	}
-	if !c.in.HasField(colProvenance) {
-		text(colProvenance)
+	if !c.in.HasField(syscol.Provenance) {
+		text(syscol.Provenance)
 	}
-	if !c.in.HasField(colDataVersionByField) {
-		fields = append(fields, arrow.Field{Name: colDataVersionByField, Type: given, Nullable: true})
+	if !c.in.HasField(syscol.DataVersionByField) {
+		fields = append(fields, arrow.Field{Name: syscol.DataVersionByField, Type: given, Nullable: true})
 	}
-	if !c.in.HasField(colDataVersion) && !(c.rehash && c.in.HasField(colDataVersionByField)) {
-		text(colDataVersion)
+	if !c.in.HasField(syscol.DataVersion) && !(c.rehash && c.in.HasField(syscol.DataVersionByField)) {
+		text(syscol.DataVersion)
 	}
 	for i, f := range fields {
 		if c.toMap(f.Name, f.Type) {
@@ -133,7 +134,7 @@ func (c *completer) planSchema() error {
 
 // toMap reports whether a column leaves as a map although it is a struct until then.
 func (c *completer) toMap(name string, t arrow.DataType) bool {
-	return c.mapMode && t.ID() == arrow.STRUCT && (name == colProvenanceByField || name == colDataVersionByField)
+	return c.mapMode && t.ID() == arrow.STRUCT && (name == syscol.ProvenanceByField || name == syscol.DataVersionByField)
 }
 
 func (c *completer) batch(in arrow.RecordBatch) (arrow.RecordBatch, error) {
@@ -158,18 +159,18 @@ func (c *completer) batch(in arrow.RecordBatch) (arrow.RecordBatch, error) {
 		}
 		return nil, false
 	}
-	byField, _ := get(colProvenanceByField)
-	if p, ok := get(colProvenance); !ok || c.rehash {
+	byField, _ := get(syscol.ProvenanceByField)
+	if p, ok := get(syscol.Provenance); !ok || c.rehash {
 		a, err := c.sample(byField, n)
 		if err != nil {
 			return nil, err
 		}
-		made[colProvenance] = a
+		made[syscol.Provenance] = a
 	} else if p.DataType().ID() == arrow.NULL {
-		made[colProvenance] = array.MakeArrayOfNull(memory.DefaultAllocator, arrow.BinaryTypes.String, n)
+		made[syscol.Provenance] = array.MakeArrayOfNull(memory.DefaultAllocator, arrow.BinaryTypes.String, n)
 	}
-	provenance, _ := get(colProvenance)
-	if c.rehash && b.Schema().HasField(colDataVersionByField) {
+	provenance, _ := get(syscol.Provenance)
+	if c.rehash && b.Schema().HasField(syscol.DataVersionByField) {
 		// Samples bring their own data versions.
 	} else if err := c.dataVersions(b, byField, provenance, get, made); err != nil {
 		return nil, err
@@ -210,11 +211,11 @@ func plainBatch(b arrow.RecordBatch) (arrow.RecordBatch, error) {
 
 // dataVersions makes or completes both data version columns.
 func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.Array, get func(string) (arrow.Array, bool), made map[string]arrow.Array) error {
-	given, ok := get(colDataVersionByField)
+	given, ok := get(syscol.DataVersionByField)
 	if !ok {
 		byField.Retain()
 		provenance.Retain()
-		made[colDataVersionByField], made[colDataVersion] = byField, provenance
+		made[syscol.DataVersionByField], made[syscol.DataVersion] = byField, provenance
 		return nil
 	}
 	want := withMembers(given.DataType(), byField.DataType())
@@ -228,21 +229,21 @@ func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.
 			filled, err = c.fillNulls(given, byField)
 		}
 		if err != nil {
-			return c.fail(colDataVersionByField, "%v", err)
+			return c.fail(syscol.DataVersionByField, "%v", err)
 		}
-		if old, ok := made[colDataVersionByField]; ok {
+		if old, ok := made[syscol.DataVersionByField]; ok {
 			old.Release()
 		}
-		made[colDataVersionByField] = filled
+		made[syscol.DataVersionByField] = filled
 		given = filled
 	}
-	version, ok := get(colDataVersion)
+	version, ok := get(syscol.DataVersion)
 	if !ok {
 		a, err := c.sample(given, int(b.NumRows()))
 		if err != nil {
 			return err
 		}
-		made[colDataVersion] = a
+		made[syscol.DataVersion] = a
 		return nil
 	}
 	if version.NullN() == 0 && version.DataType().ID() != arrow.NULL {
@@ -250,9 +251,9 @@ func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.
 	}
 	filled, err := c.fillNulls(version, provenance)
 	if err != nil {
-		return c.fail(colDataVersion, "%v", err)
+		return c.fail(syscol.DataVersion, "%v", err)
 	}
-	made[colDataVersion] = filled
+	made[syscol.DataVersion] = filled
 	return nil
 }
 
@@ -368,12 +369,12 @@ func (c *completer) sample(byField arrow.Array, n int) (arrow.Array, error) {
 	for _, m := range sortedMembers(c.plan) {
 		a, err := memberOf(byField, m)
 		if err != nil {
-			return nil, c.fail(colProvenanceByField+"."+m, "the field's member is missing")
+			return nil, c.fail(syscol.ProvenanceByField+"."+m, "the field's member is missing")
 		}
 		defer a.Release()
 		t, err := stringsOf(a)
 		if err != nil {
-			return nil, c.fail(colProvenanceByField+"."+m, "%v", err)
+			return nil, c.fail(syscol.ProvenanceByField+"."+m, "%v", err)
 		}
 		columns = append(columns, t)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // depColumn is a column that a dep brings: its name in the table and in the result. system names the versions, which end as columns of the feature itself.
@@ -34,9 +35,9 @@ type depState struct {
 func (d *depState) key() string { return d.plan.Feature.String() }
 
 // dropped columns of an upstream table never reach the feature.
-var dropped = []string{colFeatureVersion, colProjectVersion, colCreatedAt, colUpdatedAt, colMaterializationID}
+var dropped = []string{syscol.FeatureVersion, syscol.ProjectVersion, syscol.CreatedAt, syscol.UpdatedAt, syscol.MaterializationID}
 
-var versionColumns = []string{colProvenanceByField, colProvenance, colDataVersionByField, colDataVersion}
+var versionColumns = []string{syscol.ProvenanceByField, syscol.Provenance, syscol.DataVersionByField, syscol.DataVersion}
 
 // newDep plans what a dep reads and brings.
 func newDep(req *Request, index int) (*depState, error) {
@@ -146,14 +147,14 @@ func (d *depState) checkInput(plan *feature.Plan) error {
 			}
 		}
 	}
-	if len(d.members) > 0 && !schema.HasField(colDataVersionByField) {
-		return &InputError{Feature: d.key(), Column: colDataVersionByField, Msg: "the table lacks it"}
+	if len(d.members) > 0 && !schema.HasField(syscol.DataVersionByField) {
+		return &InputError{Feature: d.key(), Column: syscol.DataVersionByField, Msg: "the table lacks it"}
 	}
-	if t, ok := schema.FieldsByName(colDataVersionByField); ok {
+	if t, ok := schema.FieldsByName(syscol.DataVersionByField); ok {
 		if st, isStruct := t[0].Type.(*arrow.StructType); isStruct {
 			for _, m := range d.members {
 				if _, ok := st.FieldIdx(m); !ok {
-					return &InputError{Feature: d.key(), Column: colDataVersionByField + "." + m, Msg: "the table lacks the member"}
+					return &InputError{Feature: d.key(), Column: syscol.DataVersionByField + "." + m, Msg: "the table lacks the member"}
 				}
 			}
 		}
@@ -169,7 +170,7 @@ func (d *depState) checkInput(plan *feature.Plan) error {
 }
 
 // member is the name under which a member is read.
-func memberColumn(m string) string { return colDataVersionByField + "." + m }
+func memberColumn(m string) string { return syscol.DataVersionByField + "." + m }
 
 // original is the table's name of a result's column.
 func (d *depState) original(out string) string {

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // emitter makes the result rows of one unit of the driver. Where results have
@@ -132,12 +133,12 @@ func isRange(picks []int32) bool {
 // version is one of the four version columns; the data versions are the provenance.
 func (e *emitter) version(p *piece, c outColumn, texts []arrow.Array) arrow.Array {
 	last := len(texts) - 1
-	if c.name == colProvenance || c.name == colDataVersion {
+	if c.name == syscol.Provenance || c.name == syscol.DataVersion {
 		texts[last].Retain()
 		return texts[last]
 	}
 	for i, o := range e.leg.out {
-		if o.dep < 0 && p.cols[i] != nil && o.name != colProvenance && o.name != colDataVersion {
+		if o.dep < 0 && p.cols[i] != nil && o.name != syscol.Provenance && o.name != syscol.DataVersion {
 			p.cols[i].Retain()
 			return p.cols[i]
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // Explain returns how the work is done, one line for each table and one for the
@@ -76,7 +78,7 @@ func (s *stream) surveyOf(l *leg) string {
 
 // claimsLayers reports whether statistics promise that every unit has one stamp.
 func (f *feed) claimsLayers() bool {
-	for _, name := range []string{colUpdatedAt, colCreatedAt} {
+	for _, name := range []string{syscol.UpdatedAt, syscol.CreatedAt} {
 		if f.table.Schema().HasField(name) {
 			return f.claimedStamps([]string{name}) != nil
 		}

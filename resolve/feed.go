@@ -14,6 +14,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // feed is a table as a stream reads it. Every row has a number; of two rows of
@@ -327,7 +328,7 @@ func rowStamps(b arrow.RecordBatch, cols, stamps []string, out []int64, gone fun
 	for i := range out {
 		out[i] = noStamp
 	}
-	for _, name := range []string{colCreatedAt, colUpdatedAt, colDeletedAt} {
+	for _, name := range []string{syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt} {
 		if !slices.Contains(stamps, name) {
 			continue
 		}
@@ -342,7 +343,7 @@ func rowStamps(b arrow.RecordBatch, cols, stamps []string, out []int64, gone fun
 				continue
 			}
 			out[i] = int64(v) * scale / divide
-			if name == colDeletedAt {
+			if name == syscol.DeletedAt {
 				gone(i)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // Increment is the answer, computed when it is first consumed. A consumer whose
@@ -145,7 +146,7 @@ func (inc *Increment) checkCurrent() error {
 		return nil
 	}
 	schema := cur.Table.Schema()
-	for _, c := range append([]string{colProvenance, colProvenanceByField}, cur.IDs...) {
+	for _, c := range append([]string{syscol.Provenance, syscol.ProvenanceByField}, cur.IDs...) {
 		if !schema.HasField(c) {
 			return &InputError{Feature: inc.key().String(), Column: c, Msg: "the stored table lacks it"}
 		}
@@ -202,9 +203,9 @@ func (inc *Increment) checkCollisions() error {
 }
 
 // sharedColumns may come from several deps.
-var sharedColumns = []string{colProvenance, colProvenanceByField, colDataVersion, colDataVersionByField, colCreatedAt, colDeletedAt, colMaterializationID}
+var sharedColumns = []string{syscol.Provenance, syscol.ProvenanceByField, syscol.DataVersion, syscol.DataVersionByField, syscol.CreatedAt, syscol.DeletedAt, syscol.MaterializationID}
 
-func isRight(name string) bool { return name == colDeletedAt+"_right" }
+func isRight(name string) bool { return name == syscol.DeletedAt+"_right" }
 
 // Schema of a part, known before anything is read.
 func (inc *Increment) Schema(p Part) *arrow.Schema { return inc.schemas[p] }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // cut is a resolve that does not fit memory: its tables are in partitions by
@@ -111,7 +112,7 @@ func (inc *Increment) compares() bool {
 func (inc *Increment) currentColumns(ctx context.Context) ([]string, error) {
 	src := &inc.req.Current
 	stamps, err := stampColumns(ctx, src.Table)
-	return unique(slices.Concat(src.IDs, inc.joinColumns(), stamps, []string{colProvenance}, filterColumns(src.Filters), filterColumns(inc.req.StaleIf))), err
+	return unique(slices.Concat(src.IDs, inc.joinColumns(), stamps, []string{syscol.Provenance}, filterColumns(src.Filters), filterColumns(inc.req.StaleIf))), err
 }
 
 // peek reads samples until they are known to be too many for memory, and puts them back.

@@ -14,6 +14,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // Read plans a read and returns its stream: the newest row per id, without tombstones, that passes every filter. Nothing is read before the stream is consumed;
@@ -32,7 +33,7 @@ func Read(ctx context.Context, req *ReadRequest) (*Rows, error) {
 		fields[i] = arrow.Field{Name: n, Type: arrow.BinaryTypes.String, Nullable: true}
 		if f, ok := schema.FieldsByName(n); ok {
 			fields[i].Type = plainType(f[0].Type)
-		} else if slices.Contains([]string{colCreatedAt, colUpdatedAt, colDeletedAt}, n) {
+		} else if slices.Contains([]string{syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt}, n) {
 			fields[i].Type = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
 		}
 	}
@@ -48,7 +49,7 @@ func readColumns(req *ReadRequest, schema *arrow.Schema) ([]string, error) {
 			if slices.Contains(req.Columns[:i], c) {
 				return nil, &InputError{Feature: "read", Column: c, Msg: "is asked for twice"}
 			}
-			if !schema.HasField(c) && !slices.Contains(systemColumns, c) {
+			if !schema.HasField(c) && !slices.Contains(syscol.All[:], c) {
 				return nil, &filtereval.ColumnError{Column: c, Nearest: nearNames(c, schema)}
 			}
 		}
@@ -68,8 +69,6 @@ func readColumns(req *ReadRequest, schema *arrow.Schema) ([]string, error) {
 	}
 	return unique(names), nil
 }
-
-var systemColumns = []string{colProvenanceByField, colProvenance, colFeatureVersion, colProjectVersion, colDataVersionByField, colDataVersion, colCreatedAt, colUpdatedAt, colDeletedAt, colMaterializationID}
 
 func nearNames(name string, schema *arrow.Schema) []string {
 	var names []string

@@ -12,6 +12,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 	"github.com/metaxy-delta/metaxy-delta/internal/slab"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // side is a table that others are joined to, held by join key. What is known of
@@ -332,9 +333,9 @@ func (s *storedSide) read(ctx context.Context, m *matching, req *Request) error 
 		marks = req.StaleIf
 		s.marked = make([]uint64, (s.entries(x)+63)/64)
 	}
-	cols := append([]string{colProvenance}, filterColumns(marks)...)
+	cols := append([]string{syscol.Provenance}, filterColumns(marks)...)
 	err := s.load(ctx, m, cols, func(b arrow.RecordBatch, read []string, rows, entries []int32) error {
-		v, err := stringsOf(b.Column(slices.Index(read, colProvenance)))
+		v, err := stringsOf(b.Column(slices.Index(read, syscol.Provenance)))
 		if err != nil {
 			return err
 		}

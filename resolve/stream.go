@@ -11,6 +11,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // stream resolves without holding the expected rows: one upstream table is read
@@ -365,7 +366,7 @@ func (s *stream) nothing(c outColumn) bool {
 	if f == nil {
 		return true
 	}
-	return c.in == colDeletedAt && !slices.ContainsFunc(f.units, func(u frame.Unit) bool {
+	return c.in == syscol.DeletedAt && !slices.ContainsFunc(f.units, func(u frame.Unit) bool {
 		return u.Span() > 0 && !allNullIn(u, c.in)
 	})
 }

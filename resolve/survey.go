@@ -9,6 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/slab"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // errBelief says that rows are not as statistics had it. What was tried starts
@@ -94,7 +95,7 @@ func (f *feed) claimedStamps(columns []string) []int64 {
 		claims[i] = noStamp
 		for _, name := range columns {
 			v, ok := constantStamp(u, name)
-			if name == colDeletedAt || !ok && u.Rows > 0 {
+			if name == syscol.DeletedAt || !ok && u.Rows > 0 {
 				return nil
 			}
 			claims[i] = v
@@ -207,10 +208,10 @@ func (f *feed) surveyApart(ctx context.Context, m *matching) error {
 // killDeleted marks tombstones as not live.
 func (f *feed) killDeleted(ctx context.Context, parallel int) error {
 	stamps, err := stampColumns(ctx, f.table)
-	if err != nil || f.keepsDeleted || !slices.Contains(stamps, colDeletedAt) {
+	if err != nil || f.keepsDeleted || !slices.Contains(stamps, syscol.DeletedAt) {
 		return err
 	}
-	cols := []string{colDeletedAt}
+	cols := []string{syscol.DeletedAt}
 	return f.each(ctx, parallel, func(ctx context.Context, unit int) error {
 		var at []int64
 		for b, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
@@ -259,8 +260,8 @@ func (f *feed) disjoint(ctx context.Context, l *hashjoin.Layout, parallel int) e
 		return err
 	}
 	cols := slices.Clone(f.ids)
-	if slices.Contains(stamps, colDeletedAt) && !f.keepsDeleted {
-		cols = append(cols, colDeletedAt)
+	if slices.Contains(stamps, syscol.DeletedAt) && !f.keepsDeleted {
+		cols = append(cols, syscol.DeletedAt)
 	}
 	var mu sync.Mutex
 	return f.each(ctx, parallel, func(ctx context.Context, unit int) error {

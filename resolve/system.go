@@ -11,20 +11,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
-)
-
-// The system columns that decide.
-const (
-	colProvenanceByField  = "metaxy_provenance_by_field"
-	colProvenance         = "metaxy_provenance"
-	colFeatureVersion     = "metaxy_feature_version"
-	colProjectVersion     = "metaxy_project_version"
-	colDataVersionByField = "metaxy_data_version_by_field"
-	colDataVersion        = "metaxy_data_version"
-	colCreatedAt          = "metaxy_created_at"
-	colUpdatedAt          = "metaxy_updated_at"
-	colDeletedAt          = "metaxy_deleted_at"
-	colMaterializationID  = "metaxy_materialization_id"
+	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
 // missing is the columns that the table does not have; members count by their column.
@@ -50,13 +37,13 @@ func stampColumns(ctx context.Context, t frame.Table) (read []string, err error)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{colDeletedAt, colUpdatedAt, colCreatedAt} {
-		if !t.Schema().HasField(name) || name == colCreatedAt && t.Schema().HasField(colUpdatedAt) {
+	for _, name := range []string{syscol.DeletedAt, syscol.UpdatedAt, syscol.CreatedAt} {
+		if !t.Schema().HasField(name) || name == syscol.CreatedAt && t.Schema().HasField(syscol.UpdatedAt) {
 			continue
 		}
 		answered := len(units) > 0
 		for _, u := range units {
-			answered = answered && name == colDeletedAt && allNullIn(u, name)
+			answered = answered && name == syscol.DeletedAt && allNullIn(u, name)
 		}
 		if !answered {
 			read = append(read, name)

@@ -20,11 +20,12 @@ var law = map[string]string{
 	"internal/rowhash":    "internal/slab",
 	"internal/machine":    "",
 	"internal/slab":       "",
+	"internal/syscol":     "",
 	"internal/lint":       "",
 	"internal/nearest":    "",
 	"internal/declared":   "",
 
-	"feature":             "filter internal/nearest",
+	"feature":             "filter internal/nearest internal/syscol",
 	"txlog":               "objstore internal/pqcheck",
 	"internal/pqread":     "internal/pqcheck",
 	"internal/filtereval": "filter internal/nearest",
@@ -38,7 +39,7 @@ var law = map[string]string{
 	"internal/remember": "frame filter hashjoin",
 
 	"delta":   "txlog objstore filter internal/declared",
-	"resolve": "frame internal/slab feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
+	"resolve": "frame internal/syscol internal/slab feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/arrowcheck internal/pqcheck internal/pqread internal/nearest",
 	"config": "feature filter internal/nearest",
@@ -46,7 +47,7 @@ var law = map[string]string{
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan txlog feature filter objstore",
 
-	".": "frame internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/blobstore",
+	".": "frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/blobstore",
 
 	"internal/rowio": "frame delta internal/arrowcheck internal/pqcheck",
 
