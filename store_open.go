@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/blobstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // Open opens the store at url: a path, file://, local://, mem://, a scheme that one of opts.Openers serves, or one for which the program imports a provider of gocloud.dev/blob. Nothing is read or created.
@@ -119,7 +120,7 @@ func openDriver(ctx context.Context, url string, o *Options) (objstore.Driver, s
 	if url == "" {
 		return nil, "", fmt.Errorf("%w: the store's URL is empty", ErrInvalid)
 	}
-	scheme, err := objstore.Scheme(url)
+	scheme, err := service.Scheme(url)
 	if err != nil {
 		return nil, "", err
 	}
@@ -128,7 +129,7 @@ func openDriver(ctx context.Context, url string, o *Options) (objstore.Driver, s
 	case "":
 		return openLocal(path, o)
 	case "file":
-		if path, err = objstore.FilePath(url); err != nil {
+		if path, err = service.FilePath(url); err != nil {
 			return nil, "", err
 		}
 		return openLocal(path, o)
@@ -164,7 +165,7 @@ func openLocal(path string, o *Options) (objstore.Driver, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("open store %q: %w", path, err)
 	}
-	unsafe, err := objstore.NewSettings(o.StorageOptions, nil, "").Bool("allow_unsafe_rename", "mount_allow_unsafe_rename")
+	unsafe, err := service.NewSettings(o.StorageOptions, nil, "").Bool("allow_unsafe_rename", "mount_allow_unsafe_rename")
 	if err != nil {
 		return nil, "", fmt.Errorf("open store %q: %w: %w", path, ErrInvalid, err)
 	}

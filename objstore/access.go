@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
-	"time"
 )
 
 // AccessFault is why a service refuses requests whatever object they are about. It is an error, for errors.Is.
@@ -66,52 +64,18 @@ func (e *AccessError) NonRetriable() {}
 // RetryableError tells Amazon's client not to ask again.
 func (e *AccessError) RetryableError() bool { return false }
 
-// lookUpTime bounds a search for credentials: the machine's own service answers within a second, a program or a login within some.
-const lookUpTime = 20 * time.Second
-
-// LookUp runs a search for credentials, which may ask services that do not answer on this machine: it ends after 20 seconds also where the search does
-// not heed its context. A failure is NoCredentials, unless it is an AccessError or the caller's context ended.
-func LookUp[T any](ctx context.Context, find func(ctx context.Context) (T, error)) (T, error) {
-	type found struct {
-		value T
-		err   error
+// Unanswered reports whether an error is that of a request which was sent, or may have been, and to which no answer came: it may be carried out yet. Errors say so
+// by a method of that name.
+func Unanswered(err error) bool {
+	var u interface {
+		error
+		Unanswered() bool
 	}
-	inner, cancel := context.WithTimeout(ctx, lookUpTime)
-	defer cancel()
-	done := make(chan found, 1) // a search that goes on does not wait for us
-	go func() {
-		v, err := find(inner)
-		done <- found{v, err}
-	}()
-	var f found
-	select {
-	case f = <-done:
-	case <-inner.Done():
-		f.err = errors.New("nothing was found within " + lookUpTime.String())
-	}
-	switch {
-	case f.err == nil, errors.As(f.err, new(*AccessError)):
-		return f.value, f.err
-	case ctx.Err() != nil:
-		return f.value, ctx.Err()
-	}
-	return f.value, &AccessError{Fault: NoCredentials, Err: f.err}
+	return errors.As(err, &u) && u.Unanswered()
 }
 
-// unansweredError is a request of which nobody knows whether the service has seen it.
-type unansweredError struct{ err error }
+// streamed marks the context of a request whose body a caller reads at leisure.
+type streamed struct{}
 
-func (e *unansweredError) Error() string { return e.err.Error() }
-func (e *unansweredError) Unwrap() error { return e.err }
-
-// Unanswered reports whether an error is that of a request which was sent, or may have been, and to which no answer came: it may be carried out yet.
-func Unanswered(err error) bool { return errors.As(err, new(*unansweredError)) }
-
-// unanswered marks an error that no HTTP answer came with, unless nothing can have been sent.
-func unanswered(err error) error {
-	var op *net.OpError
-	if errors.As(err, new(*AccessError)) || errors.As(err, &op) && op.Op == "dial" {
-		return err
-	}
-	return &unansweredError{err}
-}
+// Streamed reports whether the body of a request goes to a caller of Store.Reader, who may send others before it is read.
+func Streamed(ctx context.Context) bool { return ctx.Value(streamed{}) != nil }

@@ -28,3 +28,7 @@ func TestFaultyConformance(t *testing.T) {
 	t.Parallel()
 	objstoretest.Run(t, func(*testing.T) objstore.Driver { return objstoretest.NewFaulty(objstore.NewMem(), 1) }, &objstoretest.Options{RaceRounds: 200, LargeBytes: 1 << 20})
 }
+
+func TestBelowConformance(t *testing.T) {
+	objstoretest.Run(t, func(*testing.T) objstore.Driver { return objstore.Below(objstore.NewMem(), "a/b") }, &objstoretest.Options{RaceRounds: 100, LargeBytes: 1 << 20})
+}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -167,20 +168,20 @@ func (d hanging) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
 	d.cancel()
 	<-ctx.Done()
-	return objstore.StatusError(0, ctx.Err())
+	return service.StatusError(0, ctx.Err())
 }
 
 // TestCommitSays which of the three happened: written, not written, or nobody knows. A caller that goes away while the write is under way waits for it for a
 // while and no longer.
 func TestCommitSays(t *testing.T) {
-	lost := objstore.StatusError(0, io.ErrUnexpectedEOF)
+	lost := service.StatusError(0, io.ErrUnexpectedEOF)
 	for _, c := range []struct {
 		name    string
 		rule    objstoretest.Rule
 		unknown bool
 	}{
 		{"refused", objstoretest.Rule{Fault: objstoretest.FailBefore, Err: fs.ErrPermission}, false},
-		{"answered by a failure", objstoretest.Rule{Fault: objstoretest.FailBefore, Err: objstore.StatusError(500, errors.New("boom"))}, false},
+		{"answered by a failure", objstoretest.Rule{Fault: objstoretest.FailBefore, Err: service.StatusError(500, errors.New("boom"))}, false},
 		{"never answered", objstoretest.Rule{Fault: objstoretest.FailBefore, Err: lost}, true},
 	} {
 		f := objstoretest.NewFaulty(objstore.NewMem(), 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type system struct {
 	stdout  io.Writer
 	stderr  io.Writer
 	getwd   func() (string, error)
+	// transport sends the requests to services; nil = one of each adapter.
+	transport http.RoundTripper
 }
 
 // app is one run of the command.

@@ -2,8 +2,12 @@
 
 package main
 
-import "github.com/metaxy-delta/metaxy-delta/objstore"
+import (
+	"net/http"
 
-func azureOpener(func(string) string) objstore.Opener {
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+func azureOpener(func(string) string, http.RoundTripper) objstore.Opener {
 	return leftOut{"Azure Blob Storage", "noazure"}
 }

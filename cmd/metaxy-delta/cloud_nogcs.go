@@ -2,6 +2,12 @@
 
 package main
 
-import "github.com/metaxy-delta/metaxy-delta/objstore"
+import (
+	"net/http"
 
-func gcsOpener(func(string) string) objstore.Opener { return leftOut{"Google Cloud Storage", "nogcs"} }
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+func gcsOpener(func(string) string, http.RoundTripper) objstore.Opener {
+	return leftOut{"Google Cloud Storage", "nogcs"}
+}

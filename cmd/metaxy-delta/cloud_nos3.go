@@ -2,6 +2,10 @@
 
 package main
 
-import "github.com/metaxy-delta/metaxy-delta/objstore"
+import (
+	"net/http"
 
-func s3Opener(func(string) string) objstore.Opener { return leftOut{"S3", "nos3"} }
+	"github.com/metaxy-delta/metaxy-delta/objstore"
+)
+
+func s3Opener(func(string) string, http.RoundTripper) objstore.Opener { return leftOut{"S3", "nos3"} }

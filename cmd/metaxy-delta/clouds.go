@@ -3,9 +3,9 @@ package main
 import "github.com/metaxy-delta/metaxy-delta/objstore"
 
 // openers are the cloud adapters; only this package links them. Build tags leave some out: nos3, nogcs, noazure.
-func openers(env map[string]string) []objstore.Opener {
-	get := func(name string) string { return env[name] }
-	return []objstore.Opener{s3Opener(get), gcsOpener(get), azureOpener(get)}
+func (a *app) openers() []objstore.Opener {
+	get := func(name string) string { return a.env[name] }
+	return []objstore.Opener{s3Opener(get, a.sys.transport), gcsOpener(get, a.sys.transport), azureOpener(get, a.sys.transport)}
 }
 
 // leftOutSchemes are the schemes of the adapters, by the tag that leaves them out.

@@ -19,7 +19,7 @@ func TestCloudsLeftOut(t *testing.T) {
 	}
 	get := func(string) string { return "" }
 	sdks := map[string][]string{"nos3": {"/objstore/s3store", "github.com/aws/"}, "nogcs": {"/objstore/gcsstore", "cloud.google.com/"}, "noazure": {"/objstore/azurestore", "github.com/Azure/"}}
-	for tag, schemes := range map[string][]string{"nos3": s3Opener(get).Schemes(), "nogcs": gcsOpener(get).Schemes(), "noazure": azureOpener(get).Schemes()} {
+	for tag, schemes := range map[string][]string{"nos3": s3Opener(get, nil).Schemes(), "nogcs": gcsOpener(get, nil).Schemes(), "noazure": azureOpener(get, nil).Schemes()} {
 		if !slices.Equal(schemes, leftOutSchemes[tag]) {
 			t.Errorf("%s: schemes %q, but the adapter serves %q", tag, leftOutSchemes[tag], schemes)
 		}

@@ -38,7 +38,7 @@ func (t *tableFlags) register(cmd *cobra.Command) {
 
 // openTable opens any Delta table by path or URL; close releases its storage. With --dry-run what is written to it is not kept.
 func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.Table, func(), error) {
-	objects, err := metaxy.OpenStorage(ctx, a.expand(url), &metaxy.Options{Openers: openers(a.env), Now: a.now, Observe: a.observer()})
+	objects, err := metaxy.OpenStorage(ctx, a.expand(url), &metaxy.Options{Openers: a.openers(), Now: a.now, Observe: a.observer()})
 	if err != nil {
 		return nil, nil, err
 	}

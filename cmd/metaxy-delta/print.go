@@ -17,7 +17,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
-	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // members is an object that JSON shows with its members in order.
@@ -130,7 +130,7 @@ func (a *app) expand(path string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok && a.env["HOME"] != "" {
 		return filepath.Join(a.env["HOME"], rest)
 	}
-	if scheme, err := objstore.Scheme(path); scheme != "" || err != nil || path == "" || filepath.IsAbs(path) {
+	if scheme, err := service.Scheme(path); scheme != "" || err != nil || path == "" || filepath.IsAbs(path) {
 		return path // what is no URL either is refused where it is opened
 	}
 	if dir, err := a.sys.getwd(); err == nil {

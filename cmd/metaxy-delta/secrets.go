@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
-	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // redact hides in a text what variables and storage options with the names of secrets hold, and what looks like a credential in a URL. The adapters do so for
@@ -23,7 +23,7 @@ func (a *app) redact(text string) string {
 	}
 	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) < shortestSecret })
 	slices.SortFunc(secrets, func(x, y string) int { return len(y) - len(x) }) // a secret may be part of another
-	return objstore.RedactText(text, secrets...)
+	return service.RedactText(text, secrets...)
 }
 
 const shortestSecret = 8

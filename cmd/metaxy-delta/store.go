@@ -106,7 +106,7 @@ func (a *app) openAny(ctx context.Context, c *configuration, o *openOptions) (*m
 
 // baseOptions are those that do not depend on the store.
 func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
-	o := &metaxy.Options{Project: a.flags.project, HashTruncation: c.HashTruncation, MapDatatype: c.MapDatatype, Openers: openers(a.env), EngineInfo: engineInfo(), Now: a.now, Observe: a.observer(), Snapshot: a.flags.snapshot, SpillDir: os.TempDir()}
+	o := &metaxy.Options{Project: a.flags.project, HashTruncation: c.HashTruncation, MapDatatype: c.MapDatatype, Openers: a.openers(), EngineInfo: engineInfo(), Now: a.now, Observe: a.observer(), Snapshot: a.flags.snapshot, SpillDir: os.TempDir()}
 	if o.Project == "" {
 		o.Project = c.Project
 	}

@@ -22,8 +22,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	"objstore": {54, "one idea: bytes at keys, with what the adapters of services share"},
-	".":        {62, "one idea: a store, with an options and a result type a verb"},
+	".": {62, "one idea: a store, with an options and a result type a verb"},
 }
 
 func allowed(rule, file string) bool {

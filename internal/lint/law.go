@@ -11,7 +11,7 @@ import (
 // root. A package without a line fails, so that a new folder is a decision.
 var law = map[string]string{
 	"filter":              "",
-	"objstore":            "internal/nearest",
+	"objstore":            "",
 	"hashjoin":            "internal/slab",
 	"internal/atomicfile": "",
 	"internal/dv":         "",
@@ -29,10 +29,11 @@ var law = map[string]string{
 	"txlog":               "objstore internal/pqcheck",
 	"internal/pqread":     "internal/pqcheck",
 	"internal/filtereval": "filter internal/nearest",
-	"objstore/s3store":    "objstore",
-	"objstore/gcsstore":   "objstore",
-	"objstore/azurestore": "objstore",
-	"objstore/blobstore":  "objstore",
+	"objstore/service":    "objstore internal/nearest",
+	"objstore/s3store":    "objstore objstore/service",
+	"objstore/gcsstore":   "objstore objstore/service",
+	"objstore/azurestore": "objstore objstore/service",
+	"objstore/blobstore":  "objstore objstore/service",
 
 	"frame": "filter",
 
@@ -47,7 +48,7 @@ var law = map[string]string{
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan txlog feature filter objstore",
 
-	".": "frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/blobstore",
+	".": "frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
 
 	"internal/rowio": "frame delta internal/arrowcheck internal/pqcheck",
 
@@ -60,7 +61,7 @@ var law = map[string]string{
 
 	"bench/compare": "bench",
 
-	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",

@@ -9,6 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // faults are the codes that are about how a request was made and not about its object.
@@ -43,5 +44,5 @@ func accessFault(err error) error {
 type lookedUp struct{ azcore.TokenCredential }
 
 func (l lookedUp) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	return objstore.LookUp(ctx, func(ctx context.Context) (azcore.AccessToken, error) { return l.TokenCredential.GetToken(ctx, o) })
+	return service.LookUp(ctx, func(ctx context.Context) (azcore.AccessToken, error) { return l.TokenCredential.GetToken(ctx, o) })
 }

@@ -19,11 +19,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // Opener opens Azure URLs. Getenv finds the settings that the options leave out, nil = only the SDK's own look at its environment.
 type Opener struct {
 	Getenv func(string) string
+	// Transport sends the requests to the service; nil = one of its own.
+	Transport http.RoundTripper
 }
 
 var _ objstore.Opener = Opener{}
@@ -43,11 +46,11 @@ const (
 // Options have the names of delta-rs (AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CLIENT_ID ...);
 // without credentials in them Azure's default ones are used.
 func (o Opener) Open(_ context.Context, raw string, options map[string]string) (objstore.Driver, error) {
-	loc, err := objstore.ParseLocation(raw)
+	loc, err := service.ParseLocation(raw)
 	if err != nil {
 		return nil, err
 	}
-	s := settings{Settings: objstore.NewSettings(options, o.Getenv, "azure_"), azurite: "http://127.0.0.1:10000"}
+	s := settings{Settings: service.NewSettings(options, o.Getenv, "azure_"), azurite: "http://127.0.0.1:10000"}
 	if o.Getenv != nil {
 		s.azurite = cmp.Or(o.Getenv("AZURITE_BLOB_STORAGE_URL"), s.azurite)
 	}
@@ -62,11 +65,14 @@ func (o Opener) Open(_ context.Context, raw string, options map[string]string) (
 	if err != nil {
 		return nil, err
 	}
-	// A transport of its own, so that Close closes no connections of others.
-	web := &http.Client{Transport: objstore.Transport(http.DefaultTransport.(*http.Transport).Clone(), parallel)}
+	base := o.Transport
+	if base == nil { // one of its own, so that Close closes no connections of others
+		base = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	web := &http.Client{Transport: service.Transport(base, parallel)}
 	client, err := s.client(p, web)
 	if err != nil {
-		return nil, fmt.Errorf("open az://%s: %w", p.container, objstore.Redact(err, s.secrets()...))
+		return nil, fmt.Errorf("open az://%s: %w", p.container, service.Redact(err, s.secrets()...))
 	}
 	return objstore.Below(&driver{client: client, idle: web.CloseIdleConnections, service: serviceOf(client.URL()), container: p.container, secrets: s.secrets()}, loc.Prefix), nil
 }
@@ -78,7 +84,7 @@ func serviceOf(where string) string {
 }
 
 type settings struct {
-	objstore.Settings
+	service.Settings
 	azurite string // where an emulator is
 }
 
@@ -106,7 +112,7 @@ func (s settings) secrets() []string {
 // place is an account's service and a container in it.
 type place struct{ service, account, container string }
 
-func (s settings) place(loc objstore.Location) (place, error) {
+func (s settings) place(loc service.Location) (place, error) {
 	p := place{container: loc.Bucket, account: s.Get("azure_storage_account_name", "azure_storage_account", "account_name")}
 	if loc.User != "" { // container@account.domain
 		p.container = loc.User

@@ -13,12 +13,13 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/azurestore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
+	"github.com/metaxy-delta/metaxy-delta/objstore/servertest"
 )
 
 // key is base64, as account keys are.
 const key = "Q0FOQVJZLWtleQ=="
 
-func (f *fake) open(t *testing.T, url string) objstore.Driver {
+func (f *server) open(t *testing.T, url string) objstore.Driver {
 	t.Helper()
 	d, err := azurestore.Opener{}.Open(t.Context(), url, map[string]string{
 		"AZURE_STORAGE_ENDPOINT": f.url, "azure_allow_http": "true", "AZURE_STORAGE_ACCOUNT_NAME": "account", "azure_storage_account_key": key,
@@ -76,7 +77,9 @@ func TestErrors(t *testing.T) {
 	} {
 		f := start(t)
 		store := objstore.New(f.open(t, "az://container"))
-		f.set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { refuse(w, c.status, c.code) })
+		f.set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			servertest.RefuseAzure(w, c.status, c.code)
+		})
 		check := func(op string, err, want error) {
 			t.Helper()
 			if err == nil || want != nil && !errors.Is(err, want) || want == objstore.NoBucket && errors.Is(err, fs.ErrNotExist) || want == nil && (errors.Is(err, objstore.ErrExists) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
@@ -131,13 +134,15 @@ func TestCreateIsSentOnce(t *testing.T) {
 
 // TestDirectories lists an account with a hierarchy, which shows directories as blobs.
 func TestDirectories(t *testing.T) {
-	f := start(t)
-	for _, k := range []string{"t", "t/a", "t/a/b", "t/a-b"} {
-		f.blobs[k] = nil
+	f := start(t, "t", "t/a")
+	store := objstore.New(f.open(t, "az://container"))
+	for _, k := range []string{"t/a/b", "t/a-b"} {
+		if err := store.Put(t.Context(), k, strings.NewReader("")); err != nil {
+			t.Fatal(err)
+		}
 	}
-	f.folder["t"], f.folder["t/a"] = true, true
 	var got []string
-	for o, err := range f.open(t, "az://container").List(t.Context(), objstore.ListOptions{Recursive: true}) {
+	for o, err := range store.List(t.Context(), objstore.ListOptions{Recursive: true}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +175,7 @@ func TestOptions(t *testing.T) {
 	f := start(t)
 	f.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		asked = r.URL.RawQuery + " " + r.Header.Get("Authorization")
-		refuse(w, http.StatusBadRequest, "InvalidInput")
+		servertest.RefuseAzure(w, http.StatusBadRequest, "InvalidInput")
 	})
 	for name, c := range map[string]struct {
 		options map[string]string

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 const (
@@ -53,14 +54,14 @@ func (d *driver) fail(err error) error {
 	if fault := accessFault(err); fault != nil {
 		err = fault
 	}
-	return objstore.Redact(objstore.StatusError(status(err), err), d.secrets...)
+	return service.Redact(service.StatusError(status(err), err), d.secrets...)
 }
 
 // failBucket is fail for calls whose object cannot be missing: where the service finds nothing, it is the container, or no such service.
 func (d *driver) failBucket(err error) error {
 	failed := d.fail(err)
 	if errors.Is(failed, fs.ErrNotExist) {
-		return objstore.Redact(&objstore.AccessError{Fault: objstore.NoBucket, Err: err}, d.secrets...)
+		return service.Redact(&objstore.AccessError{Fault: objstore.NoBucket, Err: err}, d.secrets...)
 	}
 	return failed
 }
@@ -128,7 +129,7 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 		out.Body.Close()
 		return nil, "", objstore.ErrChanged
 	}
-	return objstore.TemporaryBody(out.Body), found, nil
+	return service.TemporaryBody(out.Body), found, nil
 }
 
 // List sorts recursive listings before the first object comes, because accounts with real directories list those depth first; they hold
@@ -269,7 +270,7 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &any}},
 	})
 	if re := (*azcore.ResponseError)(nil); errors.As(err, &re) && (re.ErrorCode == "BlobAlreadyExists" || re.StatusCode == http.StatusPreconditionFailed) {
-		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
+		return service.Redact(service.ExistsError(err), d.secrets...)
 	}
 	return d.failBucket(err)
 }

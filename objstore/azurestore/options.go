@@ -1,9 +1,9 @@
 package azurestore
 
-import "github.com/metaxy-delta/metaxy-delta/objstore"
+import "github.com/metaxy-delta/metaxy-delta/objstore/service"
 
 // names are the options of delta-rs for Azure, and what becomes of them.
-var names = objstore.Names{
+var names = service.Names{
 	Prefix: "azure_",
 	Served: []string{
 		"storage_account_name", "storage_account", "account_name", "storage_account_key", "storage_access_key", "storage_master_key", "storage_key", "account_key", "access_key", "master_key",

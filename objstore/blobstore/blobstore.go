@@ -29,6 +29,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // deleteParallel is how many deletes are under way at once; a bucket has no call
@@ -74,7 +75,7 @@ func Knows(scheme string) bool { return blob.DefaultURLMux().ValidBucketScheme(s
 func Open(ctx context.Context, url string) (objstore.Driver, error) {
 	bucket, err := blob.OpenBucket(ctx, url)
 	if err != nil {
-		return nil, objstore.Redact(fmt.Errorf("open %s: %w", url, err))
+		return nil, service.Redact(fmt.Errorf("open %s: %w", url, err))
 	}
 	shown, _, _ := strings.Cut(url, "?")
 	return New(bucket, &Options{URL: strings.TrimSuffix(shown, "/"), Owned: true}), nil
@@ -97,7 +98,7 @@ func fail(err error, about error) error {
 	case code == gcerrors.PermissionDenied:
 		return named(fs.ErrPermission, err)
 	case code == gcerrors.ResourceExhausted, code == gcerrors.Internal, code == gcerrors.Unknown:
-		return objstore.Temporary(err)
+		return service.Temporary(err)
 	}
 	return err
 }
@@ -172,7 +173,7 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 		r.Close()
 		return nil, "", objstore.ErrChanged
 	}
-	return objstore.TemporaryBody(r), found, nil
+	return service.TemporaryBody(r), found, nil
 }
 
 // List goes through what lies under the prefix and leaves out what opts.After
@@ -278,7 +279,7 @@ func (d *driver) create(ctx context.Context, key string, body []byte) error {
 		if have, rerr := d.bucket.ReadAll(ctx, key); rerr != nil || bytes.Equal(have, body) {
 			return fmt.Errorf("the object is there, perhaps by this call (%w)", errors.Join(errors.New(err.Error()), rerr))
 		}
-		return objstore.ExistsError(err)
+		return service.ExistsError(err)
 	case gcerrors.Unimplemented:
 		return fmt.Errorf("%w: the bucket's provider does not know the condition of a create: %w", objstore.ErrNotAtomic, err)
 	}

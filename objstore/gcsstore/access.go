@@ -11,6 +11,7 @@ import (
 	"google.golang.org/api/googleapi"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // lookedUp bounds the time that a token may take, also where it is renewed long after the store was opened.
@@ -20,7 +21,7 @@ type lookedUp struct {
 }
 
 func (l lookedUp) Token() (*oauth2.Token, error) {
-	return objstore.LookUp(l.ctx, func(context.Context) (*oauth2.Token, error) {
+	return service.LookUp(l.ctx, func(context.Context) (*oauth2.Token, error) {
 		t, err := l.src.Token()
 		if re := (*oauth2.RetrieveError)(nil); errors.As(err, &re) {
 			return nil, tokenFault(re)

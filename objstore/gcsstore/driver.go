@@ -15,6 +15,7 @@ import (
 	"google.golang.org/api/iterator"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 const (
@@ -54,7 +55,7 @@ func (d *driver) fail(err error) error {
 	if fault := accessFault(err, false); fault != nil {
 		err = fault
 	}
-	return objstore.Redact(objstore.StatusError(status(err), err), d.secrets...)
+	return service.Redact(service.StatusError(status(err), err), d.secrets...)
 }
 
 func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) {
@@ -100,7 +101,7 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 		r.Close()
 		return nil, "", objstore.ErrChanged
 	}
-	return objstore.TemporaryBody(r), found, nil
+	return service.TemporaryBody(r), found, nil
 }
 
 func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[objstore.Object, error] {
@@ -195,7 +196,7 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		err = cerr
 	}
 	if status(err) == http.StatusPreconditionFailed {
-		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
+		return service.Redact(service.ExistsError(err), d.secrets...)
 	}
 	return d.failCreate(err)
 }

@@ -22,11 +22,14 @@ import (
 	"google.golang.org/api/option"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // Opener opens GCS URLs. Getenv finds the settings that the options leave out, nil = only Google's own look at the environment.
 type Opener struct {
 	Getenv func(string) string
+	// Transport sends the requests to the service; nil = one of its own.
+	Transport http.RoundTripper
 }
 
 var _ objstore.Opener = Opener{}
@@ -41,14 +44,14 @@ const retries = 5
 // GOOGLE_SERVICE_ACCOUNT_KEY, GOOGLE_SKIP_SIGNATURE ...); without them Google's default credentials are used, and having none is an error.
 // STORAGE_EMULATOR_HOST, asked of Getenv, names an emulator.
 func (o Opener) Open(ctx context.Context, raw string, options map[string]string) (objstore.Driver, error) {
-	loc, err := objstore.ParseLocation(raw)
+	loc, err := service.ParseLocation(raw)
 	if err != nil {
 		return nil, err
 	}
 	if loc.User != "" {
 		return nil, fmt.Errorf("store URL gs://%s: credentials do not belong into a URL, give them as storage options", loc.Bucket)
 	}
-	s := objstore.NewSettings(options, o.Getenv, "google_")
+	s := service.NewSettings(options, o.Getenv, "google_")
 	if err := s.Check(names); err != nil {
 		return nil, err
 	}
@@ -66,11 +69,14 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 		a.base = o.Getenv("STORAGE_EMULATOR_HOST")
 		a.anonymous = a.anonymous || a.base != ""
 	}
-	// A transport of its own, so that Close closes no connections of others.
-	transport := objstore.Transport(ownTransport(), a.parallel)
+	base := o.Transport
+	if base == nil {
+		base = ownTransport()
+	}
+	transport := service.Transport(base, a.parallel)
 	client, err := a.client(context.WithoutCancel(ctx), transport) // tokens are renewed long after Open
 	if err != nil {
-		return nil, fmt.Errorf("open gs://%s: %w", loc.Bucket, objstore.Redact(err, a.secrets...))
+		return nil, fmt.Errorf("open gs://%s: %w", loc.Bucket, service.Redact(err, a.secrets...))
 	}
 	client.SetRetry(storage.WithMaxAttempts(retries), storage.WithBackoff(gax.Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}))
 	d := &driver{client: client, bucket: client.Bucket(loc.Bucket), idle: (&http.Client{Transport: transport}).CloseIdleConnections, endpoint: a.base, name: loc.Bucket, secrets: a.secrets}
@@ -87,7 +93,7 @@ type account struct {
 	parallel  int
 }
 
-func readAccount(s objstore.Settings) (account, error) {
+func readAccount(s service.Settings) (account, error) {
 	var a account
 	anonymous, err := s.Bool("google_skip_signature", "skip_signature")
 	if err != nil {
@@ -178,7 +184,7 @@ func (a account) client(ctx context.Context, transport http.RoundTripper) (*stor
 
 func (a account) credentials(ctx context.Context) (*google.Credentials, error) {
 	if a.key == nil {
-		return objstore.LookUp(ctx, gcp.DefaultCredentials)
+		return service.LookUp(ctx, gcp.DefaultCredentials)
 	}
 	var kind struct {
 		Type google.CredentialsType `json:"type"`

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // faults are the codes that are about how a request was made and not about its object.
@@ -65,5 +66,5 @@ func accessFault(err error, region string) error {
 type lookedUp struct{ aws.CredentialsProvider }
 
 func (l lookedUp) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	return objstore.LookUp(ctx, l.CredentialsProvider.Retrieve)
+	return service.LookUp(ctx, l.CredentialsProvider.Retrieve)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // deleteBatch is how many keys one DeleteObjects takes.
@@ -54,14 +55,14 @@ func (d *driver) fail(err error) error {
 	if fault := accessFault(err, d.client.Options().Region); fault != nil {
 		err = fault
 	}
-	return objstore.Redact(objstore.StatusError(status, err), d.secrets...)
+	return service.Redact(service.StatusError(status, err), d.secrets...)
 }
 
 // failBucket is fail for calls whose object cannot be missing: where the service finds nothing, it is the bucket, or no such service.
 func (d *driver) failBucket(err error) error {
 	failed := d.fail(err)
 	if errors.Is(failed, fs.ErrNotExist) {
-		return objstore.Redact(&objstore.AccessError{Fault: objstore.NoBucket, Err: err}, d.secrets...)
+		return service.Redact(&objstore.AccessError{Fault: objstore.NoBucket, Err: err}, d.secrets...)
 	}
 	return failed
 }
@@ -148,7 +149,7 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 	case want != "" && found != "" && found != want: // the server ignored the condition
 		err = objstore.ErrChanged
 	default:
-		return objstore.TemporaryBody(out.Body), found, nil
+		return service.TemporaryBody(out.Body), found, nil
 	}
 	out.Body.Close()
 	return nil, "", err
@@ -254,9 +255,9 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
 	switch httpStatus(err) {
 	case http.StatusPreconditionFailed:
-		return objstore.Redact(objstore.ExistsError(err), d.secrets...)
+		return service.Redact(service.ExistsError(err), d.secrets...)
 	case http.StatusNotImplemented: // a second request would be answered alike
-		return objstore.Redact(fmt.Errorf("%w: the service does not know the condition of a create: %w", objstore.ErrNotAtomic, err), d.secrets...)
+		return service.Redact(fmt.Errorf("%w: the service does not know the condition of a create: %w", objstore.ErrNotAtomic, err), d.secrets...)
 	}
 	return d.failBucket(err)
 }
@@ -282,7 +283,7 @@ func (d *driver) Delete(ctx context.Context, keys []string) error {
 		}
 		for _, e := range out.Errors {
 			if err := deleteError(e); err != nil {
-				return objstore.Redact(err, d.secrets...)
+				return service.Redact(err, d.secrets...)
 			}
 		}
 	}
@@ -296,9 +297,9 @@ func deleteError(e types.Error) error {
 	case "NoSuchKey":
 		return nil
 	case "AccessDenied":
-		return objstore.StatusError(http.StatusForbidden, err)
+		return service.StatusError(http.StatusForbidden, err)
 	case "InternalError", "SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "TooManyRequests", "Throttling", "ThrottlingException", "RequestTimeout", "OperationAborted":
-		return objstore.Temporary(err)
+		return service.Temporary(err)
 	}
 	return err
 }

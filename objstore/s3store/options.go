@@ -1,9 +1,9 @@
 package s3store
 
-import "github.com/metaxy-delta/metaxy-delta/objstore"
+import "github.com/metaxy-delta/metaxy-delta/objstore/service"
 
 // names are the options of delta-rs for S3, and what becomes of them.
-var names = objstore.Names{
+var names = service.Names{
 	Prefix: "aws_",
 	Served: []string{
 		"access_key_id", "secret_access_key", "session_token", "token", "region", "default_region", "profile",

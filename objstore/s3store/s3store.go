@@ -23,11 +23,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // Opener opens S3 URLs. Getenv finds the settings that the options leave out, nil = only the SDK's own look at its environment and files.
 type Opener struct {
 	Getenv func(string) string
+	// Transport sends the requests to the service; nil = one of its own.
+	Transport http.RoundTripper
 }
 
 var _ objstore.Opener = Opener{}
@@ -42,7 +45,7 @@ const uploadAttempts = 6
 // AWS_ALLOW_HTTP ...), query parameters those of gocloud.dev (region, profile, role, endpoint ...). A plain-text endpoint needs
 // AWS_ALLOW_HTTP; a DynamoDB lock is refused, because its writers would not see ours.
 func (o Opener) Open(ctx context.Context, raw string, options map[string]string) (objstore.Driver, error) {
-	loc, err := objstore.ParseLocation(raw)
+	loc, err := service.ParseLocation(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +55,7 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if loc.User != "" {
 		return nil, fmt.Errorf("store URL s3://%s: credentials do not belong into a URL, give them as storage options", loc.Bucket)
 	}
-	s := settings{objstore.NewSettings(options, o.Getenv, "aws_")}
+	s := settings{service.NewSettings(options, o.Getenv, "aws_")}
 	if err := s.Check(names); err != nil {
 		return nil, err
 	}
@@ -63,9 +66,9 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := s.config(ctx, loc, endpoint)
+	cfg, err := s.config(ctx, loc, endpoint, o.Transport)
 	if err != nil {
-		return nil, fmt.Errorf("open s3://%s: %w", loc.Bucket, objstore.Redact(err, s.secrets()...))
+		return nil, fmt.Errorf("open s3://%s: %w", loc.Bucket, service.Redact(err, s.secrets()...))
 	}
 	virtual, err := s.Bool("aws_virtual_hosted_style_request", "virtual_hosted_style_request")
 	if err != nil {
@@ -79,18 +82,13 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 			o.BaseEndpoint = aws.String(endpoint)
 			o.UsePathStyle = !virtual
 		}
-		o.DisableLogOutputChecksumValidationSkipped = true
-		o.APIOptions = append(o.APIOptions, checkProtocol)
 	})
 	unsafe, err := s.Bool("aws_s3_allow_unsafe_rename", "allow_unsafe_rename")
 	if err != nil {
 		return nil, err
 	}
-	idle := func() {}
-	if c, ok := cfg.HTTPClient.(*http.Client); ok {
-		idle = c.CloseIdleConnections
-	}
-	d := &driver{idle: idle, unproven: endpoint != "" && !unsafe, client: client, endpoint: endpoint, bucket: loc.Bucket, secrets: s.secrets()}
+	d := newDriver(client, loc.Bucket)
+	d.unproven, d.secrets = endpoint != "" && !unsafe, s.secrets()
 	d.sse, d.kmsKey = s.Get("aws_server_side_encryption", "server_side_encryption"), s.Get("aws_sse_kms_key_id", "sse_kms_key_id")
 	if !slices.Contains(encryptions, d.sse) {
 		return nil, fmt.Errorf("storage option AWS_SERVER_SIDE_ENCRYPTION: %q is not served; want one of %s", d.sse, strings.Join(encryptions[1:], ", "))
@@ -104,9 +102,33 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if d.oneByOne, err = s.Bool("aws_disable_bulk_delete", "disable_bulk_delete"); err != nil {
 		return nil, err
 	}
-	persistent := s3.New(client.Options(), func(o *s3.Options) { o.RetryMaxAttempts = uploadAttempts })
-	d.upload = transfermanager.New(persistent, func(o *transfermanager.Options) { o.RequestChecksumCalculation = cfg.RequestChecksumCalculation })
 	return objstore.Below(d, loc.Prefix), nil
+}
+
+// New returns a driver of a bucket over a client that the caller has configured, such as s3.NewFromConfig(cfg): its credentials, endpoint, retries and
+// transport are used, no options or variables are looked at, and what it keeps open stays open. Requests are not bounded in number or in how long they
+// stand still. The client may be of any service, so that the first create is preceded by a proof that creates are conditional; without one it is
+// objstore.ErrNotAtomic. prefix is the folder that is the root, "" = the bucket.
+func New(client *s3.Client, bucket, prefix string) objstore.Driver {
+	d := newDriver(client, bucket)
+	d.unproven, d.idle = true, func() {}
+	return objstore.Below(d, prefix)
+}
+
+// newDriver adds to a client what the driver relies on.
+func newDriver(client *s3.Client, bucket string) *driver {
+	o := client.Options()
+	d := &driver{bucket: bucket, endpoint: aws.ToString(o.BaseEndpoint), idle: func() {}}
+	if c, ok := o.HTTPClient.(*http.Client); ok {
+		d.idle = c.CloseIdleConnections
+	}
+	d.client = s3.New(o, func(o *s3.Options) {
+		o.DisableLogOutputChecksumValidationSkipped = true
+		o.APIOptions = append(slices.Clone(o.APIOptions), checkProtocol)
+	})
+	persistent := s3.New(d.client.Options(), func(o *s3.Options) { o.RetryMaxAttempts = uploadAttempts })
+	d.upload = transfermanager.New(persistent, func(t *transfermanager.Options) { t.RequestChecksumCalculation = o.RequestChecksumCalculation })
+	return d
 }
 
 // The values of options that name one of several ways; the first is none.
@@ -115,7 +137,7 @@ var (
 	checksums   = []string{"", "SHA256", "SHA1", "CRC32", "CRC32C", "CRC64NVME"}
 )
 
-type settings struct{ objstore.Settings }
+type settings struct{ service.Settings }
 
 // secrets are the values that no message may show.
 func (s settings) secrets() []string {
@@ -137,7 +159,7 @@ func (s settings) refuse() error {
 }
 
 // endpoint is the service's URL, "" for Amazon's own.
-func (s settings) endpoint(loc objstore.Location) (string, error) {
+func (s settings) endpoint(loc service.Location) (string, error) {
 	e := loc.Query.Get("endpoint")
 	if e == "" {
 		e = s.Get("aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint", "endpoint_url", "endpoint")
@@ -164,7 +186,7 @@ func (s settings) endpoint(loc objstore.Location) (string, error) {
 }
 
 // config finds credentials and region: options first, then what the SDK finds in its environment, its files and the machine's role.
-func (s settings) config(ctx context.Context, loc objstore.Location, endpoint string) (aws.Config, error) {
+func (s settings) config(ctx context.Context, loc service.Location, endpoint string, transport http.RoundTripper) (aws.Config, error) {
 	q := loc.Query
 	q.Del("endpoint")
 	set := func(param, value string) {
@@ -215,11 +237,14 @@ func (s settings) config(ctx context.Context, loc objstore.Location, endpoint st
 	if err != nil {
 		return aws.Config{}, err
 	}
-	base := awshttp.NewBuildableClient()
-	if loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // which has the certificates of the SDK's settings
-		base = loaded
+	if transport == nil {
+		base := awshttp.NewBuildableClient()
+		if loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // which has the certificates of the SDK's settings
+			base = loaded
+		}
+		transport = base.GetTransport()
 	}
-	cfg.HTTPClient = &http.Client{Transport: objstore.Transport(base.GetTransport(), parallel), CheckRedirect: redirect}
+	cfg.HTTPClient = &http.Client{Transport: service.Transport(transport, parallel), CheckRedirect: redirect}
 	return cfg, nil
 }
 

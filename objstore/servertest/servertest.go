@@ -8,7 +8,6 @@ package servertest
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -19,10 +18,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/fsouza/fake-gcs-server/fakestorage"
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/azurestore"
@@ -85,13 +80,7 @@ func S3(t testing.TB) *Server {
 		s.URL, s.Real = "http://"+port, true
 		run(t, port, []string{"ROOT_ACCESS_KEY=" + keyID, "ROOT_SECRET_KEY=" + secret}, bin, "--quiet", "--port", port, "posix", filepath.Join(dir, "root"))
 	} else {
-		backend := s3mem.New()
-		if err := backend.CreateBucket("bucket"); err != nil {
-			t.Fatal(err)
-		}
-		ts := httptest.NewServer(gofakes3.New(backend, gofakes3.WithTimeSkewLimit(0)).Server())
-		t.Cleanup(ts.Close)
-		s.URL = ts.URL
+		s.serve(t, s3Fake(t, nil))
 	}
 	s.Options = map[string]string{"AWS_ENDPOINT_URL": s.URL, "AWS_ALLOW_HTTP": "true", "AWS_ACCESS_KEY_ID": keyID, "AWS_SECRET_ACCESS_KEY": secret, "AWS_REGION": "us-east-1"}
 	return s
@@ -108,15 +97,10 @@ func GCS(t testing.TB) *Server {
 		run(t, address, nil, bin, "-backend", "memory", "-scheme", "http", "-host", host, "-port", port, "-public-host", address, "-external-url", s.URL, "-log-level", "error")
 	} else {
 		var fake http.Handler
-		ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fake.ServeHTTP(w, r) }))
-		t.Cleanup(ts.Close)
-		s.URL = ts.URL
-		gcs, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, Scheme: "http", PublicHost: strings.TrimPrefix(ts.URL, "http://"), ExternalURL: ts.URL, Writer: io.Discard})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(gcs.Stop)
-		fake = gcs.HTTPHandler()
+		s.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fake.ServeHTTP(w, r) }))
+		fake = gcsFake(t, s.URL, nil)
+		s.Options = map[string]string{"GOOGLE_BASE_URL": s.URL, "GOOGLE_SKIP_SIGNATURE": "true"}
+		return s
 	}
 	resp, err := http.Post(s.URL+"/storage/v1/b?project=p", "application/json", strings.NewReader(`{"name":"bucket"}`))
 	if err != nil {
@@ -130,12 +114,22 @@ func GCS(t testing.TB) *Server {
 	return s
 }
 
-// Azure starts Azurite, and skips the test where it is not installed: there is no stand-in for it.
+// serve listens for a stand-in.
+func (s *Server) serve(t testing.TB, fake http.Handler) {
+	ts := httptest.NewServer(fake)
+	t.Cleanup(ts.Close)
+	s.URL = ts.URL
+}
+
+// Azure starts Azurite, or an AzureFake in this process.
 func Azure(t testing.TB) *Server {
 	t.Helper()
 	bin := find(".azurite/node_modules/.bin/azurite-blob")
 	if bin == "" {
-		t.Skip("Azurite is not installed: `make servers` installs it where there is npm")
+		s := &Server{Store: "az://bucket", Opener: azurestore.Opener{}, endpoint: "AZURE_STORAGE_ENDPOINT"}
+		s.serve(t, NewAzureFake(nil))
+		s.Options = map[string]string{"AZURE_STORAGE_ENDPOINT": s.URL + "/devstoreaccount1", "AZURE_STORAGE_USE_EMULATOR": "true"}
+		return s
 	}
 	address := freePort(t)
 	host, port, _ := net.SplitHostPort(address)

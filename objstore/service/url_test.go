@@ -1,11 +1,11 @@
-package objstore_test
+package service_test
 
 import (
 	"errors"
 	"io/fs"
 	"testing"
 
-	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // TestScheme: what looks like a URL is one or is refused, and never a folder of this machine.
@@ -16,7 +16,7 @@ func TestScheme(t *testing.T) {
 		"s3:/b/t": refused, "s3:b/t": refused, "gs:/b": refused, "az:c/t": refused, "abfss:c@a/t": refused, "dbfs:/x": refused, "unheard-of:/x": refused, "file:x": refused, "S3:/b": refused, "mem:x": refused,
 		"": "", "/x": "", "x/y": "", "./s3:/b": "", "data:v1/t": "", "a b:c": "", `C:\x`: "", "C:/x": "", "1s3:/b": "", "~/x": "", ":/x": "",
 	} {
-		got, err := objstore.Scheme(raw)
+		got, err := service.Scheme(raw)
 		if want == refused {
 			if !errors.Is(err, fs.ErrInvalid) {
 				t.Errorf("%q: %q, %v", raw, got, err)
@@ -34,7 +34,7 @@ func TestFilePath(t *testing.T) {
 		"file:///x/%23%3F%25": "/x/#?%", "file:///x/ü": "/x/ü", "file:///x/a+b": "/x/a+b",
 		"file://x/t": "", "file://~/x": "", "file://./x": "", "file://": "", "file:///x#y": "", "file:///x?y": "", "file:///x?": "", "file:///a%2Fb": "", "file:///a%00": "", "file:///a%zz": "", "file://u:p@h/x": "", "file:///x#": "",
 	} {
-		got, err := objstore.FilePath(raw)
+		got, err := service.FilePath(raw)
 		if got != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%q: %q, %v, want %q", raw, got, err, want)
 		}

@@ -1,4 +1,8 @@
-package objstore
+// Package service is what the drivers of services share: URLs and storage options, a transport that bounds requests, searches for credentials, and
+// the names of package objstore for the answers of HTTP.
+//
+// Names of options are those of delta-rs, in either case. Errors never show credentials (Redact).
+package service
 
 import (
 	"context"
@@ -10,6 +14,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // Location is what a store URL names: a bucket or container, and a prefix in it without slashes at its ends. User is what stands before an
@@ -127,14 +133,14 @@ func (e *statusError) Error() string   { return e.err.Error() }
 func (e *statusError) Unwrap() []error { return []error{e.name, e.err} }
 
 // StatusError names the answer of an HTTP service: 404 is fs.ErrNotExist, 401 and 403 are fs.ErrPermission, 408, 429 and 5xx are
-// temporary, and so is a connection that broke before an answer (status 0). Whether 409 and 412 mean ErrExists depends on the call, so they stay nameless.
-// An AccessError stays what it is.
+// temporary, and so is a connection that broke before an answer (status 0). Whether 409 and 412 mean objstore.ErrExists depends on the call, so they stay nameless.
+// An objstore.AccessError stays what it is.
 func StatusError(status int, err error) error {
 	if err != nil && status == 0 {
 		err = unanswered(err)
 	}
 	switch {
-	case err == nil, errors.As(err, new(*AccessError)):
+	case err == nil, errors.As(err, new(*objstore.AccessError)):
 		return err
 	case status == http.StatusNotFound:
 		return &statusError{fs.ErrNotExist, err}
@@ -151,8 +157,8 @@ func brokenConnection(err error) bool {
 	return errors.As(err, &op) || errors.Is(err, ErrIdle) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// ExistsError is err under the name ErrExists.
-func ExistsError(err error) error { return &statusError{ErrExists, err} }
+// ExistsError is err under the name objstore.ErrExists.
+func ExistsError(err error) error { return &statusError{objstore.ErrExists, err} }
 
 // TemporaryBody marks errors in the middle of a body as temporary, but for those of its context.
 func TemporaryBody(body io.ReadCloser) io.ReadCloser { return &temporaryBody{body} }

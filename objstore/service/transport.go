@@ -1,4 +1,4 @@
-package objstore
+package service
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // ErrIdle is a request on which nothing moved for a long time.
@@ -43,9 +45,6 @@ type transport struct {
 	turns chan struct{}
 }
 
-// streamed marks the context of a request whose body a caller reads at leisure.
-type streamed struct{}
-
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	select {
 	case t.turns <- struct{}{}:
@@ -72,7 +71,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	if req.Context().Value(streamed{}) != nil {
+	if objstore.Streamed(req.Context()) {
 		release()
 	}
 	resp.Body = &watchedBody{watch: w, ReadCloser: resp.Body, end: func() {
@@ -103,7 +102,7 @@ func (w *watch) explain(err error) error {
 		return &temporaryError{fmt.Errorf("%w for %v", ErrIdle, requestIdle)}
 	}
 	if cert := (*tls.CertificateVerificationError)(nil); errors.As(err, &cert) {
-		return &AccessError{Fault: BadCertificate, Err: err}
+		return &objstore.AccessError{Fault: objstore.BadCertificate, Err: err}
 	}
 	return err
 }

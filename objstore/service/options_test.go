@@ -1,14 +1,14 @@
-package objstore_test
+package service_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 func TestCheckOptions(t *testing.T) {
-	names := objstore.Names{Prefix: "aws_", Served: []string{"region", "secret_access_key"}, Unused: []string{"bucket"}, Refused: map[string]string{"s3_express": "use a general purpose bucket"}}
+	names := service.Names{Prefix: "aws_", Served: []string{"region", "secret_access_key"}, Unused: []string{"bucket"}, Refused: map[string]string{"s3_express": "use a general purpose bucket"}}
 	for name, c := range map[string]struct {
 		options map[string]string
 		want    []string // parts of the error, none = it is fine
@@ -25,7 +25,7 @@ func TestCheckOptions(t *testing.T) {
 		"not wanted":       {map[string]string{"s3_express": "false", "allow_invalid_certificates": "0"}, nil},
 		"a client's":       {map[string]string{"proxy_url": "http://CANARY@proxy"}, []string{"HTTPS_PROXY"}},
 	} {
-		err := objstore.NewSettings(c.options, nil, "aws_").Check(names)
+		err := service.NewSettings(c.options, nil, "aws_").Check(names)
 		if (err != nil) != (len(c.want) > 0) {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -37,12 +37,12 @@ func TestCheckOptions(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]int{"": 0, "7": 7} {
-		if n, err := objstore.NewSettings(map[string]string{"concurrency_limit": text}, nil, "").Parallel(); n != want || err != nil {
+		if n, err := service.NewSettings(map[string]string{"concurrency_limit": text}, nil, "").Parallel(); n != want || err != nil {
 			t.Errorf("%q: %d, %v", text, n, err)
 		}
 	}
 	for _, text := range []string{"0", "-1", "many"} {
-		if _, err := objstore.NewSettings(map[string]string{"OBJECT_STORE_CONCURRENCY_LIMIT": text}, nil, "").Parallel(); err == nil {
+		if _, err := service.NewSettings(map[string]string{"OBJECT_STORE_CONCURRENCY_LIMIT": text}, nil, "").Parallel(); err == nil {
 			t.Errorf("%q is taken", text)
 		}
 	}

@@ -1,4 +1,4 @@
-package objstore
+package service
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // schemeText is how a URL begins. One letter is the drive of a path.
@@ -79,7 +81,7 @@ func validPrefix(prefix string) error {
 		return nil
 	}
 	if !utf8.ValidString(prefix) {
-		return fmt.Errorf("%w %q: not UTF-8, which services take once and then cannot list", ErrInvalidKey, prefix)
+		return fmt.Errorf("%w %q: not UTF-8, which services take once and then cannot list", objstore.ErrInvalidKey, prefix)
 	}
-	return ValidKey(prefix)
+	return objstore.ValidKey(prefix)
 }

@@ -1,4 +1,4 @@
-package objstore_test
+package service_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 type roundTrip func(*http.Request) (*http.Response, error)
@@ -89,19 +90,19 @@ func TestTransportIdle(t *testing.T) {
 				if c.body != nil {
 					body = c.body()
 				}
-				n, err := send(t.Context(), objstore.Transport(roundTrip(c.answer), 0), body)
+				n, err := send(t.Context(), service.Transport(roundTrip(c.answer), 0), body)
 				var r objstore.Retryable
-				if errors.Is(err, objstore.ErrIdle) != c.idle || errors.As(err, &r) != c.idle || (err != nil) != c.idle || n != c.got {
+				if errors.Is(err, service.ErrIdle) != c.idle || errors.As(err, &r) != c.idle || (err != nil) != c.idle || n != c.got {
 					t.Errorf("%d bytes, %v", n, err)
 				}
-				if c.idle && errors.Is(objstore.StatusError(0, err), objstore.ErrIdle) && !r.Temporary() {
+				if c.idle && errors.Is(service.StatusError(0, err), service.ErrIdle) && !r.Temporary() {
 					t.Error("an idle request is worth another try")
 				}
 			})
 		})
 	}
 	synctest.Test(t, func(t *testing.T) { // a caller that takes its time over a body is not the store's fault
-		rt := objstore.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
+		rt := service.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{Body: &drip{r.Context(), 2, time.Second, false}}, nil
 		}), 0)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://host/", nil)
@@ -127,7 +128,7 @@ func TestTransportParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		now, most, total := 0, 0, 0
-		rt := objstore.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
+		rt := service.Transport(roundTrip(func(r *http.Request) (*http.Response, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			now++

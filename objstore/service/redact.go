@@ -1,4 +1,4 @@
-package objstore
+package service
 
 import (
 	"encoding/json"

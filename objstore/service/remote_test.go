@@ -1,4 +1,4 @@
-package objstore_test
+package service_test
 
 import (
 	"context"
@@ -10,12 +10,8 @@ import (
 	"testing"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
-	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
-
-func TestBelowConformance(t *testing.T) {
-	objstoretest.Run(t, func(*testing.T) objstore.Driver { return objstore.Below(objstore.NewMem(), "a/b") }, &objstoretest.Options{RaceRounds: 100, LargeBytes: 1 << 20})
-}
 
 func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
@@ -29,15 +25,15 @@ func TestRedact(t *testing.T) {
 		"sig=":                                              "sig=REDACTED",
 		"://":                                               "://",
 	} {
-		if got := objstore.RedactText(in, "hunter22", ""); got != want {
+		if got := service.RedactText(in, "hunter22", ""); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
 	}
-	err := objstore.Redact(fmt.Errorf("read hunter22: %w", fs.ErrPermission), "hunter22")
+	err := service.Redact(fmt.Errorf("read hunter22: %w", fs.ErrPermission), "hunter22")
 	if !errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "hunter22") {
 		t.Errorf("%v", err)
 	}
-	if objstore.Redact(nil, "x") != nil {
+	if service.Redact(nil, "x") != nil {
 		t.Error("no error became one")
 	}
 }
@@ -45,7 +41,7 @@ func TestRedact(t *testing.T) {
 func FuzzRedact(f *testing.F) {
 	f.Add("https://u:p@h?sig=a", "p")
 	f.Fuzz(func(t *testing.T, text, secret string) {
-		got := objstore.RedactText(text, secret)
+		got := service.RedactText(text, secret)
 		if len(secret) >= 4 && !strings.Contains("REDACTED", secret) && strings.Contains(got, secret) && !strings.Contains(secret, "REDACTED") && !overlaps(secret) {
 			t.Errorf("%q still shows %q", got, secret)
 		}
@@ -65,30 +61,30 @@ func overlaps(secret string) bool {
 func TestStatusError(t *testing.T) {
 	cause := errors.New("cause")
 	for status, want := range map[int]error{404: fs.ErrNotExist, 401: fs.ErrPermission, 403: fs.ErrPermission} {
-		if err := objstore.StatusError(status, cause); !errors.Is(err, want) || !errors.Is(err, cause) {
+		if err := service.StatusError(status, cause); !errors.Is(err, want) || !errors.Is(err, cause) {
 			t.Errorf("%d: %v", status, err)
 		}
 	}
 	for status, want := range map[int]bool{0: false, 400: false, 404: false, 408: true, 409: false, 412: false, 429: true, 500: true, 503: true} {
 		var r objstore.Retryable
-		if got := errors.As(objstore.StatusError(status, cause), &r); got != want {
+		if got := errors.As(service.StatusError(status, cause), &r); got != want {
 			t.Errorf("%d is temporary: %v, want %v", status, got, want)
 		}
 	}
 	var r objstore.Retryable
-	if errors.As(objstore.StatusError(0, context.Canceled), &r) || !errors.As(objstore.StatusError(0, io.ErrUnexpectedEOF), &r) {
+	if errors.As(service.StatusError(0, context.Canceled), &r) || !errors.As(service.StatusError(0, io.ErrUnexpectedEOF), &r) {
 		t.Error("a broken connection is temporary, a cancelled call is not")
 	}
 }
 
 func TestParseLocation(t *testing.T) {
-	for raw, want := range map[string]objstore.Location{
+	for raw, want := range map[string]service.Location{
 		"s3://bucket":             {Scheme: "s3", Bucket: "bucket"},
 		"S3://bucket/a%20b/c/":    {Scheme: "s3", Bucket: "bucket", Prefix: "a b/c"},
 		"s3://bucket/a b":         {Scheme: "s3", Bucket: "bucket", Prefix: "a b"},
 		"abfss://c@acc.dfs.x.y/p": {Scheme: "abfss", User: "c", Bucket: "acc.dfs.x.y", Prefix: "p"},
 	} {
-		got, err := objstore.ParseLocation(raw)
+		got, err := service.ParseLocation(raw)
 		if err != nil || got.Scheme != want.Scheme || got.User != want.User || got.Bucket != want.Bucket || got.Prefix != want.Prefix {
 			t.Errorf("%s: %+v, %v, want %+v", raw, got, err, want)
 		}
