@@ -20,6 +20,9 @@ import (
 type RebaseOptions struct {
 	// ToVersion is a feature version that was pushed to this store; "" is that of the definitions in force.
 	ToVersion string
+	// FromVersion is the feature version of the rows, which was pushed to this store. Rows of samples that were not in sync under it, stale or without
+	// their upstream rows, are left out, so that they stay to do. "" = every row as it comes.
+	FromVersion string
 	// OnePerRow keeps one row per given row where several upstream rows meet it (aggregation); without it each of them gives a row, as in Metaxy.
 	OnePerRow bool
 }
@@ -28,7 +31,9 @@ type RebaseOptions struct {
 type RebaseResult struct {
 	Rows                           *Rows
 	FeatureVersion, ProjectVersion string
-	Warnings                       []Warning
+	// StaleKept rows were left out as not in sync under FromVersion; it is complete, and the warning STALE_KEPT there, after the last row.
+	StaleKept int64
+	Warnings  []Warning
 }
 
 // Rebase gives rows of a feature the provenance that they have under another version of its definition, without computing anything anew, and writes
@@ -76,11 +81,17 @@ func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, op
 		return nil, err
 	}
 	res.Warnings = append(res.Warnings, inc.Warnings()...)
+	var stale *staleKeys
+	if o.FromVersion != "" {
+		if stale, err = s.staleUnder(ctx, key, o.FromVersion, rows.Schema); err != nil {
+			return nil, err
+		}
+	}
 	res.Rows = &Rows{Schema: r.schema, Batches: func(yield func(arrow.RecordBatch, error) bool) {
 		for b, err := range rows.Batches {
 			var out arrow.RecordBatch
 			if err == nil {
-				out, err = r.batch(ctx, b)
+				out, err = r.fresh(ctx, b, stale, res)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -92,8 +103,25 @@ func (s *DeltaStore) Rebase(ctx context.Context, key feature.Key, rows *Rows, op
 				return
 			}
 		}
+		if res.StaleKept > 0 {
+			res.Warnings = append(res.Warnings, Warning{Code: "STALE_KEPT", Feature: key.String(), Message: fmt.Sprintf("%s: %d rows of samples that were stale under version %s, or had no upstream rows, are left as they are, so that they stay to do", key, res.StaleKept, o.FromVersion)})
+		}
 	}}
 	return res, nil
+}
+
+// fresh is batch of the rows that were not stale under the version that they are of.
+func (r *rebase) fresh(ctx context.Context, b arrow.RecordBatch, stale *staleKeys, res *RebaseResult) (arrow.RecordBatch, error) {
+	if stale == nil {
+		return r.batch(ctx, b)
+	}
+	kept, err := stale.without(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	defer kept.Release()
+	res.StaleKept += b.NumRows() - kept.NumRows()
+	return r.batch(ctx, kept)
 }
 
 // rebaseTarget is the graph that holds the wanted version of a feature.
@@ -112,17 +140,23 @@ func (s *DeltaStore) rebaseTarget(ctx context.Context, key feature.Key, version 
 			return g, err
 		}
 	}
+	return s.graphOf(ctx, key, version, res)
+}
+
+// graphOf is a pushed graph that has a version of a feature.
+func (s *DeltaStore) graphOf(ctx context.Context, key feature.Key, version string, res *RebaseResult) (*feature.Graph, error) {
 	records, err := s.records(ctx)
 	if err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(records, func(r system.Record) bool { return r.FeatureKey == key.String() && r.FeatureVersion == version })
 	if i < 0 {
-		return nil, &NotFoundError{Feature: key.String(), Version: version, Hint: "only versions that were pushed to this store can be rebased to: `history` lists the pushes"}
+		return nil, &NotFoundError{Feature: key.String(), Version: version, Hint: "only versions that were pushed to this store are known: `history` lists the pushes"}
 	}
 	project := records[i].Project
 	res.ProjectVersion = records[i].ProjectVersion
-	if g, err = s.SnapshotGraph(ctx, res.ProjectVersion, project); err != nil {
+	g, err := s.SnapshotGraph(ctx, res.ProjectVersion, project)
+	if err != nil {
 		return nil, err
 	}
 	def, ok := g.Get(key)

@@ -85,6 +85,9 @@ func (i *Increment) Close() {
 	i.foreign = nil
 }
 
+// Feature is what was resolved.
+func (i *Increment) Feature() feature.Key { return i.key }
+
 // All streams the whole increment in one pass, batches tagged by part, parts in no order. The producer releases each batch after the step. Deciding columns are read once, others only for rows of the result.
 func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
 	if i.standing == nil {

@@ -36,7 +36,7 @@ const maxResolvedTries = 100
 func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *visit, rows *Rows, ids []string, o *delta.AppendOptions, on Resolved) (WriteResult, error) {
 	if !on.Drop {
 		o.Since = &on.TableVersion
-		return s.append(ctx, key, v, rows, o)
+		return s.append(ctx, key, v, rows, o, false)
 	}
 	kept := &keptRows{in: rows.Batches, schema: rows.Schema, dir: s.opts.SpillDir, mem: s.opts.Allocator}
 	defer kept.release()
@@ -55,7 +55,7 @@ func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *vis
 		since := w.version
 		o.Since = &since
 		w.dropped = 0
-		res, err := s.append(ctx, key, v, &Rows{Schema: rows.Schema, Batches: w.without(ctx, rows.Schema, kept.all())}, o)
+		res, err := s.append(ctx, key, v, &Rows{Schema: rows.Schema, Batches: w.without(ctx, rows.Schema, kept.all())}, o, false)
 		res.Dropped = w.dropped
 		var lost *txlog.ConflictError
 		if err == nil || !errors.As(err, &lost) || lost.Version <= since || try == maxResolvedTries {

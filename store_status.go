@@ -3,6 +3,7 @@ package metaxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
@@ -49,6 +50,10 @@ type Status struct {
 	New, Stale, Orphaned int64
 	// Progress is the share of input that is processed, in percent; nil = not asked for, or there is no input.
 	Progress *float64
+	// Waiting are the upstream features that have something to do first, or nothing under their current version; Err is why the feature, or one upstream of
+	// it, could not be examined. Only StatusAll knows them.
+	Waiting  []feature.Key
+	Err      error
 	Warnings []Warning
 }
 
@@ -65,15 +70,24 @@ func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOp
 	if err != nil {
 		return Status{}, err
 	}
+	return s.statusIn(ctx, g, key, &o)
+}
+
+// statusIn is the status of a feature as a graph defines it.
+func (s *DeltaStore) statusIn(ctx context.Context, g *feature.Graph, key feature.Key, o *StatusOptions) (Status, error) {
+	if err := s.open(); err != nil {
+		return Status{}, err
+	}
 	d, ok := g.Get(key)
 	if !ok {
 		return Status{}, s.undefined(ctx, g, key)
 	}
 	out := Status{Feature: key, Root: len(d.Spec.Deps) == 0}
+	var err error
 	if out.FeatureVersion, err = g.FeatureVersion(key); err != nil {
 		return Status{}, err
 	}
-	rows, err := s.Read(ctx, key, &ReadOptions{Columns: d.Spec.IDColumns, Filters: slices.Concat(o.TargetFilters, o.GlobalFilters), NoFallback: o.NoFallback})
+	rows, err := s.readWith(ctx, g, key, &ReadOptions{Columns: d.Spec.IDColumns, Filters: slices.Concat(o.TargetFilters, o.GlobalFilters), NoFallback: o.NoFallback})
 	switch {
 	case errors.Is(err, ErrFeatureNotFound):
 	case err != nil:
@@ -90,7 +104,7 @@ func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOp
 		}
 	}
 	if !out.Root {
-		if err := s.resolveStatus(ctx, &out, &o); err != nil {
+		if err := s.resolveStatus(ctx, g, &out, o); err != nil {
 			return Status{}, err
 		}
 	}
@@ -107,8 +121,11 @@ func (s *DeltaStore) Status(ctx context.Context, key feature.Key, opts *StatusOp
 	return out, nil
 }
 
-func (s *DeltaStore) resolveStatus(ctx context.Context, out *Status, o *StatusOptions) error {
-	inc, err := s.ResolveUpdate(ctx, out.Feature, &ResolveOptions{TargetFilters: o.TargetFilters, GlobalFilters: o.GlobalFilters, StaleIf: o.StaleIf, Progress: o.Progress, NoRemember: o.NoRemember})
+func (s *DeltaStore) resolveStatus(ctx context.Context, g *feature.Graph, out *Status, o *StatusOptions) error {
+	if isSystem(out.Feature) {
+		return fmt.Errorf("%w: %s is a system table and cannot be resolved", ErrInvalid, out.Feature)
+	}
+	inc, err := s.resolveIn(ctx, g, out.Feature, &ResolveOptions{TargetFilters: o.TargetFilters, GlobalFilters: o.GlobalFilters, StaleIf: o.StaleIf, Progress: o.Progress, NoRemember: o.NoRemember})
 	if err != nil {
 		return err
 	}

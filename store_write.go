@@ -35,7 +35,8 @@ type WriteOptions struct {
 	AppVersion int64
 }
 
-// WriteResult is what a write stored, or would store in a dry run: rows, data files, their bytes. TableVersion is the commit.
+// WriteResult is what a write stored, or would store in a dry run: rows, data files, their bytes. TableVersion is the commit, -1 when there was
+// nothing to commit: no rows, and no columns that the table lacks.
 type WriteResult struct {
 	Feature      feature.Key
 	Rows, Bytes  int64
@@ -70,7 +71,7 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 		if err != nil {
 			return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
 		}
-		return s.append(ctx, key, v, rows, &delta.AppendOptions{})
+		return s.append(ctx, key, v, rows, &delta.AppendOptions{}, false)
 	}
 	if err := o.validate(); err != nil {
 		return WriteResult{}, err
@@ -139,7 +140,7 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if st.Resolved != nil {
 		res, err = s.appendResolved(ctx, key, v, out, plan.Feature.Spec.IDColumns, ao, *st.Resolved)
 	} else {
-		res, err = s.append(ctx, key, v, out, ao)
+		res, err = s.append(ctx, key, v, out, ao, st.tombstone)
 	}
 	res.Warnings = append(found, res.Warnings...)
 	return res, err
@@ -156,11 +157,16 @@ func (o *WriteOptions) validate() error {
 	return nil
 }
 
-// append stores completed rows. New columns are added to the table and types are converted to its own.
-func (s *DeltaStore) append(ctx context.Context, key feature.Key, v *visit, rows *Rows, o *delta.AppendOptions) (WriteResult, error) {
+// append stores completed rows. New columns are added to the table and types are converted to its own. Without rows it makes the table, or adds the columns,
+// unless it is for rows only; where nothing is to be done it commits nothing.
+func (s *DeltaStore) append(ctx context.Context, key feature.Key, v *visit, rows *Rows, o *delta.AppendOptions, rowsOnly bool) (WriteResult, error) {
 	o.MergeSchema, o.Cast, o.ExactNames = true, true, true
 	var r delta.Result
 	staged, err := s.Table(key).Stage(ctx, v.snap, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches}, o)
+	if err == nil && staged.Change != nil && staged.Rows == 0 && (rowsOnly || staged.Change.Metadata == nil && len(staged.Change.Txns) == 0) {
+		staged.Discard()
+		return WriteResult{Feature: key, TableVersion: -1}, nil
+	}
 	if err == nil {
 		r, err = staged.Commit(ctx)
 	}

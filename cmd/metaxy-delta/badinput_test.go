@@ -74,7 +74,7 @@ var badInputs = []badInput{
 	{"FileNotFoundError", `write raw gone.parquet`, 6, "NOT_FOUND", "gone.parquet", "path"},
 	{"ArrowInvalid", `write raw metaxy.toml --input-format parquet`, 1, "INPUT_ERROR", "metaxy.toml", ""},
 	{"(D65) another project", `write raw raw.jsonl --project q`, 1, "PROJECT_MISMATCH", "Cannot write to feature raw from project 'p' when the global configuration expects project 'q'", "--allow-cross-project-writes"},
-	{"(D65) another project", `delete raw --project q`, 1, "PROJECT_MISMATCH", "Cannot write to feature raw", "--allow-cross-project-writes"},
+	{"(D65) another project", `delete raw --project q --yes`, 1, "PROJECT_MISMATCH", "Cannot write to feature raw", "--allow-cross-project-writes"},
 
 	// filters: models/filter_expression.py
 	{"FilterParseError", `read raw --filter 'a BETWEEN 1 AND 2'`, 2, "FILTER_ERROR", "offset 2", "a filter is like"},

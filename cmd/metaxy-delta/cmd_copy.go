@@ -67,7 +67,10 @@ func (a *app) copy(ctx context.Context, args []string, f *copyFlags) error {
 	for _, w := range r.Written {
 		a.undoHint(to, w.Feature, w.TableVersion)
 	}
-	return errors.Join(a.printCopied(to, &r, partial), err)
+	if err := errors.Join(a.printCopied(to, &r, partial), err); err != nil || r.Features > 0 {
+		return err
+	}
+	return &cliError{code: "NOTHING_TO_COPY", exit: exitNotFound, msg: "nothing was copied: store " + from.Name() + " has no such rows of the chosen features", hint: "`metaxy-delta status --store " + from.Name() + "` shows what it holds"}
 }
 
 type copiedJSON struct {
@@ -93,6 +96,9 @@ func writtenOf(w *metaxy.WriteResult) writtenJSON {
 
 // wouldWrite is what a dry run says of one feature.
 func wouldWrite(store *metaxy.DeltaStore, w *metaxy.WriteResult) string {
+	if w.TableVersion < 0 {
+		return w.Feature.String() + ": nothing"
+	}
 	return fmt.Sprintf("%s: %s row(s) in %d file(s), %s bytes, as commit %d of %s", w.Feature, thousands(w.Rows), w.Files, thousands(w.Bytes), w.TableVersion, store.TableURL(w.Feature))
 }
 
@@ -111,6 +117,8 @@ func (a *app) printCopied(to *metaxy.DeltaStore, r *metaxy.CopyResult, partial *
 	var b strings.Builder
 	done := "✓ Copy complete"
 	switch {
+	case partial == nil && r.Features == 0:
+		done = "Nothing to copy"
 	case a.flags.dryRun:
 		done = "Dry run"
 		for i := range r.Written {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,12 +53,6 @@ func (a *app) delete(ctx context.Context, args []string, f *deleteFlags) error {
 		return err
 	}
 	hard := f.hard || !f.soft
-	if hard && len(filters) == 0 {
-		if err := a.confirm("Remove every row of "+strings.Join(args, ", ")+"?", "Hard deleting all metadata requires --yes flag to prevent accidental deletion.",
-			"Use --yes to confirm, or provide --filter to restrict deletion; --dry-run shows what would go"); err != nil {
-			return err
-		}
-	}
 	store, err := a.openStore(ctx, openOptions{cross: f.cross})
 	if err != nil {
 		return err
@@ -67,12 +62,34 @@ func (a *app) delete(ctx context.Context, args []string, f *deleteFlags) error {
 	if err != nil {
 		return err
 	}
+	if len(filters) == 0 {
+		if err := a.confirmAll(ctx, store, keys, hard); err != nil {
+			return err
+		}
+	}
 	o := &metaxy.DeleteOptions{Filters: filters, Hard: hard, FeatureHistory: f.featureHistory, SampleHistory: f.sampleHistory, DryRun: a.flags.dryRun}
 	said := deletion{store: store, what: "Deletion", mode: "soft delete", filters: f.filters, history: f.featureHistory}
 	if hard {
 		said.mode = "hard delete"
 	}
 	return a.each(keys, &said, func(key feature.Key) (metaxy.DeleteResult, error) { return store.Delete(ctx, key, o) })
+}
+
+// confirmAll asks before a delete without a filter. Where nothing is defined there is nothing to ask about.
+func (a *app) confirmAll(ctx context.Context, store *metaxy.DeltaStore, keys []feature.Key, hard bool) error {
+	g, err := store.Graph(ctx)
+	if err != nil {
+		return err
+	}
+	keys = slices.DeleteFunc(slices.Clone(keys), func(k feature.Key) bool { _, ok := g.Get(k); return !ok })
+	if len(keys) == 0 {
+		return nil
+	}
+	question, refusal := "Hide every row of ", "Deleting every row requires --yes to prevent accidental deletion."
+	if hard {
+		question, refusal = "Remove every row of ", "Hard deleting all metadata requires --yes flag to prevent accidental deletion."
+	}
+	return a.confirm(question+joinKeys(keys)+"?", refusal, "Use --yes to confirm, or provide --filter to restrict deletion; --dry-run shows what would go")
 }
 
 // deletion is what a verb says about what it did.

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -34,7 +37,8 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "doctor", Short: "Prove that the store can be read, listed and committed to safely", Args: cobra.NoArgs,
 		Long: `Check the configuration, the credentials and access to the store, its clock, that creating an object which exists fails (commits depend on it), that listings
 are whole and in order, that this build can read and write the table of every feature, what writers that were killed left behind, stamps of the future and
-stored versions that may hash alike. Two small probe objects are written and deleted. Exit code 1 when a check failed; warnings do not count.`,
+stored versions that may hash alike. Two small probe objects are written and deleted, unless there is no such folder, or with --dry-run. Exit code 1 when a
+check failed; warnings do not count.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rows := int64(doctorRows)
 			if readData {
@@ -63,31 +67,42 @@ func (a *app) doctor(ctx context.Context, maxRows int64) error {
 		return a.printFindings(out)
 	}
 	defer store.Close()
+	if root := store.URL(); !strings.Contains(root, "://") {
+		if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
+			out.add("store", "failed", "there is no folder %s: is the path right? The first push or write creates it", root)
+			return a.printFindings(out)
+		}
+	}
 	out.add("store", "ok", "%s", store.URL())
-	if out.examineAccess(ctx, store.Storage(), a.now) == nil {
+	if out.examineAccess(ctx, store.Storage(), a.now, !a.flags.dryRun) == nil {
 		out.examineTables(ctx, store, &metaxy.ExamineOptions{Now: a.now(), MaxRows: maxRows})
 		out.examineLeftovers(ctx, store, a.now())
 	}
 	return a.printFindings(out)
 }
 
-// printFindings shows the report and fails when a check did.
+// printFindings shows the report, a line that sums it up last, and fails when a check did.
 func (a *app) printFindings(list findings) error {
-	failed := 0
+	counts := map[string]int{}
 	var b strings.Builder
 	for i := range list {
 		list[i].Message = a.redact(list[i].Message)
 		f := list[i]
-		if f.Status == "failed" {
-			failed++
-		}
+		counts[f.Status]++
 		fmt.Fprintf(&b, "%-8s  %s: %s\n", f.Status, terminal.Printable(f.Check), terminal.Printable(f.Message))
+	}
+	failed := counts["failed"]
+	summary := fmt.Sprintf("%d checks: %d ok", len(list), counts["ok"])
+	for _, word := range []string{"warning", "failed"} {
+		if n := counts[word]; n > 0 {
+			summary += fmt.Sprintf(", %d %s", n, word)
+		}
 	}
 	var err error
 	if a.forPrograms() {
-		err = a.printList(map[string]any{"checks": list, "ok": failed == 0}, list)
+		err = a.printList(members{member("checks", list), member("ok", failed == 0), member("summary", summary)}, list)
 	} else {
-		err = a.printText(b.String())
+		err = a.printText(b.String() + summary + "\n")
 	}
 	if err == nil && failed > 0 {
 		return &cliError{code: "DOCTOR", exit: exitFailure, msg: fmt.Sprintf("%d of %d checks failed", failed, len(list))}

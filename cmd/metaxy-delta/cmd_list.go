@@ -193,6 +193,9 @@ type storeJSON struct {
 	IsDefault bool     `json:"is_default"`
 	Info      string   `json:"info"`
 	Fallbacks []string `json:"fallbacks"`
+	// Type and Error are those of a store that this program cannot open.
+	Type  string `json:"type,omitempty"`
+	Error string `json:"error,omitempty"`
 }
 
 func (a *app) listStores(cmd *cobra.Command, _ []string) error {
@@ -206,16 +209,19 @@ func (a *app) listStores(cmd *cobra.Command, _ []string) error {
 	}
 	list := []storeJSON{}
 	for _, name := range sortedNames(c.Stores) {
-		conf, err := c.StoreNamed(name)
-		if err != nil {
-			return err
+		x := storeJSON{Name: name, IsDefault: name == c.Store, Fallbacks: []string{}}
+		if conf, err := c.StoreNamed(name); err == nil {
+			x.Fallbacks = append(x.Fallbacks, conf.FallbackStores...)
 		}
 		s, err := metaxy.OpenConfig(cmd.Context(), c.Config, name, o)
 		if err != nil {
-			return err
+			x.Type, x.Error = c.Stores[name].Type, a.redact(err.Error())
+			x.Info = x.Type + ": cannot be opened by this program"
+		} else {
+			x.Info = s.String()
+			s.Close()
 		}
-		list = append(list, storeJSON{name, name == c.Store, s.String(), append([]string{}, conf.FallbackStores...)})
-		s.Close()
+		list = append(list, x)
 	}
 	slices.SortStableFunc(list, func(a, b storeJSON) int {
 		switch {

@@ -23,7 +23,12 @@ type statusFlags struct {
 
 func (a *app) statusCommand() *cobra.Command {
 	var f statusFlags
-	cmd := &cobra.Command{Use: "status KEY...", Short: "What each feature holds and needs",
+	cmd := &cobra.Command{Use: "status [KEY...]", Short: "What each feature holds, needs and waits for",
+		Long: `Say what each feature holds and what a resolve of it finds: of the named features, else of the whole project. A feature is in sync, has work (new,
+stale or orphaned samples), is waiting (a feature upstream has work or no rows under its current version, a root has no rows yet) or is in error.
+
+With --assert-in-sync the exit code is 0 only when every feature was examined and is in sync, 20 when there is work or one is waiting, else that of the
+error; 6 when there is nothing to check.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// As in Metaxy, --progress without a value asks for the share of input that is processed.
 			f.progress = f.progress || a.flags.verbose || cmd.Flags().Changed("progress")
@@ -35,7 +40,7 @@ func (a *app) statusCommand() *cobra.Command {
 	fl.StringArrayVar(&f.global, "global-filter", nil, "predicate on every table's rows")
 	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
 	fl.StringVar(&f.snapshot, "snapshot-id", "", "pushed project version to use")
-	fl.BoolVar(&f.inSync, "assert-in-sync", false, "exit 20 when a feature needs an update")
+	fl.BoolVar(&f.inSync, "assert-in-sync", false, "exit 20 unless every feature is in sync, or with the code of the error")
 	fl.BoolVar(&f.fallback, "allow-fallback-stores", true, "count rows of fallback stores")
 	fl.BoolVar(&f.noRemember, "no-remember", false, "look at all rows, whatever an earlier resolve proved, and keep nothing of this one")
 	fl.BoolVar(&f.progress, "input-progress", false, "show the share of input that is processed")
@@ -46,7 +51,7 @@ func (a *app) statusCommand() *cobra.Command {
 type featureStatus struct {
 	FeatureKey     string         `json:"feature_key"`
 	Status         string         `json:"status"`
-	NeedsUpdate    bool           `json:"needs_update"`
+	NeedsUpdate    *bool          `json:"needs_update"`
 	MetadataExists bool           `json:"metadata_exists"`
 	StoreRows      int64          `json:"store_rows"`
 	Missing        *int64         `json:"missing,omitempty"`
@@ -58,6 +63,9 @@ type featureStatus struct {
 	StoreMetadata  *storeMetadata `json:"store_metadata,omitempty"`
 	ErrorMessage   string         `json:"error_message,omitempty"`
 	Progress       *pyFloat       `json:"progress_percentage,omitempty"`
+	// State and WaitingFor are this program's own: in_sync, work, waiting or error.
+	State      string   `json:"state"`
+	WaitingFor []string `json:"waiting_for,omitempty"`
 	// noInput: progress was asked for, and there is nothing upstream.
 	noInput bool
 }
@@ -65,13 +73,13 @@ type featureStatus struct {
 type statusJSON struct {
 	ProjectVersion *string         `json:"project_version"`
 	Features       members         `json:"features"`
-	NeedsUpdate    bool            `json:"needs_update"`
+	NeedsUpdate    *bool           `json:"needs_update"` // null: of some features it is unknown
+	InSync         bool            `json:"in_sync"`
 	Warnings       *statusWarnings `json:"warnings,omitempty"`
 }
 
 type statusWarnings struct {
-	MissingInGraph []string      `json:"missing_in_graph,omitempty"`
-	Errors         []statusError `json:"errors,omitempty"`
+	Errors []statusError `json:"errors,omitempty"`
 }
 
 type statusError struct {
@@ -146,11 +154,25 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 		return err
 	}
 	defer store.Close()
-	keys, err := a.chosen(ctx, store, args, f.all)
+	keys, err := a.chosen(ctx, store, args, f.all || len(args) == 0)
 	if err != nil {
 		return err
 	}
 	g, err := store.Graph(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.allDefined(g, keys); err != nil {
+		return err
+	}
+	shown := map[feature.Key][]string{}
+	if a.flags.verbose {
+		o.Inspect = func(ctx context.Context, inc *metaxy.Increment) (err error) {
+			shown[inc.Feature()], err = previews(ctx, inc)
+			return err
+		}
+	}
+	found, err := store.StatusAll(ctx, keys, o)
 	if err != nil {
 		return err
 	}
@@ -159,50 +181,99 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 		out.ProjectVersion = &f.snapshot
 	}
 	var list []*featureStatus
-	var warnings statusWarnings
-	for _, key := range keys {
-		if _, ok := g.Get(key); !ok {
-			warnings.MissingInGraph = append(warnings.MissingInGraph, key.String())
-			continue
-		}
-		st := a.statusOf(ctx, store, g, key, o)
-		if st.Status == "error" {
-			warnings.Errors = append(warnings.Errors, statusError{key.String(), st.ErrorMessage})
-		}
+	for i := range found {
+		st := a.statusOf(ctx, store, &found[i], f.progress)
+		st.SampleDetails = shown[found[i].Feature]
 		list = append(list, st)
-		out.Features = append(out.Features, member(key.String(), st))
-		out.NeedsUpdate = out.NeedsUpdate || st.NeedsUpdate
+		out.Features = append(out.Features, member(st.FeatureKey, st))
 	}
-	if len(warnings.MissingInGraph) > 0 && f.inSync {
-		return a.notFound(g, warnings.MissingInGraph)
-	}
-	if len(warnings.MissingInGraph)+len(warnings.Errors) > 0 {
-		out.Warnings = &warnings
-	}
-	if err := a.printStatus(g, out, list); err != nil {
+	out.sum(list)
+	if err := a.printStatus(out, list); err != nil {
 		return err
 	}
+	if len(list) == 0 {
+		return a.nothingToCheck(store, f.inSync)
+	}
 	a.hintSmallFiles(ctx, store, list)
-	if f.inSync && out.NeedsUpdate {
-		return &cliError{code: "NEEDS_UPDATE", exit: exitWorkFound, quiet: true}
+	if f.inSync {
+		return notInSync(found)
 	}
 	return nil
 }
 
+// allDefined is the error for the keys that nothing defines.
+func (a *app) allDefined(g *feature.Graph, keys []feature.Key) error {
+	var missing []string
+	for _, key := range keys {
+		if _, ok := g.Get(key); !ok {
+			missing = append(missing, key.String())
+		}
+	}
+	if len(missing) > 0 {
+		return a.notFound(g, missing)
+	}
+	return nil
+}
+
+// sum fills what is said of all features together. What some need is unknown as long as none is known to need something.
+func (out *statusJSON) sum(list []*featureStatus) {
+	needs, unknown := false, false
+	out.InSync = len(list) > 0
+	for _, st := range list {
+		unknown = unknown || st.NeedsUpdate == nil
+		needs = needs || st.NeedsUpdate != nil && *st.NeedsUpdate
+		out.InSync = out.InSync && st.State == "in_sync"
+		if st.State == "error" {
+			if out.Warnings == nil {
+				out.Warnings = &statusWarnings{}
+			}
+			out.Warnings.Errors = append(out.Warnings.Errors, statusError{st.FeatureKey, st.ErrorMessage})
+		}
+	}
+	if needs || !unknown {
+		out.NeedsUpdate = &needs
+	}
+}
+
+// nothingToCheck tells where definitions may be; nothing at all is not in sync.
+func (a *app) nothingToCheck(store *metaxy.DeltaStore, asserted bool) error {
+	hint := "definitions come from --definitions, from the files that the configuration names, or from a push: `metaxy push --store " + store.Name() + "` where they are Python classes, `metaxy-delta push` where they are files"
+	for _, f := range store.Fallbacks() {
+		hint += "; those of fallback store " + f.Name + ": --store " + f.Name
+	}
+	if asserted {
+		return &cliError{code: "NO_FEATURES", exit: exitNotFound, msg: "there is nothing to check: no definitions in store " + store.Name(), hint: hint}
+	}
+	a.note("Hint: " + hint)
+	return nil
+}
+
+// notInSync is how a gate ends: quietly with 20 where there is work or one waits, else with the first error.
+func notInSync(list []metaxy.Status) error {
+	var failed error
+	for i := range list {
+		switch list[i].Verdict() {
+		case "in_sync":
+		case "error":
+			if failed == nil {
+				failed = fmt.Errorf("%s is not known to be in sync: %w", list[i].Feature, list[i].Err)
+			}
+		default:
+			return &cliError{code: "NEEDS_UPDATE", exit: exitWorkFound, quiet: true}
+		}
+	}
+	return failed
+}
+
 var statusIcons = map[string]string{"missing": "✗", "root_feature": "○", "needs_update": "⚠", "up_to_date": "✓", "error": "!"}
 
-func (a *app) printStatus(g *feature.Graph, out *statusJSON, list []*featureStatus) error {
+func (a *app) printStatus(out *statusJSON, list []*featureStatus) error {
 	const none = "No valid features to check"
 	if a.forPrograms() {
 		if len(list) == 0 {
-			return a.printList(members{member("warning", none), member("features", members{}), member("project_version", out.ProjectVersion), member("needs_update", false)}, list)
+			return a.printList(members{member("warning", none), member("features", members{}), member("project_version", out.ProjectVersion), member("needs_update", false), member("in_sync", false)}, list)
 		}
 		return a.printList(out, list)
-	}
-	if out.Warnings != nil {
-		for _, k := range out.Warnings.MissingInGraph {
-			a.warning("", "feature "+k+" is not in the graph: "+nearestHint(g, k))
-		}
 	}
 	if len(list) == 0 {
 		a.warning("", none+".")
@@ -224,6 +295,12 @@ func (a *app) printStatus(g *feature.Graph, out *statusJSON, list []*featureStat
 func (st *featureStatus) row() []string {
 	icon, info := statusIcons[st.Status], ""
 	switch {
+	case st.State == "waiting" && st.Status == "up_to_date":
+		icon = "⧗"
+	case st.State == "error":
+		icon = statusIcons["error"]
+	}
+	switch {
 	case st.Status == "error":
 		return []string{icon, st.FeatureKey, "-", "-", "-", "-", st.ErrorMessage}
 	case st.Progress != nil:
@@ -243,32 +320,37 @@ func (st *featureStatus) row() []string {
 			info += " " + m.ResolvedFrom.URI
 		}
 	}
+	switch {
+	case len(st.WaitingFor) > 0:
+		info = "waiting for " + strings.Join(st.WaitingFor, ", ")
+	case st.State == "error":
+		info = st.ErrorMessage
+	}
 	return []string{icon, st.FeatureKey, thousands(st.StoreRows), count(st.Missing), count(st.Stale), count(st.Orphaned), info}
 }
 
-// statusOf never fails: what goes wrong with one feature is its status.
-func (a *app) statusOf(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, key feature.Key, o *metaxy.StatusOptions) *featureStatus {
-	d, _ := g.Get(key)
-	a.about.feature = key.String()
-	out := &featureStatus{FeatureKey: key.String(), IsRoot: len(d.Spec.Deps) == 0}
-	own := *o
-	if a.flags.verbose {
-		own.Inspect = func(ctx context.Context, inc *metaxy.Increment) (err error) {
-			out.SampleDetails, err = previews(ctx, inc)
-			return err
-		}
+// statusOf is Metaxy's object of a status. Its own words say nothing of what waits.
+func (a *app) statusOf(ctx context.Context, store *metaxy.DeltaStore, st *metaxy.Status, progress bool) *featureStatus {
+	out := &featureStatus{FeatureKey: st.Feature.String(), Status: "error", IsRoot: st.Root, State: st.Verdict()}
+	for _, key := range st.Waiting {
+		out.WaitingFor = append(out.WaitingFor, key.String())
 	}
-	st, err := store.Status(ctx, key, &own)
-	if err != nil {
-		return &featureStatus{FeatureKey: key.String(), Status: "error", IsRoot: out.IsRoot, ErrorMessage: err.Error()}
+	if st.Err != nil {
+		out.ErrorMessage = st.Err.Error()
+	} else {
+		needs := st.NeedsUpdate()
+		out.NeedsUpdate = &needs
+	}
+	if st.State == "" {
+		return out // nothing is known of the feature itself
 	}
 	a.warn(st.Warnings)
-	out.Status, out.NeedsUpdate, out.MetadataExists, out.StoreRows, out.TargetVersion = string(st.State), st.NeedsUpdate(), st.Exists, st.Rows, st.FeatureVersion
-	out.StoreMetadata = locateFor(ctx, store, key)
+	out.Status, out.MetadataExists, out.StoreRows, out.TargetVersion = string(st.State), st.Exists, st.Rows, st.FeatureVersion
+	out.StoreMetadata = locateFor(ctx, store, st.Feature)
 	if !st.Root {
 		out.Missing, out.Stale, out.Orphaned = &st.New, &st.Stale, &st.Orphaned
 		out.Progress = (*pyFloat)(st.Progress)
-		out.noInput = o.Progress && st.Progress == nil
+		out.noInput = progress && st.Progress == nil
 	}
 	return out
 }

@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
@@ -33,8 +35,8 @@ func (f *findings) examineConfiguration(c *configuration) {
 	}
 }
 
-// examineAccess lists, writes probe objects and compares clocks. Its error is that of the listing: without one nothing can be read.
-func (f *findings) examineAccess(ctx context.Context, s *objstore.Store, now func() time.Time) error {
+// examineAccess lists and, with probe, writes probe objects and compares clocks. Its error is that of the listing: without one nothing can be read.
+func (f *findings) examineAccess(ctx context.Context, s *objstore.Store, now func() time.Time, probe bool) error {
 	for _, err := range s.List(ctx, objstore.ListOptions{}) {
 		if err != nil {
 			e := describe(err)
@@ -53,6 +55,10 @@ func (f *findings) examineAccess(ctx context.Context, s *objstore.Store, now fun
 		f.add("credentials", "ok", "the service accepts them")
 	}
 	f.add("access", "ok", "the store can be listed")
+	if !probe {
+		f.add("commits", "warning", "not tried: a dry run writes no probe objects")
+		return nil
+	}
 	before := now()
 	r, err := objstore.Probe(ctx, s)
 	f.examineClock(r.ServerTime, before, now())
@@ -94,12 +100,20 @@ func (f *findings) examineTables(ctx context.Context, store *metaxy.DeltaStore, 
 		f.add("definitions", "failed", "%v", err)
 		return
 	}
-	f.add("definitions", "ok", "%d features", len(g.Definitions()))
+	if len(g.Definitions()) == 0 {
+		f.add("definitions", "warning", "0 features: nothing was pushed to this store and no definition files are named; is it the right one?")
+	} else {
+		f.add("definitions", "ok", "%d features", len(g.Definitions()))
+	}
 	tables, bad := 0, 0
+	var missing []feature.Key
 	for _, d := range g.Definitions() {
 		key := d.Spec.Key
 		snap, err := store.Table(key).Snapshot(ctx)
 		if errors.Is(err, fs.ErrNotExist) {
+			if ok, err := store.HasFeature(ctx, key, &metaxy.HasOptions{CheckFallback: true}); err != nil || !ok {
+				missing = append(missing, key)
+			}
 			continue
 		}
 		tables++
@@ -124,8 +138,26 @@ func (f *findings) examineTables(ctx context.Context, store *metaxy.DeltaStore, 
 			f.add("table "+key.String(), "warning", "%s: %s", w.Code, w.Message)
 		}
 	}
-	if bad == 0 {
+	f.examineMissing(ctx, store, g, missing)
+	switch {
+	case bad == 0 && len(missing) == 0:
 		f.add("tables", "ok", "%d of %d features have a table, all of which can be read and written", tables, len(g.Definitions()))
+	case bad == 0:
+		f.add("tables", "warning", "%d of %d features have a table, all of which can be read and written; none: %s", tables, len(g.Definitions()), joinKeys(missing))
+	}
+}
+
+// examineMissing looks for tables that must be gone: another feature was made from them.
+func (f *findings) examineMissing(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph, missing []feature.Key) {
+	for _, d := range g.Definitions() {
+		if ok, err := store.HasFeature(ctx, d.Spec.Key, nil); err != nil || !ok {
+			continue
+		}
+		for _, dep := range d.Spec.Deps {
+			if slices.Contains(missing, dep.Feature) && !dep.Optional {
+				f.add("table "+dep.Feature.String(), "failed", "it is missing, here and in the fallback stores, but %s, which is made from it, has one", d.Spec.Key)
+			}
+		}
 	}
 }
 
