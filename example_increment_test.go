@@ -63,6 +63,28 @@ func ExampleIncrement_All() {
 	// stale 1
 }
 
+// Changes is the whole increment as one table, for what takes one stream.
+func ExampleIncrement_Changes() {
+	ctx := context.Background()
+	store := filled(ctx)
+	must(store.Write(ctx, key("video"), videos("v1 sound1-new frames1"), nil))
+	inc := must(store.ResolveUpdate(ctx, key("transcript"), nil))
+	show(inc.Changes(ctx), "id", metaxy.ChangeColumn)
+	// Unordered output:
+	// id=v1 metaxy_change=stale
+	// id=v2 metaxy_change=new
+}
+
+// Input is what upstream gives, whether it was processed or not.
+func ExampleIncrement_Input() {
+	ctx := context.Background()
+	inc := must(filled(ctx).ResolveUpdate(ctx, key("transcript"), nil))
+	show(must(inc.Input(ctx)), "id", "metaxy_provenance")
+	// Unordered output:
+	// id=v1 metaxy_provenance=20315270
+	// id=v2 metaxy_provenance=18207498
+}
+
 // An increment holds rows in memory, and files on disk, until it is closed.
 func ExampleIncrement_Close() {
 	ctx := context.Background()

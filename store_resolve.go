@@ -53,6 +53,7 @@ type Stats = resolve.Stats
 type Increment struct {
 	store    *DeltaStore
 	key      feature.Key
+	req      *resolve.Request
 	inner    *resolve.Increment
 	unjudged error // what is wrong with predicates over rows that are not stored yet
 	warnings []Warning
@@ -216,6 +217,7 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 		Options:        s.resolveOptions(),
 	}
 	req.Options.WithInput = o.Progress
+	inc.req = req
 	if err := s.checkFilterKeys(g, plan, o, inc); err != nil {
 		return nil, err
 	}

@@ -90,6 +90,9 @@ func run(ctx context.Context, sys *system) int {
 	root.SetErr(a.stderr())
 	err := root.ExecuteContext(ctx)
 	a.endMessages()
+	if readerLeft(out.Err, err) {
+		return exitClosedPipe
+	}
 	if err == nil && out.Err != nil { // of a text, which nobody asks about line by line
 		err = fmt.Errorf("the output could not be written: %w", out.Err)
 	}
@@ -131,14 +134,14 @@ func (a *app) loggingJSON() bool {
 	return false
 }
 
-// rowFormat is --format, json when --json is given, else by the suffix of
+// rowFormat is --format, else json when --json is given, else by the suffix of
 // --output, which checkFormat has judged, else def.
 func (a *app) rowFormat(def string) string {
 	switch {
-	case a.flags.json:
-		return "json"
 	case a.flags.format != "":
 		return a.flags.format
+	case a.flags.json:
+		return "json"
 	}
 	if format, err := rowio.FormatOf(a.flags.output); err == nil {
 		return format
@@ -153,7 +156,8 @@ func (a *app) command() *cobra.Command {
 		Long: `Resolve what is new, stale and orphaned in a Metaxy store on Delta Lake, and look after its tables.
 
 Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error, 3 commit conflict after retries, 4 corrupt data,
-5 unsupported table feature, 6 not found, 7 permission, 8 partial (some features failed), 20 --assert-in-sync found work, 130 interrupted.`,
+5 unsupported table feature, 6 not found, 7 permission, 8 partial (some features failed), 20 --assert-in-sync found work, 130 interrupted,
+141 nobody reads the output.`,
 		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/config"
@@ -36,6 +37,7 @@ const (
 	exitPartial     = 8
 	exitWorkFound   = 20
 	exitInterrupted = 130
+	exitClosedPipe  = 141
 )
 
 // cliError is a failure with its code, hint and details; verbs make it where they know more than the error's type tells.
@@ -61,6 +63,12 @@ func (e *cliError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error {
 	return &cliError{code: "USAGE", exit: exitUsage, msg: fmt.Sprintf(format, args...)}
+}
+
+// readerLeft reports whether a run failed because who read its output has enough.
+func readerLeft(stdout, err error) bool {
+	var file *fs.PathError // a pipe named by --output; connections fail otherwise
+	return errors.Is(stdout, syscall.EPIPE) || errors.As(err, &file) && errors.Is(file, syscall.EPIPE)
 }
 
 // describe finds code, exit and hint of an error. What no case knows is a plain failure.
@@ -158,6 +166,7 @@ var classes = slices.Concat([]class{
 	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), say(usageHint)},
 	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), say("`metaxy-delta doctor` says what is wrong; the storage option allow_unsafe_rename says that there is only one writer")},
 	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), say("--mode append adds to it, --mode overwrite replaces its rows")},
+	{"DISK_FULL", exitFailure, is(syscall.ENOSPC), say("nothing incomplete was left behind; free space there and run the command again")},
 	{"PERMISSION", exitPermission, is(fs.ErrPermission), say("`metaxy-delta doctor` tells what may be done in the store")},
 	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), say("check the path or URL")},
 })

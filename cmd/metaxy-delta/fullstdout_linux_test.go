@@ -36,6 +36,33 @@ func TestFullStdout(t *testing.T) {
 	}
 }
 
+// TestClosedPipe: a reader that has enough ends a run without a word, whatever the run prints, and leaves no file.
+func TestClosedPipe(t *testing.T) {
+	p := newPlace(t)
+	p.fill("./store")
+	for _, args := range [][]string{
+		{"read", "a/root", "--store", "./store"}, {"read", "a/root", "--store", "./store", "-f", "arrow"}, {"table", "read", "./store/table", "-f", "jsonl"}, {"table", "history", "./store/table"},
+		{"resolve", "a/leaf", "--store", "./store", "--definitions", "definitions.toml", "--part", "all", "-f", "csv"},
+		{"resolve", "a/leaf", "--store", "./store", "--definitions", "definitions.toml", "--part", "new", "-f", "parquet"},
+		{"resolve", "a/leaf", "--store", "./store", "--definitions", "definitions.toml", "--json"}, {"list", "features", "--store", "./store"}, {"version"},
+		{"read", "a/root", "--store", "./store", "-f", "csv", "-o", "/dev/stdout"},
+	} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		cmd := p.command(append(args, "--quiet")...)
+		var stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = w, &stderr
+		_ = cmd.Run() // the exit code says
+		w.Close()
+		if code := cmd.ProcessState.ExitCode(); code != exitClosedPipe || stderr.String() != "" {
+			t.Errorf("%s: exit %d %s", strings.Join(args, " "), code, stderr.String())
+		}
+	}
+}
+
 // TestHangUp: a terminal that goes away ends a run as an interrupt does, which leaves nothing; nohup outlives it.
 func TestHangUp(t *testing.T) {
 	p := newPlace(t)

@@ -1,7 +1,8 @@
 // Command metaxy-delta answers what is new, stale and orphaned in a Metaxy store on Delta Lake, and looks after the tables.
 //
 // Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error, 3 commit
-// conflict, 4 corrupt data, 5 unsupported table feature, 6 not found, 7 permission, 8 partial, 20 work found, 130 interrupted.
+// conflict, 4 corrupt data, 5 unsupported table feature, 6 not found, 7 permission, 8 partial, 20 work found, 130 interrupted,
+// 141 nobody reads the output.
 package main
 
 import (
@@ -21,6 +22,8 @@ func endings() []os.Signal {
 }
 
 func main() {
+	// A write to a pipe that nobody reads fails then, instead of ending the process and leaving what it has on disk.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	code := run(ctx, &system{
 		args: os.Args[1:], environ: os.Environ(),

@@ -63,6 +63,7 @@ func (t *tableWriter) Close() error { return t.w.Flush() }
 // name only when it is complete; what is no regular file is written in place.
 func writeFrame(ctx context.Context, stdout io.Writer, path, format string, f frame.Rows) (int64, error) {
 	if path == "" || path == "-" {
+		path = ""
 		w := bufio.NewWriterSize(stdout, 1<<16)
 		n, err := copyFrame(w, format, path, f)
 		if ferr := w.Flush(); err == nil {
@@ -75,6 +76,9 @@ func writeFrame(ctx context.Context, stdout io.Writer, path, format string, f fr
 		return 0, err
 	}
 	defer out.Discard()
+	if out.InPlace() && format == "arrow" {
+		path = "" // who reads a pipe cannot seek in it
+	}
 	w := bufio.NewWriterSize(out, 1<<18)
 	n, err := copyFrame(w, format, path, f)
 	if ferr := w.Flush(); err == nil {

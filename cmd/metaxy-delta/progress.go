@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"iter"
 	"math/big"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"golang.org/x/term"
 )
 
@@ -49,6 +51,20 @@ func (p *progress) add(rows int64) {
 		fmt.Fprintf(p.app.sys.stderr, "\r%s: %s rows, %.0f s\x1b[K", p.what, thousands(p.rows), seconds)
 	default:
 		fmt.Fprintf(p.app.sys.stderr, "%s: %s rows, %.0f s\n", p.what, thousands(p.rows), seconds)
+	}
+}
+
+// watch counts the rows that go by.
+func (p *progress) watch(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		for b, err := range in {
+			if err == nil {
+				p.add(b.NumRows())
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
 	}
 }
 

@@ -149,6 +149,9 @@ func openInPlace(ctx context.Context, path string, st fs.FileInfo) (*os.File, er
 	}
 }
 
+// InPlace reports whether the output is a device, a pipe or a descriptor.
+func (f *File) InPlace() bool { return !f.temp }
+
 // Write appends to the output.
 func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
 

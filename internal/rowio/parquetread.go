@@ -26,7 +26,11 @@ func decodeParquet(ctx context.Context, src *source) (frame.Rows, error) {
 	if err := checkFooter(src); err != nil {
 		return frame.Rows{}, err
 	}
-	pf, err := file.NewParquetReader(src.file)
+	raw, err := src.raw()
+	if err != nil {
+		return frame.Rows{}, err
+	}
+	pf, err := file.NewParquetReader(raw)
 	if err != nil {
 		return frame.Rows{}, fmt.Errorf("damaged Parquet file: %w", err)
 	}
@@ -59,15 +63,15 @@ func decodeParquet(ctx context.Context, src *source) (frame.Rows, error) {
 
 // checkFooter judges the footer by its bytes before a library believes it.
 func checkFooter(src *source) error {
-	st, err := src.file.Stat()
+	size, err := src.size()
 	if err != nil {
 		return err
 	}
-	if st.Size() < 12 {
+	if size < 12 {
 		return errors.New("is no Parquet file: it is too small")
 	}
 	var tail [8]byte
-	if _, err := src.file.ReadAt(tail[:], st.Size()-8); err != nil {
+	if _, err := src.body.ReadAt(tail[:], size-8); err != nil {
 		return err
 	}
 	switch string(tail[4:]) {
@@ -77,18 +81,18 @@ func checkFooter(src *source) error {
 	default:
 		return errors.New("is no Parquet file: its last bytes are not PAR1")
 	}
-	n, err := pqcheck.FooterLength(tail, st.Size(), maxFooter)
+	n, err := pqcheck.FooterLength(tail, size, maxFooter)
 	if err != nil {
 		return err
 	}
 	footer := make([]byte, n)
-	if _, err := src.file.ReadAt(footer, st.Size()-8-n); err != nil {
+	if _, err := src.body.ReadAt(footer, size-8-n); err != nil {
 		return err
 	}
 	if err := pqcheck.Footer(footer); err != nil {
 		return err
 	}
-	return pqcheck.Chunks(footer, st.Size())
+	return pqcheck.Chunks(footer, size)
 }
 
 // refuseIntervals names a column of intervals, whose months and days no table

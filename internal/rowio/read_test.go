@@ -216,7 +216,7 @@ func TestFiles(t *testing.T) {
 	if _, err := rowio.Open(t.Context(), dir, &rowio.Options{Format: "csv"}); err == nil || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("a folder: %v", err)
 	}
-	for _, c := range [][2]string{{"parquet", "Parquet cannot be read from a pipe"}, {"", "standard input: its format has to be said"}, {"xml", `unknown format "xml"`}} {
+	for _, c := range [][2]string{{"parquet", "is no Parquet file: it is too small"}, {"", "standard input: its format has to be said"}, {"xml", `unknown format "xml"`}} {
 		if _, err := rowio.Open(t.Context(), "-", &rowio.Options{Format: c[0], Stdin: bytes.NewReader(text)}); err == nil || !strings.Contains(err.Error(), c[1]) {
 			t.Errorf("standard input as %q: %v", c[0], err)
 		}

@@ -41,6 +41,9 @@ type Options struct {
 	Format string
 	// Stdin is what "-" reads.
 	Stdin io.Reader
+	// TempDir is where a long pipe is kept while it is read; "" = the system's
+	// directory for temporary files.
+	TempDir string
 	// Types is asked for formats that have no types of their own, after the
 	// file was opened. Its error is given as it is.
 	Types func() (Types, error)
@@ -55,8 +58,10 @@ type File struct {
 // Close ends reading. Rows that were given stay valid.
 func (f *File) Close() error { return f.src.close() }
 
-// Open opens a file of rows, a pipe, or "-" for standard input. Pipes are held
-// in memory, as they are read twice; Parquet cannot come through one. A format
+// Open opens a file of rows, a pipe, or "-" for standard input. An Arrow stream
+// is read from a pipe as it comes; other formats are read from their start twice,
+// or from their end, so a pipe is read first, into a temporary file if it is
+// long. Waiting for a pipe ends with ctx. A format
 // that is not known is a *FormatError, content that cannot be taken a
 // *DataError, of the rows that come later too.
 func Open(ctx context.Context, path string, o *Options) (f *File, err error) {
@@ -68,7 +73,7 @@ func Open(ctx context.Context, path string, o *Options) (f *File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := openSource(path, format, o.Stdin)
+	src, err := openSource(ctx, path, format, o)
 	if err != nil {
 		return nil, inFile(path, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,24 +13,35 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// source is a file that can be read from its start again, or the content of a
-// pipe.
+// source is bytes that can be read from their start again, or an Arrow stream
+// that is read as it comes.
 type source struct {
 	codec string
-	file  *os.File // nil: data has all
-	data  []byte
+	body  body
+	pipe  io.Reader // of an Arrow stream; body is nil
+	file  *os.File  // to close; nil where nothing is open
+	temp  string    // of a file that is removed when it is closed
 	zstd  *zstd.Decoder
 }
 
-// openSource opens a path. What is no regular file is read to its end, but for
-// Parquet, whose footer says where to read.
-func openSource(path, format string, stdin io.Reader) (*source, error) {
+// body is a file, or what was read from a pipe.
+type body interface {
+	io.ReadSeeker
+	io.ReaderAt
+}
+
+// heldBytes is how much of a pipe is kept in memory; more goes to a temporary file.
+const heldBytes = 4 << 20
+
+// openSource opens a path. What is no regular file is read to its end first, but
+// for Arrow streams.
+func openSource(ctx context.Context, path, format string, o *Options) (*source, error) {
 	s := &source{}
 	_, s.codec = withoutCodec(path)
 	if s.codec != "" && format != "csv" && format != "jsonl" {
 		return nil, fmt.Errorf("a %s file is compressed inside, not by %s", format, s.codec)
 	}
-	in := stdin
+	in := o.Stdin
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
@@ -40,8 +52,8 @@ func openSource(path, format string, stdin io.Reader) (*source, error) {
 	if in == nil {
 		return nil, errors.New("nothing is connected to it")
 	}
-	f, isFile := in.(*os.File)
-	if isFile {
+	if f, isFile := in.(*os.File); isFile {
+		s.file = f
 		st, err := f.Stat()
 		switch {
 		case err != nil:
@@ -51,17 +63,50 @@ func openSource(path, format string, stdin io.Reader) (*source, error) {
 			f.Close()
 			return nil, errors.New("is a folder: want a file of rows")
 		case st.Mode().IsRegular():
-			s.file = f
+			s.body = f
 			return s, nil
 		}
-		defer f.Close()
 	}
-	if format == "parquet" {
-		return nil, errors.New("Parquet cannot be read from a pipe, since its end says where to begin: want a file, or another format")
+	r := bufio.NewReaderSize(interruptible(ctx, in), 1<<16)
+	if format == "arrow" {
+		if head, err := r.Peek(len(arrowMagic)); err == nil && string(head) != arrowMagic {
+			s.pipe = r
+			return s, nil
+		}
 	}
-	var err error
-	s.data, err = io.ReadAll(in)
-	return s, err
+	if s.file != nil {
+		defer s.file.Close()
+		s.file = nil
+	}
+	return s, s.spool(r, o.TempDir)
+}
+
+// spool reads a pipe to its end, into memory or, where it is long, a temporary
+// file in dir.
+func (s *source) spool(r io.Reader, dir string) error {
+	head, err := io.ReadAll(io.LimitReader(r, heldBytes))
+	if err != nil {
+		return err
+	}
+	if len(head) < heldBytes {
+		s.body = bytes.NewReader(head)
+		return nil
+	}
+	f, err := os.CreateTemp(dir, ".tmp-metaxy-*")
+	if err != nil {
+		return err
+	}
+	s.file, s.temp, s.body = f, f.Name(), f
+	if os.Remove(s.temp) == nil { // not everywhere while it is open
+		s.temp = ""
+	}
+	if _, err = f.Write(head); err == nil {
+		_, err = io.Copy(f, r)
+	}
+	if err != nil {
+		s.close()
+	}
+	return err
 }
 
 func (s *source) close() error {
@@ -71,16 +116,85 @@ func (s *source) close() error {
 	if s.file == nil {
 		return nil
 	}
-	return s.file.Close()
+	err := s.file.Close()
+	if s.temp != "" {
+		os.Remove(s.temp)
+	}
+	return err
 }
 
+// size is the number of bytes.
+func (s *source) size() (int64, error) { return s.body.Seek(0, io.SeekEnd) }
+
 // raw returns the bytes as they are, from the start.
-func (s *source) raw() (io.ReadSeeker, error) {
-	if s.file == nil {
-		return bytes.NewReader(s.data), nil
+func (s *source) raw() (body, error) {
+	_, err := s.body.Seek(0, io.SeekStart)
+	return s.body, err
+}
+
+// interruptible is a reader whose reads end with ctx, although those of a pipe
+// or a terminal wait for who writes.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	return &waiting{ctx: ctx, r: r, asked: make(chan []byte), got: make(chan answer)}
+}
+
+type waiting struct {
+	ctx   context.Context
+	r     io.Reader
+	buf   []byte
+	begun bool
+	err   error // ends it
+	asked chan []byte
+	got   chan answer
+}
+
+type answer struct {
+	n   int
+	err error
+}
+
+func (w *waiting) Read(p []byte) (int, error) {
+	if !w.begun {
+		w.begun = true
+		w.buf = make([]byte, 1<<16)
+		go w.serve()
 	}
-	_, err := s.file.Seek(0, io.SeekStart)
-	return s.file, err
+	if w.err != nil {
+		return 0, w.err
+	}
+	// What is read after the context ended goes into a buffer of nobody else.
+	select {
+	case w.asked <- w.buf[:min(len(p), len(w.buf))]:
+	case <-w.ctx.Done():
+		return 0, context.Cause(w.ctx)
+	}
+	select {
+	case a := <-w.got:
+		w.err = a.err
+		return copy(p, w.buf[:a.n]), a.err
+	case <-w.ctx.Done():
+		return 0, context.Cause(w.ctx)
+	}
+}
+
+// serve reads until there is nothing more, or nobody asks.
+func (w *waiting) serve() {
+	for {
+		select {
+		case p := <-w.asked:
+			n, err := w.r.Read(p)
+			select {
+			case w.got <- answer{n, err}:
+			case <-w.ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		case <-w.ctx.Done():
+			return
+		}
+	}
 }
 
 // The first bytes of compressed files, which no text begins with.

@@ -3,6 +3,7 @@ package rowio
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -26,8 +27,9 @@ type Writer interface {
 func Formats() []string { return []string{"json", "jsonl", "csv", "parquet", "arrow"} }
 
 // NewWriter begins a file of rows. The suffix of path says whether CSV and JSON
-// are compressed; "" = they are not. Columns that the format cannot tell apart
-// are an error.
+// are compressed, and .arrows that Arrow is in the form of a stream; "" = a pipe,
+// which gets Arrow as a stream and nothing compressed. Columns that the format
+// cannot tell apart are an error.
 func NewWriter(format, path string, w io.Writer, schema *arrow.Schema) (Writer, error) {
 	switch format {
 	case "json", "jsonl", "csv":
@@ -47,6 +49,9 @@ func NewWriter(format, path string, w io.Writer, schema *arrow.Schema) (Writer, 
 		}
 		return parquetWriter{f}, nil
 	case "arrow":
+		if path == "" || strings.EqualFold(filepath.Ext(path), ".arrows") {
+			return ipc.NewWriter(w, ipc.WithSchema(schema)), nil
+		}
 		f, err := ipc.NewFileWriter(w, ipc.WithSchema(schema))
 		if err != nil {
 			return nil, err

@@ -219,6 +219,9 @@ func (c *run) checkResolve(st *step, root string) string {
 	if st.Unstable != nil {
 		return ""
 	}
+	if fault := c.changesFault(st, inc); fault != "" {
+		return fault
+	}
 	return countFault(st, inc.Stats())
 }
 
