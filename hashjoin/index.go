@@ -74,6 +74,24 @@ func (h Hints) Choose(l *Layout) Strategy {
 	return Hash
 }
 
+// Slots returns what Slots of an index with these hints does, without the slot
+// of nulls.
+func (h Hints) Slots(l *Layout) int64 {
+	if h.Choose(l) == Dense {
+		return h.Max - h.Min + 1
+	}
+	return h.Rows
+}
+
+// Bytes returns what Bytes of an index with these hints does, before it is made.
+func (h Hints) Bytes(l *Layout) int64 {
+	if h.Choose(l) == Dense {
+		return (h.Slots(l) + 63) / 64 * 8
+	}
+	rows := max(h.Rows, 0)
+	return 8 * (2*rows + 8 + max(rows, 1)*int64(l.Words()))
+}
+
 // maxSlots leaves room for the slots beside a table in an int32.
 const maxSlots = math.MaxInt32 - 2
 

@@ -260,3 +260,18 @@ func TestPartsOfKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestHintsTellTheMemory compares what hints say with the index that they make.
+func TestHintsTellTheMemory(t *testing.T) {
+	number, text := layoutOf(t, columnOf(nil, false)), layoutOf(t, columnOf(nil, true))
+	for _, l := range []*hashjoin.Layout{number, text} {
+		for _, h := range []hashjoin.Hints{
+			{}, {Rows: 1}, {Rows: 1000}, {Rows: 1000, Ranged: true, Min: 5, Max: 900}, {Rows: 64, Ranged: true, Max: 63}, {Rows: 10, Ranged: true, Max: 1 << 40},
+		} {
+			x := hashjoin.NewIndex(l, h)
+			if h.Bytes(l) != x.Bytes() || h.Slots(l) != int64(x.Slots()) {
+				t.Errorf("%+v: %d bytes and %d slots, the index has %d and %d", h, h.Bytes(l), h.Slots(l), x.Bytes(), x.Slots())
+			}
+		}
+	}
+}

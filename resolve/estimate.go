@@ -1,7 +1,5 @@
 package resolve
 
-import "github.com/metaxy-delta/metaxy-delta/hashjoin"
-
 // workerBytes is what a worker needs for its blocks, groupedBytes what a row of
 // an aggregated table needs while it is grouped.
 const workerBytes, groupedBytes = 16 << 20, 120
@@ -13,8 +11,9 @@ func (s *stream) bytes() (total int64) {
 		return 0
 	}
 	o := &s.inc.req.Options
-	slots, most := s.slots(), int64(0)
-	total += s.indexBytes()
+	h := hintsOf(s.held, s.layout, o)
+	slots, most := h.Slots(s.layout), int64(0)
+	total += h.Bytes(s.layout)
 	for _, side := range s.sides {
 		if side == nil {
 			continue
@@ -60,23 +59,6 @@ func (s *stream) bytes() (total int64) {
 		}
 	}
 	return total + most
-}
-
-// slots estimates how many slots the join keys have.
-func (s *stream) slots() int64 {
-	h := hintsOf(s.held, s.layout, &s.inc.req.Options)
-	if h.Choose(s.layout) == hashjoin.Dense {
-		return h.Max - h.Min + 1
-	}
-	return h.Rows
-}
-
-func (s *stream) indexBytes() int64 {
-	h := hintsOf(s.held, s.layout, &s.inc.req.Options)
-	if h.Choose(s.layout) == hashjoin.Dense {
-		return s.slots() / 8
-	}
-	return s.slots() * (16 + 8*int64(s.layout.Words()))
 }
 
 // surveyBytes is the memory of finding the newest rows of a feed by its ids.

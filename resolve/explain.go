@@ -48,7 +48,7 @@ func (inc *Increment) Explain(ctx context.Context) (string, error) {
 		return b.String(), nil
 	}
 	h := hintsOf(s.held, s.layout, &inc.req.Options)
-	fmt.Fprintf(&b, "keys of %s: %s, %d slots\n", strings.Join(inc.joinColumns(), ", "), h.Choose(s.layout), s.slots())
+	fmt.Fprintf(&b, "keys of %s: %s, %d slots\n", strings.Join(inc.joinColumns(), ", "), h.Choose(s.layout), h.Slots(s.layout))
 	bytes := s.bytes()
 	o := &inc.req.Options
 	parts, ranges := o.partitionsFor(bytes), s.rangedSources() != nil
