@@ -113,7 +113,7 @@ func (f *resolveFlags) storeOptions(o *metaxy.Options) error {
 		if err != nil {
 			return err
 		}
-		o.MemoryLimit = keepTo(n)
+		o.MemoryLimit = keepTo(n, resolveHeap)
 	}
 	return nil
 }

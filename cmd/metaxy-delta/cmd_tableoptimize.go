@@ -58,7 +58,10 @@ func (a *app) optimizeOptions(f *optimizeFlags) (*rewrite.OptimizeOptions, error
 		if err != nil {
 			return nil, err
 		}
-		o.MemoryLimit = keepTo(n)
+		o.MemoryLimit = n
+	}
+	if o.MemoryLimit > 0 {
+		keepTo(o.MemoryLimit, sortHeap)
 	}
 	return o, nil
 }

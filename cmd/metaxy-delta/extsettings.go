@@ -25,7 +25,7 @@ func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
 		if err != nil {
 			return fmt.Errorf("ext.metaxy_delta.memory_limit: %w", err)
 		}
-		o.MemoryLimit = keepTo(n)
+		o.MemoryLimit = keepTo(n, resolveHeap)
 	}
 	if v, ok := own["spill_dir"]; ok {
 		o.SpillDir = fmt.Sprint(v)
