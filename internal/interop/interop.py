@@ -66,6 +66,22 @@ def encodings(binary: str, tmp: Path) -> None:
             check(f"{who} reads every kind of column of a {name} table", not differ, differ)
 
 
+def vacuumed(binary: str, store: Path) -> None:
+    """deltalake's vacuum removes what no version needs, and leaves what a resolve remembered beside the log."""
+    key, table = "video/transcript", store / "video/transcript.delta"
+    memory = table / "_metaxy_delta/resolve"
+    counts = run(binary, "resolve", key, "--store", store)
+    kept = memory.read_bytes()
+    stray = table / "stray.parquet"
+    stray.write_bytes(b"no file of the table")
+    for full in (False, True):
+        DeltaTable(str(table)).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=full)
+        check(f"deltalake's {'full ' * full}vacuum leaves what a resolve remembered", memory.exists() and memory.read_bytes() == kept)
+    check("it removed what the table does not know", not stray.exists())
+    plan = run(binary, "resolve", key, "--store", store, "--explain")
+    check("the next resolve stands on it", "remember" in plan and run(binary, "resolve", key, "--store", store) == counts, plan)
+
+
 def main() -> None:
     import metaxy as mx
     from metaxy.config import MetaxyConfig
@@ -117,6 +133,7 @@ def main() -> None:
                     ours = pl.from_arrow(pq.read_table(Path(tmp) / "r.parquet"))
                     check(f"Metaxy reads video/transcript after table {step[0]}", rows(ours) == rows(theirs), f"{theirs.height} rows")
                 check("no deletion vectors are left in it", '"deletion_vectors": 0' in run(binary, "table", "info", table, "--json"))
+        vacuumed(binary, store)
     print("interop:", "all passed" if not FAULTS else f"{len(FAULTS)} failed")
     sys.exit(1 if FAULTS else 0)
 
