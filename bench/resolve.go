@@ -4,17 +4,20 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
-// ResolveConfig is one resolve of a local store. Zero fields = Leaf, xxhash32, streamed.
+// ResolveConfig is one resolve of a store. Zero fields = Leaf, xxhash32, streamed.
 type ResolveConfig struct {
-	// Store is the path of the store, Features what to resolve, one after another, Project whose definitions.
+	// Store is the path of the store, or a URL that one of Openers opens; reads of URLs are not counted. Features are what to resolve, one after
+	// another, Project whose definitions.
 	Store     string
 	Features  []string
 	Project   string
@@ -24,9 +27,13 @@ type ResolveConfig struct {
 	// WriteBack stores new and stale rows as rows of the feature, in one commit, as they come; nothing is kept.
 	WriteBack bool
 	// Each is called for every batch of an increment that is not written back, which is the consumer's only if it retains it. May be nil.
-	Each func(metaxy.PartBatch) error
-	// MemoryLimit and Parallel as in metaxy.Options.
+	Each    func(metaxy.PartBatch) error
+	Openers []objstore.Opener
+	// NoRemember takes no help from an earlier resolve and leaves none for a later one.
+	NoRemember bool
+	// MemoryLimit, SpillDir and Parallel as in metaxy.Options.
 	MemoryLimit int64
+	SpillDir    string
 	Parallel    int
 }
 
@@ -59,7 +66,12 @@ func (c ResolveConfig) Run(ctx context.Context) (Result, error) {
 	counter := &countingOpener{}
 	resetPeak()
 	cpu, start := cpuSeconds(), time.Now()
-	s, err := metaxy.Open(ctx, countingScheme+"://"+c.Store, &metaxy.Options{Project: c.Project, HashAlgorithm: c.Algorithm, Openers: counter.openers(), MemoryLimit: c.MemoryLimit, Parallel: c.Parallel})
+	url := c.Store
+	if !strings.Contains(url, "://") {
+		url = countingScheme + "://" + url
+	}
+	s, err := metaxy.Open(ctx, url, &metaxy.Options{Project: c.Project, HashAlgorithm: c.Algorithm, Openers: append(counter.openers(), c.Openers...),
+		MemoryLimit: c.MemoryLimit, SpillDir: c.SpillDir, NoRemember: c.NoRemember, Parallel: c.Parallel})
 	if err != nil {
 		return Result{}, err
 	}

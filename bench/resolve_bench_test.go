@@ -52,7 +52,7 @@ func BenchmarkResolve(b *testing.B) {
 				for _, collect := range []bool{false, true} {
 					how := map[bool]string{false: "streamed", true: "collected"}[collect]
 					c := bench.StoreConfig{Shape: shape, Phase: phase, Rows: rows}
-					b.Run(fmt.Sprintf("%s/%s/%d/%s", shape, phase, rows, how), func(b *testing.B) { benchResolve(b, base, c, collect) })
+					b.Run(fmt.Sprintf("%s/%s/%d/%s", shape, phase, rows, how), func(b *testing.B) { benchResolve(b, base, c, bench.ResolveConfig{Collect: collect}) })
 				}
 			}
 		}
@@ -65,7 +65,7 @@ func BenchmarkResolveTexts(b *testing.B) {
 	for _, shape := range []bench.Shape{bench.Simple, bench.Wide} {
 		for _, phase := range []bench.Phase{bench.New, bench.Stale} {
 			c := bench.StoreConfig{Shape: shape, Phase: phase, Rows: 1_000_000, IDs: bench.Texts}
-			b.Run(fmt.Sprintf("%s/%s", shape, phase), func(b *testing.B) { benchResolve(b, base, c, false) })
+			b.Run(fmt.Sprintf("%s/%s", shape, phase), func(b *testing.B) { benchResolve(b, base, c, bench.ResolveConfig{}) })
 		}
 	}
 }
@@ -75,11 +75,29 @@ func BenchmarkResolveHash(b *testing.B) {
 	base := dir(b)
 	for _, algorithm := range []string{"xxhash32", "xxhash64", "xxh3_64", "wyhash", "md5", "sha256"} {
 		c := bench.StoreConfig{Shape: bench.Simple, Phase: bench.New, Rows: 1_000_000, Algorithm: algorithm}
-		b.Run(algorithm, func(b *testing.B) { benchResolve(b, base, c, false) })
+		b.Run(algorithm, func(b *testing.B) { benchResolve(b, base, c, bench.ResolveConfig{}) })
 	}
 }
 
-func benchResolve(b *testing.B, base string, c bench.StoreConfig, collect bool) {
+// BenchmarkResolveLimited resolves in less memory than there is to hold: integer ids by ranges, texts by partitions on disk.
+func BenchmarkResolveLimited(b *testing.B) {
+	base := dir(b)
+	for _, shape := range []bench.Shape{bench.Simple, bench.Wide} {
+		for _, ids := range []bench.IDs{bench.Ints, bench.Texts} {
+			c := bench.StoreConfig{Shape: shape, Phase: bench.Stale, Rows: 1_000_000, IDs: ids}
+			for _, limit := range []int64{0, 64 << 20} {
+				how := bench.ResolveConfig{MemoryLimit: limit}
+				if limit > 0 {
+					how.SpillDir = b.TempDir()
+				}
+				b.Run(fmt.Sprintf("%s/%s/%d MiB", shape, ids, limit>>20), func(b *testing.B) { benchResolve(b, base, c, how) })
+			}
+		}
+	}
+}
+
+// benchResolve resolves a store again and again; each time without what the time before left.
+func benchResolve(b *testing.B, base string, c bench.StoreConfig, how bench.ResolveConfig) {
 	path, err := bench.Make(b.Context(), base, c)
 	if err != nil {
 		b.Fatal(err)
@@ -88,7 +106,8 @@ func benchResolve(b *testing.B, base string, c bench.StoreConfig, collect bool) 
 	var last bench.Result
 	var peak int64
 	for b.Loop() {
-		last, err = bench.ResolveConfig{Store: path, Algorithm: c.Algorithm, Collect: collect}.Run(b.Context())
+		how.Store, how.Algorithm, how.NoRemember = path, c.Algorithm, true
+		last, err = how.Run(b.Context())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -15,6 +15,12 @@ Every contender resolves the same store and materialises the whole increment, in
 --stream drops batches instead of keeping them (the library and DuckDB; the others cannot). --roundtrip writes the increment back, too, without DuckDB; Metaxy then
 has to find nothing left to do in the store that metaxy-delta wrote.
 
+--own lets this module write the stores, for sizes that Metaxy cannot write; it knows simple and wide, and nothing is compared with Metaxy.
+
+--bucket puts the stores into a bucket of --server (versitygw), behind a proxy that lets every request wait for --delay milliseconds; the first line is
+the library on the local disk, and each line ends with the requests and the megabytes that were answered. DuckDB needs httpfs there: where the one of this
+Python has none, --duckdb-python names another.
+
 What metaxy-delta remembers of a resolve helps it in `same` and `touch` only: there it resolves once before, untimed, and everywhere else each run has a copy of the
 store that nobody resolved. --dir keeps the stores for the next run.
 
@@ -26,6 +32,7 @@ Needs metaxy 0.1.11, duckdb, deltalake, polars, numpy.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -38,12 +45,14 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import buckets
 import contenders
 import shapes
 from contenders import Task
 
 OURS = ("metaxy-delta", "metaxy-delta program")
 NAMES = (*OURS, "DuckDB", "Metaxy")
+LOCAL = "metaxy-delta local"
 HASHES = ("xxhash32", "xxhash64", "xxh3_64", "md5", "sha256")
 
 
@@ -57,23 +66,26 @@ def run(args: list[str], **env: str) -> dict:
 class Bench:
     """One comparison: a graph, a hash algorithm, a phase, and the runs of everybody."""
 
-    def __init__(self, a, graph: str, hashing: str, phase: str, base: Path, scratch: Path):
+    def __init__(self, a, graph: str, hashing: str, phase: str, base: Path, scratch: Path, bucket: buckets.Bucket | None):
+        self.bucket = bucket
         self.a, self.graph, self.hashing, self.phase, self.base, self.scratch = a, graph, hashing, phase, base, scratch
         self.mode = "roundtrip" if a.roundtrip else "stream" if a.stream else "collect"
         self.runs: dict[str, list[dict]] = {}
         self.copies = 0
 
     def command(self, name: str, task: Task) -> list[str]:
-        if name == "metaxy-delta":
+        if name in ("metaxy-delta", LOCAL):
             _, _, leaves = shapes.graph(task.graph)
             args = [self.a.collector, "-store", task.store, "-hash-algorithm", task.hash, "-mode", task.mode, "-feature", ",".join(str(f.spec().key) for f in leaves)]
             return args + (["-keys", task.keys, "-rows", task.rows, "-key", shapes.row_key(task.graph)] if task.keys else [])
         child = {"metaxy-delta program": "program", "DuckDB": "duckdb", "Metaxy": "metaxy"}[name]
-        return [sys.executable, __file__, "--child", child, json.dumps(dataclasses.asdict(task))]
+        python = self.a.duckdb_python if child == "duckdb" and self.a.duckdb_python else sys.executable
+        return [python, __file__, "--child", child, json.dumps(dataclasses.asdict(task))]
 
     def contenders(self) -> list[str]:
         have = {"metaxy-delta": self.a.collector, "metaxy-delta program": self.a.bin}
-        return [n for n in NAMES if n in self.a.contenders and have.get(n, "a peer") and not (n == "DuckDB" and self.mode == "roundtrip")]
+        local = [LOCAL] if self.bucket and self.a.collector else []
+        return local + [n for n in NAMES if n in self.a.contenders and have.get(n, "a peer") and not (n == "DuckDB" and self.mode == "roundtrip")]
 
     def copy(self, phase: str) -> Path:
         self.copies += 1
@@ -84,7 +96,9 @@ class Bench:
     def run(self, name: str, **more) -> dict:
         """One run, on a copy where the store or what is remembered of it would change."""
         task = Task(self.graph, str(self.base / self.phase), self.hashing, self.mode, self.a.bin or "", **more)
-        mine = name in OURS
+        mine = name in (*OURS, LOCAL)
+        if self.bucket and name != LOCAL:
+            return self.remote(name, task)
         if not mine and self.mode != "roundtrip":
             return run(self.command(name, task))
         copy = self.copy("same" if mine and self.phase == "touch" else self.phase)
@@ -98,6 +112,18 @@ class Bench:
             return run(self.command(name, task), XDG_CACHE_HOME=str(cache))
         finally:
             shutil.rmtree(copy)
+            shutil.rmtree(cache, ignore_errors=True)
+
+    def remote(self, name: str, task: Task) -> dict:
+        """One run on a store in the bucket, which nobody has resolved."""
+        task.store = self.bucket.put(self.base / self.phase)
+        cache = self.scratch / "cache"
+        self.bucket.totals()
+        try:
+            found = run(self.command(name, task), XDG_CACHE_HOME=str(cache), **self.bucket.environment)
+            return {**found, **self.bucket.totals()}
+        finally:
+            self.bucket.forget(task.store)
             shutil.rmtree(cache, ignore_errors=True)
 
     def compare(self) -> list[dict]:
@@ -119,11 +145,11 @@ class Bench:
             seconds = [r["seconds"] for r in rs]
             spread = f"({min(seconds):.2f}-{max(seconds):.2f})"
             print(f"{self.graph:10}{self.phase:6}{self.hashing:9}{name:21}{mid('seconds'):8.2f} {spread:15}{mid('cpu'):8.2f}{mid('mb'):8.0f}  {ratio('seconds'):6.1f}{ratio('cpu'):7.1f}   "
-                  f"{rs[0]['counts'][0]} / {rs[0]['counts'][1]}", flush=True)
+                  f"{rs[0]['counts'][0]} / {rs[0]['counts'][1]}" + (f"   {rs[0]['requests']} requests, {rs[0]['bytes'] / 1e6:.0f} MB" if "requests" in rs[0] else ""), flush=True)
 
     def check(self) -> list[str]:
         """What of ours differs from Metaxy: counts in every run, and sampled rows."""
-        mine = [n for n in self.runs if n in OURS]
+        mine = [n for n in self.runs if n in (*OURS, LOCAL)]
         if "Metaxy" not in self.runs or not mine:
             return []
         want, found = self.runs["Metaxy"][0]["counts"], []
@@ -135,7 +161,7 @@ class Bench:
             self.run("Metaxy", keys=keys, rows=theirs)
         for n in mine if sum(want) else ():
             self.run(n, keys=keys, rows=ours)
-            if text := contenders.differences(self.graph, theirs, ours, stream=n == "metaxy-delta"):
+            if text := contenders.differences(self.graph, theirs, ours, stream=n in ("metaxy-delta", LOCAL)):
                 found.append(f"{n}: sampled rows differ from Metaxy's: {text}")
             if mode == "roundtrip":
                 found += self.reread(n)
@@ -184,6 +210,11 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--stream", action="store_true", help="drop batches instead of keeping them")
     p.add_argument("--roundtrip", action="store_true", help="write the increment back, too")
+    p.add_argument("--own", action="store_true", help="stores of this module's own")
+    p.add_argument("--bucket", action="store_true", help="resolve in a bucket")
+    p.add_argument("--server", default="bin/versitygw", help="the program versitygw")
+    p.add_argument("--delay", type=int, default=30, help="milliseconds that every request to the bucket waits")
+    p.add_argument("--duckdb-python", help="a Python whose DuckDB has httpfs")
     p.add_argument("--no-check", action="store_true", help="do not compare rows with Metaxy's")
     p.add_argument("--dir", help="keep the stores here")
     p.add_argument("--json", help="write every run to this file")
@@ -194,26 +225,43 @@ def arguments() -> argparse.Namespace:
         p.error("give --bin, --collector or both")
     if a.roundtrip and {"aggregate", "expand"} & set(a.graph):
         p.error("--roundtrip: the increment of aggregate and expand are not rows of the leaf")
+    if a.own and (not a.collector or not {"simple", "wide"} >= set(a.graph)):
+        p.error("--own: simple and wide, with --collector")
+    if a.bucket and (a.roundtrip or {"same", "touch"} & set(a.phase) or not a.collector):
+        p.error("--bucket: a cold resolve of new and stale, with --collector")
     return a
 
 
-def compare_all(a, base: Path, scratch: Path) -> None:
+def make_own(a, graph: str, hashing: str, store: Path) -> None:
+    """Lets the collector write the phases that are missing."""
+    phases = {"new": "new", "same": "unchanged", "stale": "stale", "touch": "few"}
+    for phase in a.phase:
+        if not (store / phase).exists():
+            what = f"{graph}/{phases[phase]}/{'text' if a.ids == 'uuid' else 'int'}/{hashing}/{a.rows}"
+            made = subprocess.run([a.collector, "-make", what, "-store", str(store / "making")], check=True, stdout=subprocess.PIPE, text=True).stdout
+            Path(made.strip()).rename(store / phase)
+            shutil.rmtree(store / "making")
+
+
+def compare_all(a, base: Path, scratch: Path, bucket: buckets.Bucket | None) -> None:
     rows, wrong = [], []
     facts = {"command": " ".join(sys.argv), **machine()}
     print(f"{a.rows:,} rows, {a.ids} ids, {a.rounds} rounds, {os.cpu_count()} cores, load {facts['load']:.1f} at the start")
     print(f"{'graph':10}{'phase':6}{'store':9}{'contender':21}{'seconds':>8}{'':16}{'CPU s':>8}{'MB':>8}  times slower / more CPU   new / stale")
     for graph in a.graph:
         for hashing in a.hash:
-            store = base / f"{graph}-{hashing}-{a.ids}-{a.rows}"
-            if not all((store / p).exists() for p in a.phase + ["same"]):
+            store = base / f"{graph}-{hashing}-{a.ids}-{a.rows}{'-own' * a.own}"
+            if a.own:
+                make_own(a, graph, hashing, store)
+            elif not all((store / p).exists() for p in a.phase + ["same"]):
                 # In a process of its own, for the memory of this one would be the least that its children report.
                 subprocess.run([sys.executable, __file__, "--rows", str(a.rows), "--ids", a.ids, "--child", "prepare", json.dumps([graph, hashing, str(store)])], check=True, stdout=subprocess.DEVNULL)
             for phase in a.phase if not a.prepare else ():
-                b = Bench(a, graph, hashing, phase, store, scratch)
+                b = Bench(a, graph, hashing, phase, store, scratch, bucket)
                 rows += b.compare()
                 if a.json:
                     Path(a.json).write_text(json.dumps({**facts, "runs": rows}, indent=1) + "\n")
-                wrong += [] if a.no_check else b.check()
+                wrong += [] if a.no_check or a.own else b.check()
     if wrong:
         sys.exit("not Metaxy's answers:\n" + "\n".join(wrong))
 
@@ -230,7 +278,8 @@ def main() -> None:
     base.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=base))
     try:
-        compare_all(a, base, scratch)
+        with buckets.Bucket(a.server, a.collector, a.delay, scratch) if a.bucket else contextlib.nullcontext() as bucket:
+            compare_all(a, base, scratch, bucket)
     finally:
         shutil.rmtree(scratch)
         if not a.dir:

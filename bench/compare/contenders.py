@@ -58,7 +58,7 @@ def metaxy(t: Task) -> None:
     from metaxy.utils import collect_to_polars
 
     g, _, leaves = shapes.graph(t.graph)
-    store = shapes.open_store(Path(t.store), t.hash)
+    store = shapes.open_store(t.store, t.hash)
     counts, kept = [0, 0], []
     with g.use(), Timed() as timed, (store.open("w") if t.mode == "roundtrip" else store) as s:
         for leaf in leaves:
@@ -86,6 +86,7 @@ def duckdb(t: Task) -> None:
 
     _, _, leaves = shapes.graph(t.graph)
     con = duckdb.connect()
+    reach_bucket(t, con)
     counts, kept = [0, 0], []
     with Timed() as timed:
         for leaf in leaves:
@@ -98,9 +99,25 @@ def duckdb(t: Task) -> None:
     done(timed.seconds, timed.cpu, counts)
 
 
+def reach_bucket(t: Task, con) -> None:
+    """Lets DuckDB read buckets, with its extension httpfs: the one that is installed, or that of the package duckdb-extension-httpfs."""
+    if "://" not in t.store:
+        return
+    try:
+        from duckdb_extensions import import_extension
+        import_extension("httpfs")
+    except ImportError:
+        con.sql("INSTALL httpfs")
+    con.sql("LOAD httpfs")
+    o = shapes.storage_options(t.store)
+    con.sql(f"CREATE SECRET (TYPE s3, KEY_ID '{o['AWS_ACCESS_KEY_ID']}', SECRET '{o['AWS_SECRET_ACCESS_KEY']}', REGION '{o['AWS_REGION']}', "
+            f"ENDPOINT '{o['AWS_ENDPOINT_URL'].removeprefix('http://')}', URL_STYLE 'path', USE_SSL false)")
+
+
 def statement(t: Task, leaf) -> str:
     from deltalake import DeltaTable
 
+    options = shapes.storage_options(t.store)
     _, roots, _ = shapes.graph(t.graph)
     roots = [r for r in roots if any(d.feature == r.spec().key for d in leaf.spec().deps)]
     cut = (lambda e: f"substr(md5({e}), 1, 8)") if t.hash == "md5" else (lambda e: f"substr(hash({e})::VARCHAR, 1, 8)")
@@ -109,7 +126,7 @@ def statement(t: Task, leaf) -> str:
     on = "group_uid" if grouped else "sample_uid"
 
     def latest(feature, ids, value: str, rest=()) -> str:
-        files = DeltaTable(str(shapes.table(Path(t.store), feature))).file_uris()
+        files = DeltaTable(shapes.table(t.store, feature), storage_options=options).file_uris()
         picked = "".join(f", arg_max({c}, metaxy_updated_at) AS {c}" for c in rest)
         return (f"(SELECT {', '.join(ids)}, arg_max({value}, metaxy_updated_at) AS v, arg_max(metaxy_deleted_at IS NOT NULL, metaxy_updated_at) AS dead{picked} "
                 f"FROM read_parquet({files!r}) WHERE metaxy_feature_version = '{feature.feature_version()}' GROUP BY {', '.join(ids)})")
@@ -131,7 +148,7 @@ def statement(t: Task, leaf) -> str:
     sample = cut(" || '|' || ".join(sorted(fields)))
     columns = "u0.* EXCLUDE (v, dead)" if len(roots) == 1 else on
     expected = f"SELECT *, {sample} AS provenance FROM (SELECT {columns}, {hashed} FROM {joined} WHERE {alive})"
-    if not shapes.table(Path(t.store), leaf).exists():
+    if not DeltaTable.is_deltatable(shapes.table(t.store, leaf), options):
         return f"SELECT *, true AS fresh FROM ({expected})"
     current = f"SELECT * FROM {latest(leaf, shapes.ids_of(t.graph)[1], 'metaxy_provenance')} WHERE NOT dead"
     if t.graph == "expand":

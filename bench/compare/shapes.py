@@ -72,17 +72,22 @@ def graph(kind: str):
     return g, roots, leaves
 
 
-def open_store(path: Path, hashing: str):
+def open_store(path: Path | str, hashing: str):
     from metaxy.config import MetaxyConfig
     from metaxy.ext.polars.handlers.delta import DeltaMetadataStore
     from metaxy.versioning.types import HashAlgorithm
 
     MetaxyConfig.set(MetaxyConfig(project="bench", sync=False))
-    return DeltaMetadataStore(root_path=str(path), hash_algorithm=HashAlgorithm(hashing))
+    return DeltaMetadataStore(root_path=str(path), storage_options=storage_options(path), hash_algorithm=HashAlgorithm(hashing))
 
 
-def table(path: Path, feature) -> Path:
-    return path.joinpath(*str(feature.spec().key).split("/")).with_suffix(".delta")
+def storage_options(path: Path | str) -> dict | None:
+    """What opens a store in a bucket: the settings are in the environment."""
+    return {k: v for k, v in os.environ.items() if k.startswith("AWS_")} if "://" in str(path) else None
+
+
+def table(path: Path | str, feature) -> str:
+    return f"{path}/{feature.spec().key}.delta"
 
 
 def id_column(rows: int, ids: str):

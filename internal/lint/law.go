@@ -59,7 +59,7 @@ var law = map[string]string{
 
 	"bench": ". frame feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
-	"bench/compare": "bench",
+	"bench/compare": "bench objstore objstore/s3store",
 
 	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
