@@ -177,6 +177,11 @@ func (g *groupReader) next(ctx context.Context) (b arrow.RecordBatch, err error)
 			return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows are missing", g.left))
 		}
 		rec = g.reader.RecordBatch()
+		for _, c := range rec.Columns() {
+			if err := sound(c); err != nil {
+				return nil, damaged("read", g.file.Key, g.group, err)
+			}
+		}
 		if n = rec.NumRows(); n > g.left {
 			return nil, damaged("read", g.file.Key, g.group, fmt.Errorf("%d rows too many", n-g.left))
 		}
