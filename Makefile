@@ -75,6 +75,10 @@ interop: build ## a store written here, read and resolved by Metaxy and deltalak
 	$(PYTHON) internal/interop/rowfiles.py $(BIN)
 	$(if $(SPARK_PYTHON),$(SPARK_PYTHON) internal/interop/upkeep.py $(BIN) && $(SPARK_PYTHON) internal/interop/spark.py $(BIN),@echo "interop with Spark left out: SPARK_PYTHON names no Python with pyspark and delta-spark")
 
+.PHONY: corpora
+corpora: build ## read the test files and tables of CORPORA="DIR ..." (checkouts of apache/parquet-testing, apache/arrow-testing, delta-io/delta, delta-rs) and compare with pyarrow and deltalake
+	$(PYTHON) -W ignore internal/interop/corpora.py $(BIN) $(CORPORA)
+
 .PHONY: differential
 differential: build ## random operations by Metaxy and by this program on copies of one store, equal after every step; SEQUENCES=500 SEED=1, MAPS=1 for versions in maps (needs Python with metaxy[delta])
 	$(PYTHON) -W ignore internal/interop/differential.py $(BIN) --sequences $(or $(SEQUENCES),100) --seed $(or $(SEED),1) $(if $(MAPS),--maps)

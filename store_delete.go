@@ -11,6 +11,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
@@ -220,8 +221,7 @@ func appendNulls(rows *Rows, schema *arrow.Schema) iter.Seq2[arrow.RecordBatch, 
 				cols = append(cols, nulls)
 			}
 			out := array.NewRecordBatch(schema, cols, b.NumRows())
-			ok := yield(out, nil)
-			out.Release()
+			ok := frame.Give(yield, out, out)
 			if !ok {
 				return
 			}

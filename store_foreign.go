@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
 )
@@ -94,8 +95,7 @@ func kept(ctx context.Context, in iter.Seq2[arrow.RecordBatch, error], program *
 				yield(nil, err)
 				return
 			}
-			ok := yield(b, nil)
-			b.Release()
+			ok := frame.Give(yield, b, b)
 			if !ok {
 				return
 			}
@@ -126,8 +126,7 @@ func projected(in iter.Seq2[arrow.RecordBatch, error], schema *arrow.Schema, col
 				arrays[i] = b.Column(c)
 			}
 			out := array.NewRecordBatch(schema, arrays, b.NumRows())
-			ok := yield(out, nil)
-			out.Release()
+			ok := frame.Give(yield, out, out)
 			if !ok {
 				return
 			}
@@ -146,8 +145,7 @@ func atMost(in iter.Seq2[arrow.RecordBatch, error], left int64) iter.Seq2[arrow.
 			}
 			cut := b.NewSlice(0, min(left, b.NumRows()))
 			left -= cut.NumRows()
-			ok := yield(cut, nil)
-			cut.Release()
+			ok := frame.Give(yield, cut, cut)
 			if !ok || left <= 0 {
 				return
 			}

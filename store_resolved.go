@@ -13,6 +13,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/scan"
@@ -145,8 +146,7 @@ func (w *writtenSince) without(ctx context.Context, schema *arrow.Schema, in ite
 				yield(nil, err)
 				return
 			}
-			ok := yield(out, nil)
-			out.Release()
+			ok := frame.Give(yield, out, out)
 			if !ok {
 				return
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
@@ -358,8 +359,7 @@ func (l *layout) apply(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.R
 				return
 			}
 			out := l.batch(b)
-			ok := yield(out, nil)
-			out.Release()
+			ok := frame.Give(yield, out, out)
 			if !ok {
 				return
 			}

@@ -192,9 +192,7 @@ func (s *Spill) Read(ctx context.Context, part, stream int) iter.Seq2[arrow.Reco
 				yield(nil, err)
 				return
 			}
-			ok := yield(b, nil)
-			b.Release()
-			if !ok {
+			if !given(b, yield) {
 				return
 			}
 		}
@@ -244,4 +242,10 @@ func (s *Spill) Close() error {
 	}
 	s.file = nil
 	return err
+}
+
+// given yields a batch and releases it, also where the consumer panics or ends its goroutine.
+func given(b arrow.RecordBatch, yield func(arrow.RecordBatch, error) bool) bool {
+	defer b.Release()
+	return yield(b, nil)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
@@ -54,8 +55,7 @@ func complete(ctx context.Context, rows *Rows, plan *feature.Plan, alg Algorithm
 				yield(nil, err)
 				return
 			}
-			ok := yield(out, nil)
-			out.Release()
+			ok := frame.Give(yield, out, out)
 			if !ok {
 				return
 			}

@@ -74,8 +74,7 @@ func (t *memTable) Take(ctx context.Context, refs []frame.Ref, cols []string) it
 				yield(nil, err)
 				return
 			}
-			ok := yield(out, nil)
-			out.Release()
+			ok := frame.Give(yield, out, out)
 			if !ok {
 				return
 			}

@@ -21,8 +21,7 @@ const batchRows = 1 << 16
 func slices64(b arrow.RecordBatch, yield func(arrow.RecordBatch, error) bool) bool {
 	for at := int64(0); at < b.NumRows(); at += batchRows {
 		cut := b.NewSlice(at, min(b.NumRows(), at+batchRows))
-		ok := yield(cut, nil)
-		cut.Release()
+		ok := frame.Give(yield, cut, cut)
 		if !ok {
 			return false
 		}

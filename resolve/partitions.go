@@ -159,8 +159,7 @@ func (a *ahead) all(yield func(arrow.RecordBatch, error) bool) {
 	for len(a.held) > 0 {
 		b := a.held[0]
 		a.held = a.held[1:]
-		ok := yield(b, nil)
-		b.Release()
+		ok := frame.Give(yield, b, b)
 		if !ok {
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 // decisions are what a whole pass over the drivers found, so that a later pass
@@ -95,8 +97,7 @@ func (s *stream) drive(ctx context.Context, want wanted, decided *decisions, yie
 			yield(PartBatch{}, f.err)
 			return nil, false
 		}
-		more := yield(f.batch, nil)
-		f.batch.Batch.Release()
+		more := frame.Give(yield, f.batch, f.batch.Batch)
 		if !more {
 			return nil, false
 		}

@@ -310,8 +310,7 @@ func (t *partTable) Read(ctx context.Context, unit int, _ frame.Span, cols []str
 				yield(frame.Block{}, err)
 				return
 			}
-			ok := yield(frame.Block{Batch: out, Rows: numbersOf(b)}, nil)
-			out.Release()
+			ok := frame.Give(yield, frame.Block{Batch: out, Rows: numbersOf(b)}, out)
 			if !ok {
 				return
 			}

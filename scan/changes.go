@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -370,8 +371,7 @@ func (c *feedCommit) scan(ctx context.Context, snap *delta.Snapshot, files []del
 			if err != nil {
 				return false, err
 			}
-			more := c.yield(out, nil)
-			out.Release()
+			more := frame.Give(c.yield, out, out)
 			if !more {
 				return false, nil
 			}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/nearest"
@@ -278,8 +279,7 @@ func drain(out chan result, yield func(arrow.RecordBatch, error) bool) bool {
 			yield(nil, r.err)
 			return false
 		}
-		ok := yield(r.batch, nil)
-		r.batch.Release()
+		ok := frame.Give(yield, r.batch, r.batch)
 		if !ok {
 			return false
 		}

@@ -90,8 +90,7 @@ func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []frame.Ref, wants []
 				yield(nil, err)
 				return false
 			}
-			ok := yield(out, nil)
-			out.Release()
+			ok := frame.Give(yield, out, out)
 			if !ok {
 				return false
 			}
@@ -124,8 +123,7 @@ func (s *Scan) pickUnit(ctx context.Context, g *groupReader, u *unit, refs []fra
 			yield(nil, err)
 			return false
 		}
-		ok := yield(b, nil)
-		b.Release()
+		ok := frame.Give(yield, b, b)
 		if !ok {
 			return false
 		}

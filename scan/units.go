@@ -205,8 +205,7 @@ func (s *Scan) rows(ctx context.Context, u *unit, wants []want, span frame.Span,
 				yield(keptRows{}, err)
 				return
 			}
-			ok := yield(k, nil)
-			k.batch.Release()
+			ok := frame.Give(yield, k, k.batch)
 			if !ok {
 				return
 			}
@@ -329,8 +328,7 @@ func (s *Scan) Read(ctx context.Context, unit int, rows frame.Span, cols []strin
 			if b.Batch == nil {
 				continue
 			}
-			ok := yield(b, nil)
-			b.Batch.Release()
+			ok := frame.Give(yield, b, b.Batch)
 			if !ok {
 				return
 			}

@@ -22,6 +22,7 @@ var law = map[string]string{
 	"internal/slab":       "",
 	"internal/syscol":     "",
 	"internal/lint":       "",
+	"internal/calls":      "",
 	"internal/nearest":    "",
 	"internal/declared":   "",
 

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
@@ -246,8 +247,7 @@ func (h *heldRows) sorted(ctx context.Context, yield func(arrow.RecordBatch, err
 		if err != nil {
 			return false, err
 		}
-		more := yield(b, nil)
-		b.Release()
+		more := frame.Give(yield, b, b)
 		if !more {
 			return false, nil
 		}

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -23,8 +24,14 @@ func LookUp[T any](ctx context.Context, find func(ctx context.Context) (T, error
 	defer cancel()
 	done := make(chan found, 1) // a search that goes on does not wait for us
 	go func() {
-		v, err := find(inner)
-		done <- found{v, err}
+		f := found{err: errors.New("the search ended its goroutine")}
+		defer func() {
+			if r := recover(); r != nil {
+				f.err = fmt.Errorf("panic: %v", r)
+			}
+			done <- f
+		}()
+		f.value, f.err = find(inner)
 	}()
 	var f found
 	select {
