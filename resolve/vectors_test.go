@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/deltatest"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
@@ -25,11 +26,12 @@ func TestVectors(t *testing.T) {
 	for name, cases := range deltatest.ProvenanceVectors(t) {
 		for _, c := range cases {
 			t.Run(name+"/"+c.Name, func(t *testing.T) {
-				for _, o := range []resolve.Options{{}, {MemoryLimit: 1000, SpillDir: t.TempDir()}} {
+				for _, o := range []resolve.Options{{}, {MemoryLimit: 1000, SpillDir: t.TempDir()}, {MemoryLimit: 1 << 20, SpillDir: t.TempDir()},
+					{Force: hashjoin.Hash}, {Doubt: true}} {
 					fault := (&replay{t: t, c: &c, options: o, tables: map[string]*stored{}}).run()
 					switch why := better[name+"/"+c.Name]; {
 					case fault != "" && why == "":
-						t.Errorf("memory limit %d: %s", o.MemoryLimit, fault)
+						t.Errorf("memory limit %d, %s, doubt %v: %s", o.MemoryLimit, o.Force, o.Doubt, fault)
 					case fault == "" && why != "":
 						t.Errorf("is listed (%s), but passes", why)
 					}
