@@ -130,6 +130,8 @@ func (s *DeltaStore) locate(ctx context.Context, g *feature.Graph, key feature.K
 	at, err := o.at, error(nil)
 	if at == nil {
 		at, err = s.visit(ctx, key)
+	} else {
+		err = at.err
 	}
 	switch {
 	case err == nil && at.snap != nil:

@@ -221,12 +221,13 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	if err := s.checkFilterKeys(g, plan, o, inc); err != nil {
 		return nil, err
 	}
-	if err := s.resolveCurrent(ctx, g, plan, o, req, inc); err != nil {
+	seen := s.visits(ctx, involved(plan, o))
+	if err := s.resolveCurrent(ctx, g, plan, o, req, inc, seen); err != nil {
 		return nil, err
 	}
 	if o.Samples != nil {
 		req.Samples = &resolve.Rows{Schema: o.Samples.Schema, Batches: o.Samples.Batches}
-	} else if err := s.resolveDeps(ctx, g, plan, o, req, inc); err != nil {
+	} else if err := s.resolveDeps(ctx, g, plan, o, req, inc, seen); err != nil {
 		return nil, err
 	}
 	inc.inner, err = resolve.Update(ctx, req)
@@ -266,12 +267,23 @@ func (s *DeltaStore) collisions(g *feature.Graph, plan *feature.Plan) []Warning 
 	return out
 }
 
+// involved are the features whose tables a resolve reads.
+func involved(plan *feature.Plan, o *ResolveOptions) []feature.Key {
+	keys := []feature.Key{plan.Feature.Spec.Key}
+	for _, d := range plan.Deps {
+		if o.Samples == nil && !slices.Contains(keys, d.Feature) {
+			keys = append(keys, d.Feature)
+		}
+	}
+	return keys
+}
+
 // resolveCurrent finds the feature's own rows; a missing table is no current.
-func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, inc *Increment) error {
+func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, inc *Increment, seen map[feature.Key]*visit) error {
 	def := plan.Feature
 	key := def.Spec.Key
 	req.Current = resolve.Source{IDs: def.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters, o.TargetFilters)}
-	l, err := s.locate(ctx, g, key, def, &ReadOptions{NoFallback: true, unverified: true})
+	l, err := s.locate(ctx, g, key, def, &ReadOptions{NoFallback: true, unverified: true, at: seen[key]})
 	if isNotFound(err) {
 		return nil
 	}
@@ -287,12 +299,12 @@ func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan 
 }
 
 // resolveDeps finds the tables of the upstream features.
-func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, inc *Increment) error {
+func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, inc *Increment, seen map[feature.Key]*visit) error {
 	var found []*located
 	for _, dep := range plan.Deps {
 		key := dep.Feature
 		src := resolve.Source{IDs: dep.Definition.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters)}
-		l, err := s.locate(ctx, g, key, dep.Definition, &ReadOptions{unverified: true})
+		l, err := s.locate(ctx, g, key, dep.Definition, &ReadOptions{unverified: true, at: seen[key]})
 		switch {
 		case isNotFound(err) && dep.Optional && !s.opts.Switches.OptionalMissingIsError:
 			inc.warnings = append(inc.warnings, Warning{Code: "OPTIONAL_MISSING", Message: fmt.Sprintf("optional upstream feature %s has no table: its fields count as absent", key)})

@@ -46,6 +46,9 @@ type fieldGroup struct {
 // units of tables.
 func (inc *Increment) planStream(ctx context.Context) (*stream, error) {
 	s := &stream{inc: inc, sides: make([]*depSide, len(inc.deps))}
+	if err := inc.openTables(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.planLegs(ctx); err != nil {
 		return nil, err
 	}
@@ -54,6 +57,24 @@ func (inc *Increment) planStream(ctx context.Context) (*stream, error) {
 	}
 	s.planHashes()
 	return s, s.planKeys()
+}
+
+// openTables lets all tables find their units at once: what that reads is far
+// away on buckets.
+func (inc *Increment) openTables(ctx context.Context) error {
+	var tables []frame.Table
+	if inc.req.Samples == nil {
+		for _, i := range inc.order {
+			tables = append(tables, inc.deps[i].src.Table)
+		}
+	}
+	if inc.compares() {
+		tables = append(tables, inc.req.Current.Table)
+	}
+	return eachOf(ctx, len(tables), max(1, len(tables)), func(ctx context.Context, _, i int) error {
+		_, err := tables[i].Units(ctx)
+		return err
+	})
 }
 
 // start reads what the stream needs to hold.
