@@ -17,13 +17,15 @@ func cpuSeconds() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
-// resetPeak gives unused memory back and starts the peak anew; where that is not allowed the peak is that of the process so far.
+// resetPeak gives unused memory back and starts the peak anew; where that is
+// not allowed the peak is that of the process so far.
 func resetPeak() {
 	debug.FreeOSMemory()
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
-// peakBytes is the largest resident memory since resetPeak. (ru_maxrss would be that of the parent, when it was larger.)
+// peakBytes is the largest resident memory since resetPeak. (ru_maxrss would be
+// that of the parent, when it was larger.)
 func peakBytes() int64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {

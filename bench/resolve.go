@@ -16,17 +16,21 @@ import (
 
 // ResolveConfig is one resolve of a store. Zero fields = Leaf, xxhash32, streamed.
 type ResolveConfig struct {
-	// Store is the path of the store, or a URL that one of Openers opens; reads of URLs are not counted. Features are what to resolve, one after
-	// another, Project whose definitions.
+	// Store is the path of the store, or a URL that one of Openers opens; reads
+	// of URLs are not counted. Features are what to resolve, one after another,
+	// Project whose definitions.
 	Store     string
 	Features  []string
 	Project   string
 	Algorithm string
-	// Collect keeps the whole increment in memory, as a caller does who needs all of it at once; otherwise batches are read and dropped.
+	// Collect keeps the whole increment in memory, as a caller does who needs
+	// all of it at once; otherwise batches are read and dropped.
 	Collect bool
-	// WriteBack stores new and stale rows as rows of the feature, in one commit, as they come; nothing is kept.
+	// WriteBack stores new and stale rows as rows of the feature, in one
+	// commit, as they come; nothing is kept.
 	WriteBack bool
-	// Each is called for every batch of an increment that is not written back, which is the consumer's only if it retains it. May be nil.
+	// Each is called for every batch of an increment that is not written back,
+	// which is the consumer's only if it retains it. May be nil.
 	Each    func(metaxy.PartBatch) error
 	Openers []objstore.Opener
 	// NoRemember takes no help from an earlier resolve and leaves none for a later one.
@@ -37,17 +41,21 @@ type ResolveConfig struct {
 	Parallel    int
 }
 
-// Result of a run. Bytes are those asked of the storage; PeakBytes is the largest resident memory of the process since the run began, 0 where the
-// system does not tell. CPUSeconds is 0 there, too. Numbers of several features are added up.
+// Result of a run. Bytes are those asked of the storage; PeakBytes is the
+// largest resident memory of the process since the run began, 0 where the
+// system does not tell. CPUSeconds is 0 there, too. Numbers of several features
+// are added up.
 type Result struct {
 	New, Stale, Orphaned int64
-	// RowsRead are the rows whose deciding columns were read, RowsWritten those that were written back.
+	// RowsRead are the rows whose deciding columns were read, RowsWritten those
+	// that were written back.
 	RowsRead, RowsWritten       int64
 	Seconds, CPUSeconds         float64
 	BytesRead, Reads, PeakBytes int64
 }
 
-// Run opens the store and resolves the features. Increments are materialised: late columns are read too.
+// Run opens the store and resolves the features. Increments are materialised:
+// late columns are read too.
 func (c ResolveConfig) Run(ctx context.Context) (Result, error) {
 	if len(c.Features) == 0 {
 		c.Features = []string{Leaf}

@@ -39,7 +39,8 @@ func check(tb testing.TB, c bench.StoreConfig, r bench.Result) {
 	}
 }
 
-// BenchmarkResolve opens a store and resolves its leaf. Each is streamed once and collected once, which differ in memory.
+// BenchmarkResolve opens a store and resolves its leaf. Each is streamed once
+// and collected once, which differ in memory.
 func BenchmarkResolve(b *testing.B) {
 	sizes := []int{100_000, 1_000_000}
 	if *large {
@@ -79,7 +80,8 @@ func BenchmarkResolveHash(b *testing.B) {
 	}
 }
 
-// BenchmarkResolveLimited resolves in less memory than there is to hold: integer ids by ranges, texts by partitions on disk.
+// BenchmarkResolveLimited resolves in less memory than there is to hold:
+// integer ids by ranges, texts by partitions on disk.
 func BenchmarkResolveLimited(b *testing.B) {
 	base := dir(b)
 	for _, shape := range []bench.Shape{bench.Simple, bench.Wide} {
@@ -123,7 +125,8 @@ func benchResolve(b *testing.B, base string, c bench.StoreConfig, how bench.Reso
 	b.ReportMetric(float64(peak)/1e6, "MB-peak")
 }
 
-// TestResolve runs every workload on a small store, so that the benchmarks are known to run and to answer right.
+// TestResolve runs every workload on a small store, so that the benchmarks are
+// known to run and to answer right.
 func TestResolve(t *testing.T) {
 	base := t.TempDir()
 	for _, shape := range []bench.Shape{bench.Simple, bench.Wide} {

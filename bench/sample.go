@@ -13,8 +13,8 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 )
 
-// Sample writes the rows of an increment whose key is one of a few as an Arrow stream, each with its part, for a comparison with another
-// program's.
+// Sample writes the rows of an increment whose key is one of a few as an Arrow
+// stream, each with its part, for a comparison with another program's.
 type Sample struct {
 	column string
 	keys   map[string]bool

@@ -20,7 +20,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// Shape is the graph of a store: Simple is one root of two fields and a leaf of one, Wide two roots of four fields and a leaf of two.
+// Shape is the graph of a store: Simple is one root of two fields and a leaf of
+// one, Wide two roots of four fields and a leaf of two.
 type Shape string
 
 // The shapes.
@@ -29,7 +30,8 @@ const (
 	Wide   Shape = "wide"
 )
 
-// Phase is what the leaf holds: nothing, every sample, or every sample of which one in ten, or one in ten thousand, of the first root has changed since.
+// Phase is what the leaf holds: nothing, every sample, or every sample of which
+// one in ten, or one in ten thousand, of the first root has changed since.
 type Phase string
 
 // The phases.
@@ -49,7 +51,8 @@ const (
 	Texts IDs = "text"
 )
 
-// StoreConfig says which store Make writes. Zero fields = simple, new, 100,000 rows, int ids, xxhash32.
+// StoreConfig says which store Make writes. Zero fields = simple, new, 100,000
+// rows, int ids, xxhash32.
 type StoreConfig struct {
 	Shape     Shape
 	Phase     Phase
@@ -139,8 +142,8 @@ func graph(s Shape) (*feature.Graph, error) {
 	return g, nil
 }
 
-// Make writes a store below dir and returns its path. A store that is complete there already is left alone; one of its rows costs about 100
-// bytes of disk.
+// Make writes a store below dir and returns its path. A store that is complete
+// there already is left alone; one of its rows costs about 100 bytes of disk.
 func Make(ctx context.Context, dir string, c StoreConfig) (string, error) {
 	c = c.filled()
 	if rootFields[c.Shape] == nil {
@@ -200,7 +203,8 @@ func fill(ctx context.Context, s *metaxy.DeltaStore, g *feature.Graph, c StoreCo
 	return err
 }
 
-// samples are the rows of a root; again gives those that change, with another audio. The caller of Batches releases nothing.
+// samples are the rows of a root; again gives those that change, with another
+// audio. The caller of Batches releases nothing.
 func samples(c StoreConfig, root uint64, again bool) *metaxy.Rows {
 	fields := rootFields[c.Shape]
 	members := make([]arrow.Field, len(fields))

@@ -17,7 +17,8 @@ type outColumn struct {
 	typ  arrow.DataType
 }
 
-// planColumns orders the result: the first joined dep's columns, what others bring beside the join columns, then the versions.
+// planColumns orders the result: the first joined dep's columns, what others
+// bring beside the join columns, then the versions.
 func (inc *Increment) planColumns() error {
 	join := inc.joinColumns()
 	taken := map[string]bool{}
@@ -96,7 +97,8 @@ func (inc *Increment) expands() bool {
 	return slices.ContainsFunc(inc.req.Plan.Deps, func(d feature.PlanDep) bool { return d.Lineage.Kind == feature.Expansion })
 }
 
-// orphanColumns are the stored table's: ids first (the join columns with expansion), then the others in table order.
+// orphanColumns are the stored table's: ids first (the join columns with
+// expansion), then the others in table order.
 func (inc *Increment) orphanColumns() []string {
 	names := slices.Clone(inc.req.Current.IDs)
 	if inc.expands() {
@@ -109,7 +111,8 @@ func (inc *Increment) orphanColumns() []string {
 	return unique(names)
 }
 
-// byFieldType is the type of the by-field columns: a struct with a text for each field, or a map of texts.
+// byFieldType is the type of the by-field columns: a struct with a text for
+// each field, or a map of texts.
 func byFieldType(plan *feature.Plan, mapMode bool) arrow.DataType {
 	if mapMode {
 		return arrow.MapOf(arrow.BinaryTypes.String, arrow.BinaryTypes.String)
@@ -121,7 +124,8 @@ func byFieldType(plan *feature.Plan, mapMode bool) arrow.DataType {
 	return arrow.StructOf(fields...)
 }
 
-// members are the struct keys of a feature's fields in declaration order; of two equal ones the later field's counts.
+// members are the struct keys of a feature's fields in declaration order; of
+// two equal ones the later field's counts.
 func members(plan *feature.Plan) []string {
 	var out []string
 	for _, f := range plan.Fields {

@@ -25,8 +25,10 @@ type completer struct {
 	in, out *arrow.Schema
 }
 
-// Complete returns rows with the version columns that a write needs: the sample's provenance where it is missing, both data versions (copied from the provenance
-// where they are missing, null structs filled), and struct columns as maps when mapMode asks. It streams. Missing input is an *InputError.
+// Complete returns rows with the version columns that a write needs: the
+// sample's provenance where it is missing, both data versions (copied from the
+// provenance where they are missing, null structs filled), and struct columns
+// as maps when mapMode asks. It streams. Missing input is an *InputError.
 func Complete(ctx context.Context, rows *Rows, plan *feature.Plan, alg Algorithm, mapMode bool) (*Rows, error) {
 	return complete(ctx, rows, plan, alg, mapMode, false)
 }
@@ -67,7 +69,8 @@ func (c *completer) fail(column, format string, a ...any) error {
 	return &InputError{Feature: c.plan.Feature.Spec.Key.String(), Column: column, Msg: fmt.Sprintf(format, a...)}
 }
 
-// planSchema orders the columns: those given, then provenance and data versions where they are missing.
+// planSchema orders the columns: those given, then provenance and data versions
+// where they are missing.
 func (c *completer) planSchema() error {
 	i := c.in.FieldIndices(syscol.ProvenanceByField)
 	if len(i) == 0 {
@@ -257,7 +260,8 @@ func (c *completer) dataVersions(b arrow.RecordBatch, byField, provenance arrow.
 	return nil
 }
 
-// withMembers is the type of data versions whose null rows take their provenance: a struct has the members of both, as text.
+// withMembers is the type of data versions whose null rows take their
+// provenance: a struct has the members of both, as text.
 func withMembers(versions, provenance arrow.DataType) arrow.DataType {
 	own, ok := versions.(*arrow.StructType)
 	other, ok2 := provenance.(*arrow.StructType)
@@ -276,7 +280,8 @@ func withMembers(versions, provenance arrow.DataType) arrow.DataType {
 	return arrow.StructOf(fields...)
 }
 
-// fillMembers takes rows of b where a is null, as a struct with the members of both; the caller releases it.
+// fillMembers takes rows of b where a is null, as a struct with the members of
+// both; the caller releases it.
 func fillMembers(a, b arrow.Array, t arrow.DataType) (arrow.Array, error) {
 	out := array.NewStructBuilder(memory.DefaultAllocator, t.(*arrow.StructType))
 	defer out.Release()

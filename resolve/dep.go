@@ -11,7 +11,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
-// depColumn is a column that a dep brings: its name in the table and in the result. system names the versions, which end as columns of the feature itself.
+// depColumn is a column that a dep brings: its name in the table and in the
+// result. system names the versions, which end as columns of the feature
+// itself.
 type depColumn struct {
 	in, out string
 	system  string
@@ -65,7 +67,9 @@ func newDep(req *Request, index int) (*depState, error) {
 	return d, d.checkInput(req.Plan)
 }
 
-// planFrame orders the columns: ids first, then the table's order, as a read gives them; renamed, without those that are dropped; then cut to the selection.
+// planFrame orders the columns: ids first, then the table's order, as a read
+// gives them; renamed, without those that are dropped; then cut to the
+// selection.
 func (d *depState) planFrame(plan *feature.Plan) error {
 	schema := d.src.Table.Schema()
 	names := slices.Clone(d.src.IDs)

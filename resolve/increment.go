@@ -81,7 +81,8 @@ func Update(ctx context.Context, req *Request) (*Increment, error) {
 	return inc, inc.planColumns()
 }
 
-// checkJoinTypes refuses join columns whose types have no values in common; integers of any width do.
+// checkJoinTypes refuses join columns whose types have no values in common;
+// integers of any width do.
 func (inc *Increment) checkJoinTypes() error {
 	check := func(column, feature string, t, first arrow.DataType) error {
 		if joinFamily(t) != joinFamily(first) {
@@ -128,7 +129,8 @@ func joinFamily(t arrow.DataType) string {
 
 func (inc *Increment) key() feature.Key { return inc.req.Plan.Feature.Spec.Key }
 
-// joinOrder puts required deps before optional ones, each in declared order; optional deps without a table bring nothing and are left out.
+// joinOrder puts required deps before optional ones, each in declared order;
+// optional deps without a table bring nothing and are left out.
 func (inc *Increment) joinOrder() {
 	for _, optional := range []bool{false, true} {
 		for i, d := range inc.deps {
@@ -359,7 +361,8 @@ func (inc *Increment) Part(ctx context.Context, p Part) iter.Seq2[arrow.RecordBa
 	}
 }
 
-// All streams the whole increment in one pass, parts interleaved when the work was cut to fit memory; the producer releases each batch after the step.
+// All streams the whole increment in one pass, parts interleaved when the work
+// was cut to fit memory; the producer releases each batch after the step.
 func (inc *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
 	return func(yield func(PartBatch, error) bool) {
 		if err := inc.decideOnce(ctx); err != nil {

@@ -16,7 +16,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
-// MemTable is a table over batches in memory, one unit each, for stores that are not Delta and for tests. It keeps the batches as they are; who made them releases them.
+// MemTable is a table over batches in memory, one unit each, for stores that
+// are not Delta and for tests. It keeps the batches as they are; who made them
+// releases them.
 func MemTable(schema *arrow.Schema, batches []arrow.RecordBatch) frame.Table {
 	return &memTable{schema, batches}
 }
@@ -105,7 +107,8 @@ func project(b arrow.RecordBatch, cols []string) (arrow.RecordBatch, error) {
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), arrays, b.NumRows()), nil
 }
 
-// columnOf finds a column, or a member of a struct or a key of a map behind a dot; the caller releases it.
+// columnOf finds a column, or a member of a struct or a key of a map behind a
+// dot; the caller releases it.
 func columnOf(b arrow.RecordBatch, name string) (arrow.Array, error) {
 	if i := b.Schema().FieldIndices(name); len(i) > 0 {
 		a := b.Column(i[0])
@@ -120,7 +123,8 @@ func columnOf(b arrow.RecordBatch, name string) (arrow.Array, error) {
 	return memberOf(b.Column(i[0]), rest)
 }
 
-// memberOf is a member of a struct, or the values of a key of a map of strings, null where the whole is; the caller releases it.
+// memberOf is a member of a struct, or the values of a key of a map of strings,
+// null where the whole is; the caller releases it.
 func memberOf(a arrow.Array, name string) (arrow.Array, error) {
 	switch a := a.(type) {
 	case *array.Struct:

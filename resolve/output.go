@@ -11,7 +11,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
-// emitRows is the number of result rows that are materialised at once: late columns are read per so many rows.
+// emitRows is the number of result rows that are materialised at once: late
+// columns are read per so many rows.
 const emitRows = 1 << 20
 
 // batchRows is the size of the batches that leave.
@@ -76,7 +77,8 @@ func castTo(ctx context.Context, a *arrow.Array, t arrow.DataType) error {
 	return nil
 }
 
-// byFieldArray makes the struct or map of members; a map holds every key, with null values where a version is null.
+// byFieldArray makes the struct or map of members; a map holds every key, with
+// null values where a version is null.
 func byFieldArray(t arrow.DataType, names []string, columns []arrow.Array, n int) arrow.Array {
 	if st, ok := t.(*arrow.StructType); ok {
 		data := make([]arrow.ArrayData, len(columns))

@@ -183,7 +183,8 @@ func (a *ahead) close() {
 	a.held = nil
 }
 
-// samplesGuess is how many times the memory limit a stream of samples is taken for that did not end within a quarter of it.
+// samplesGuess is how many times the memory limit a stream of samples is taken
+// for that did not end within a quarter of it.
 const samplesGuess = 16
 
 // splitSamples writes the samples to partitions, numbered as they come.
@@ -245,7 +246,8 @@ func (inc *Increment) sub(ctx context.Context, p int) (*Increment, error) {
 	return sub, err
 }
 
-// partitions resolves one partition after another; f gives out what it wants of each and says whether to go on. Stats and warnings are complete after all.
+// partitions resolves one partition after another; f gives out what it wants of
+// each and says whether to go on. Stats and warnings are complete after all.
 func (inc *Increment) partitions(ctx context.Context, f func(sub *Increment) bool) error {
 	total := Stats{RowsRead: inc.cut.rows}
 	var warnings []warning

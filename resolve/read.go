@@ -17,8 +17,11 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
-// Read plans a read and returns its stream: the newest row per id, without tombstones, that passes every filter. Nothing is read before the stream is consumed;
-// it holds at most a few words for each id, or for those of a partition, as Options say. An unknown column is a *filtereval.ColumnError or an *InputError.
+// Read plans a read and returns its stream: the newest row per id, without
+// tombstones, that passes every filter. Nothing is read before the stream is
+// consumed; it holds at most a few words for each id, or for those of a
+// partition, as Options say. An unknown column is a *filtereval.ColumnError or
+// an *InputError.
 func Read(ctx context.Context, req *ReadRequest) (*Rows, error) {
 	schema := req.Source.Table.Schema()
 	if err := checkFilters(req.Source.Filters, schema); err != nil {
@@ -42,7 +45,8 @@ func Read(ctx context.Context, req *ReadRequest) (*Rows, error) {
 	return out, nil
 }
 
-// readColumns orders the columns of a read. Missing system columns read as null; other unknown ones, and repeated ones, are errors.
+// readColumns orders the columns of a read. Missing system columns read as
+// null; other unknown ones, and repeated ones, are errors.
 func readColumns(req *ReadRequest, schema *arrow.Schema) ([]string, error) {
 	if len(req.Columns) > 0 {
 		for i, c := range req.Columns {
@@ -97,7 +101,8 @@ func readRows(ctx context.Context, req *ReadRequest, schema *arrow.Schema, yield
 	}
 }
 
-// readParts are the table, or partitions of it where it does not fit memory: by id, or by unit when every row is shown.
+// readParts are the table, or partitions of it where it does not fit memory: by
+// id, or by unit when every row is shown.
 func readParts(ctx context.Context, req *ReadRequest) ([]frame.Table, *hashjoin.Spill, error) {
 	t, o := req.Source.Table, &req.Options
 	if o.MemoryLimit <= 0 {

@@ -2,7 +2,8 @@ package resolve
 
 import "context"
 
-// planSamples completes the samples' versions and fixes the schemas: columns as given, what is missing at the end.
+// planSamples completes the samples' versions and fixes the schemas: columns as
+// given, what is missing at the end.
 func (inc *Increment) planSamples(ctx context.Context) error {
 	rows, err := complete(ctx, inc.req.Samples, inc.req.Plan, inc.req.Algorithm, inc.req.MapMode, true)
 	if err != nil {

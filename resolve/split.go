@@ -54,7 +54,8 @@ func (o *Options) beyond(bytes int64) error {
 	return &hashjoin.LimitError{LimitBytes: o.MemoryLimit, NeedBytes: bytes + o.blocks()}
 }
 
-// readers is how many row groups are read at once while work is cut: a reader holds a chunk of every column.
+// readers is how many row groups are read at once while work is cut: a reader
+// holds a chunk of every column.
 func (o *Options) readers() int {
 	return int(max(1, min(int64(workers(o.Parallel)), o.MemoryLimit>>26)))
 }
@@ -278,7 +279,8 @@ func wide(rows []int32) []int64 {
 	return out
 }
 
-// partTable is the rows of one partition of a table: deciding columns come from disk, late ones from the table itself.
+// partTable is the rows of one partition of a table: deciding columns come from
+// disk, late ones from the table itself.
 type partTable struct {
 	frame.Table
 	from *splitTable

@@ -2,7 +2,8 @@ package resolve
 
 import "github.com/metaxy-delta/metaxy-delta/internal/rowhash"
 
-// suspectRows is how many rows of a batch are looked at for values that other hash settings made: enough to notice a table, free for a large one.
+// suspectRows is how many rows of a batch are looked at for values that other
+// hash settings made: enough to notice a table, free for a large one.
 const suspectRows = 100
 
 // strangers counts, among the first rows of a batch, stored provenances that the

@@ -31,7 +31,8 @@ func hasColumn(s *arrow.Schema, name string) bool {
 	return true
 }
 
-// stampColumns are the columns of the order key that the table has and that statistics do not answer.
+// stampColumns are the columns of the order key that the table has and that
+// statistics do not answer.
 func stampColumns(ctx context.Context, t frame.Table) (read []string, err error) {
 	units, err := t.Units(ctx)
 	if err != nil {

@@ -36,7 +36,8 @@ type Rows struct {
 	Batches iter.Seq2[arrow.RecordBatch, error]
 }
 
-// Source is the stored rows of one feature version: Table holds all rows of that version (or, with a wider scan, of several).
+// Source is the stored rows of one feature version: Table holds all rows of
+// that version (or, with a wider scan, of several).
 type Source struct {
 	// Table is nil when the table does not exist.
 	Table frame.Table
@@ -65,8 +66,10 @@ type Request struct {
 
 // Options bound the work.
 type Options struct {
-	// MemoryLimit in bytes, about, of the rows that are held at once; 0 = none. Work that needs more is cut into partitions by key, which go to
-	// SpillDir; without one, on a full disk, or when the rows of one key are too many, it is a *hashjoin.LimitError.
+	// MemoryLimit in bytes, about, of the rows that are held at once; 0 = none.
+	// Work that needs more is cut into partitions by key, which go to SpillDir;
+	// without one, on a full disk, or when the rows of one key are too many, it
+	// is a *hashjoin.LimitError.
 	MemoryLimit int64
 	SpillDir    string
 	// Parallel is the number of goroutines; 0 = GOMAXPROCS.
@@ -99,7 +102,8 @@ type PartBatch struct {
 // Stats counts what was done.
 type Stats struct {
 	New, Stale, Orphaned int64
-	// RowsRead counts rows of deciding columns; Expected the joined rows; Current the rows compared with.
+	// RowsRead counts rows of deciding columns; Expected the joined rows;
+	// Current the rows compared with.
 	RowsRead, Expected, Current int64
 	// Progress is the input progress in percent; nil where undefined or not asked for.
 	Progress *float64
@@ -110,7 +114,8 @@ type ReadRequest struct {
 	Source Source
 	// SampleHistory keeps every row instead of the newest per id; SoftDeleted keeps tombstones.
 	SampleHistory, SoftDeleted bool
-	// Columns to give, in this order; nil = id columns, then the others in table order (plain table order with SampleHistory).
+	// Columns to give, in this order; nil = id columns, then the others in
+	// table order (plain table order with SampleHistory).
 	Columns []string
 	// Limit on rows; 0 = none.
 	Limit   int64

@@ -1,8 +1,11 @@
-// Command compare resolves a store once, keeping the increment in memory, and prints what that cost as a line of JSON.
+// Command compare resolves a store once, keeping the increment in memory, and
+// prints what that cost as a line of JSON.
 //
-// It is this module's side of compare.py: a process of its own, so that its memory is its own. Seconds are from opening the store until
-// the last batch is in memory, dropped or written back; megabytes are the process's peak. It exits with 1 and a message when the store cannot
-// be resolved. With -proxy it is what compare.py puts between everybody and a server of buckets.
+// It is this module's side of compare.py: a process of its own, so that its
+// memory is its own. Seconds are from opening the store until the last batch is
+// in memory, dropped or written back; megabytes are the process's peak. It
+// exits with 1 and a message when the store cannot be resolved. With -proxy it
+// is what compare.py puts between everybody and a server of buckets.
 package main
 
 import (
@@ -56,7 +59,8 @@ func main() {
 	exit(err)
 }
 
-// makeStore writes the store that a text describes, as bench.StoreConfig does itself, and prints its path.
+// makeStore writes the store that a text describes, as bench.StoreConfig does
+// itself, and prints its path.
 func makeStore(ctx context.Context, text, dir string) error {
 	part := strings.Split(text, "/")
 	if len(part) != 5 {

@@ -14,7 +14,8 @@ import (
 // totalsPath is where the proxy tells what went through it; no bucket has this name.
 const totalsPath = "/.totals"
 
-// proxy stands before a server, lets every request wait, and counts requests and the bytes of answers. It is safe for concurrent use.
+// proxy stands before a server, lets every request wait, and counts requests
+// and the bytes of answers. It is safe for concurrent use.
 type proxy struct {
 	next            http.Handler
 	delay           time.Duration
