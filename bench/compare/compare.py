@@ -10,7 +10,7 @@ resolve; `touch`: one in 10,000 of the first root's rows was written again since
 Every contender resolves the same store and materialises the whole increment, in a process of its own:
   metaxy-delta         the library, the increment kept in memory as Arrow batches (bench/compare)
   metaxy-delta program `resolve --out DIR --format arrow`, from start to end of the process, the three parts written as Arrow files
-  DuckDB               one SQL statement to an Arrow table; `hash` is its fastest hash, which matches no stored version, so that every stored row is stale
+  DuckDB               one SQL statement to an Arrow table; md5 and sha256 by its own, else `hash`, its fastest, which matches no stored version, so that every stored row is stale
   Metaxy               resolve_update, new and stale collected to Polars
 --stream drops batches instead of keeping them (the library and DuckDB; the others cannot). --roundtrip writes the increment back, too, without DuckDB; Metaxy then
 has to find nothing left to do in the store that metaxy-delta wrote.
@@ -133,7 +133,7 @@ class Bench:
             for n in names:
                 self.runs[n].append(self.run(n))
         self.show()
-        label = lambda n: f"DuckDB {'md5' if self.hashing == 'md5' else 'hash'}" if n == "DuckDB" else n
+        label = lambda n: f"DuckDB {self.hashing if self.hashing in contenders.SHARED else 'hash'}" if n == "DuckDB" else n
         fixed = {"graph": self.graph, "phase": self.phase, "hash": self.hashing, "ids": self.a.ids, "rows": self.a.rows, "mode": self.mode}
         return [{"contender": label(n), **fixed, "round": i + 1, **r} for n, rs in self.runs.items() for i, r in enumerate(rs)]
 

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import shapes
 
+# SHARED are the hashes that DuckDB has, too.
+SHARED = ("md5", "sha256")
+
 # SAMPLED rows of Metaxy's increment are compared with ours.
 SAMPLED = 1000
 
@@ -120,7 +123,7 @@ def statement(t: Task, leaf) -> str:
     options = shapes.storage_options(t.store)
     _, roots, _ = shapes.graph(t.graph)
     roots = [r for r in roots if any(d.feature == r.spec().key for d in leaf.spec().deps)]
-    cut = (lambda e: f"substr(md5({e}), 1, 8)") if t.hash == "md5" else (lambda e: f"substr(hash({e})::VARCHAR, 1, 8)")
+    cut = (lambda e: f"substr({t.hash}({e}), 1, 8)") if t.hash in SHARED else (lambda e: f"substr(hash({e})::VARCHAR, 1, 8)")
     root_ids, _ = shapes.ids_of(t.graph)
     grouped = t.graph in ("aggregate", "expand")
     on = "group_uid" if grouped else "sample_uid"
