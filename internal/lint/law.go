@@ -51,7 +51,7 @@ var law = map[string]string{
 
 	".": "frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
 
-	"internal/rowio": "frame delta internal/arrowcheck internal/pqcheck",
+	"internal/rowio": "frame delta internal/arrowcheck internal/pqcheck internal/pqread",
 
 	"internal/dotenv":      "",
 	"internal/terminal":    "",

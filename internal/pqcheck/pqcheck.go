@@ -304,10 +304,26 @@ func (w *walker) values(n uint64, types ...byte) error {
 	return nil
 }
 
+// sizes are what a footer says of sizes. Other members may be missing that some writers leave out, such as the values of keys.
+type sizes struct {
+	RowGroups []struct {
+		Columns []struct {
+			MetaData struct {
+				NumValues             int64 `thrift:"5"`
+				TotalUncompressedSize int64 `thrift:"6"`
+				TotalCompressedSize   int64 `thrift:"7"`
+				DataPageOffset        int64 `thrift:"9"`
+				DictionaryPageOffset  int64 `thrift:"11"`
+			} `thrift:"3"`
+		} `thrift:"1"`
+		NumRows int64 `thrift:"3"`
+	} `thrift:"4"`
+}
+
 // Chunks checks that the column chunks of which a sound footer tells lie within a file of a known size, and that nothing is counted below zero. Readers take
 // memory by these numbers.
 func Chunks(footer []byte, size int64) error {
-	var meta format.FileMetaData
+	var meta sizes
 	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer, &meta); err != nil {
 		return fmt.Errorf("footer: %w", err)
 	}
@@ -328,4 +344,46 @@ func Chunks(footer []byte, size int64) error {
 		}
 	}
 	return nil
+}
+
+// annotations are what a footer says of logical types: unions, whose members are known here by number only.
+type annotations struct {
+	Schema []struct {
+		Name    string   `thrift:"4"`
+		Logical *logical `thrift:"10"`
+	} `thrift:"2"`
+}
+
+type logical struct {
+	String    *struct{} `thrift:"1"`
+	Map       *struct{} `thrift:"2"`
+	List      *struct{} `thrift:"3"`
+	Enum      *struct{} `thrift:"4"`
+	Decimal   *struct{} `thrift:"5"`
+	Date      *struct{} `thrift:"6"`
+	Time      *struct{} `thrift:"7"`
+	Timestamp *struct{} `thrift:"8"`
+	Integer   *struct{} `thrift:"10"`
+	Null      *struct{} `thrift:"11"`
+	JSON      *struct{} `thrift:"12"`
+	BSON      *struct{} `thrift:"13"`
+	UUID      *struct{} `thrift:"14"`
+	Float16   *struct{} `thrift:"15"`
+	Variant   *struct{} `thrift:"16"`
+	Geometry  *struct{} `thrift:"17"`
+	Geography *struct{} `thrift:"18"`
+}
+
+// UnknownType returns the first column of a sound footer whose logical type this build does not know of; "" = there is none.
+func UnknownType(footer []byte) (column string, err error) {
+	var meta annotations
+	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer, &meta); err != nil {
+		return "", fmt.Errorf("footer: %w", err)
+	}
+	for _, e := range meta.Schema {
+		if l := e.Logical; l != nil && *l == (logical{}) {
+			return e.Name, nil
+		}
+	}
+	return "", nil
 }

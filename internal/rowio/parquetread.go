@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
+	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/arrowcheck"
 	"github.com/metaxy-delta/metaxy-delta/internal/pqcheck"
@@ -46,19 +47,21 @@ func decodeParquet(ctx context.Context, src *source) (frame.Rows, error) {
 	if err != nil {
 		return frame.Rows{}, err
 	}
+	size, err := src.size()
+	if err != nil {
+		return frame.Rows{}, err
+	}
+	rows := &parquetRows{at: src.body, size: size, meta: pf.MetaData(), reader: fr}
 	fields := make([]arrow.Field, len(fr.Manifest.Fields))
 	for i := range fields {
-		fields[i] = markJSON(&fr.Manifest.Fields[i], pf.MetaData().Schema)
+		f := &fr.Manifest.Fields[i]
+		field := rows.stamps96(f, markJSON(f, pf.MetaData().Schema))
+		var shape reshape
+		fields[i], shape = legacy(field, pf.MetaData().Schema.Root().Field(i))
+		rows.shapes = append(rows.shapes, shape)
 	}
-	return plainRows(ctx, arrow.NewSchema(fields, nil), func(yield func(arrow.RecordBatch, error) bool) {
-		rr, err := fr.GetRecordReader(ctx, nil, nil)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		defer rr.Release()
-		eachBatch(rr, yield)
-	})
+	rows.schema = arrow.NewSchema(fields, nil)
+	return plainRows(ctx, rows.schema, func(yield func(arrow.RecordBatch, error) bool) { rows.each(ctx, yield) })
 }
 
 // checkFooter judges the footer by its bytes before a library believes it.
@@ -91,6 +94,11 @@ func checkFooter(src *source) error {
 	}
 	if err := pqcheck.Footer(footer); err != nil {
 		return err
+	}
+	if column, err := pqcheck.UnknownType(footer); err != nil {
+		return err
+	} else if column != "" {
+		return &delta.UnsupportedError{Feature: column, Need: "the logical type of the column", Have: "those that Parquet has had up to 2026"}
 	}
 	return pqcheck.Chunks(footer, size)
 }
