@@ -69,6 +69,18 @@ golden: ## pack the recorded data of METAXY_SHARED into testdata/ again (say in 
 	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(METAXY_SHARED) -cf - scenarios | gzip -9n > testdata/scenarios.tar.gz
 	tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C $(METAXY_SHARED) -cf - tables/spark tables/vectors.json | gzip -9n > testdata/tables-spark.tar.gz
 
+.PHONY: wheel
+wheel: ## the Python package with the program, for this machine, into python/dist/ (needs Python with hatchling; python/build_wheels.py --all cross-builds every platform)
+	$(PYTHON) python/build_wheels.py --go $(GO)
+
+.PHONY: python
+python: ## the Python package: its wheel in a virtual environment, ruff, mypy, tests (needs Python 3.10, and the network once)
+	PYTHON=$(PYTHON) python/check.sh
+
+.PHONY: metaxy-tests
+metaxy-tests: build ## Metaxy's own tests over the Python package's store, beside its own (METAXY=checkout of its repository; 25 minutes of processor time)
+	METAXY_DELTA_BIN=$(CURDIR)/$(BIN) PYTHON=$(PYTHON) python/metaxy_tests/run.sh $(METAXY)
+
 .PHONY: interop
 interop: build ## a store written here, read and resolved by Metaxy and deltalake, files of rows read as Polars and DuckDB do (needs their Python packages); with SPARK_PYTHON=... tables shared with delta-spark
 	$(PYTHON) internal/interop/interop.py $(BIN)

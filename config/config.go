@@ -193,8 +193,10 @@ func (l *loader) lockPath(c *Config) string {
 // DeltaStoreType is the type path of Metaxy's Delta store.
 const DeltaStoreType = "metaxy.ext.polars.handlers.delta.DeltaMetadataStore"
 
-// deltaTypes are the paths by which it can be named.
-var deltaTypes = [...]string{DeltaStoreType, "metaxy.ext.metadata_stores.delta.DeltaMetadataStore", "metaxy.ext.polars.DeltaMetadataStore"}
+// deltaTypes are the paths by which it can be named, and those of the store that
+// puts its work to this program.
+var deltaTypes = [...]string{DeltaStoreType, "metaxy.ext.metadata_stores.delta.DeltaMetadataStore", "metaxy.ext.polars.DeltaMetadataStore",
+	"metaxy_delta.DeltaMetadataStore", "metaxy_delta.store.DeltaMetadataStore"}
 
 // StoreNamed returns a store that this program can serve; "" is the default one.
 func (c *Config) StoreNamed(name string) (*Store, error) {
@@ -272,7 +274,7 @@ func (s *Store) options(fail func(key, format string, a ...any) error) error {
 	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
 		v := s.Config[key]
 		switch key {
-		case "root_path", "layout", "hash_algorithm", "versioning_engine", "materialization_id", "delta_write_options", "auto_create_tables":
+		case "root_path", "layout", "hash_algorithm", "versioning_engine", "materialization_id", "delta_write_options", "auto_create_tables", "strict":
 		case "storage_options":
 			if err := s.storageOptions(v); err != nil {
 				errs = append(errs, fail(".config."+key, "%v", err))
@@ -307,7 +309,7 @@ func (s *Store) options(fail func(key, format string, a ...any) error) error {
 }
 
 // storeOptions are the options of a Delta store.
-var storeOptions = [...]string{"root_path", "storage_options", "layout", "delta_write_options", "hash_algorithm", "fallback_stores", "versioning_engine", "prefer_native", "materialization_id", "auto_create_tables"}
+var storeOptions = [...]string{"root_path", "storage_options", "layout", "delta_write_options", "hash_algorithm", "fallback_stores", "versioning_engine", "prefer_native", "materialization_id", "auto_create_tables", "strict"}
 
 func (s *Store) storageOptions(v any) error {
 	m, ok := v.(map[string]any)

@@ -38,7 +38,11 @@ func (t *tableFlags) register(cmd *cobra.Command) {
 
 // openTable opens any Delta table by path or URL; close releases its storage. With --dry-run what is written to it is not kept.
 func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.Table, func(), error) {
-	objects, err := metaxy.OpenStorage(ctx, a.expand(url), &metaxy.Options{Openers: a.openers(), Now: a.now, Observe: a.observer()})
+	o := &metaxy.Options{Openers: a.openers(), Now: a.now, Observe: a.observer()}
+	if err := a.storageOptions(o); err != nil {
+		return nil, nil, err
+	}
+	objects, err := metaxy.OpenStorage(ctx, a.expand(url), o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,6 +52,26 @@ func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.T
 	}
 	t := delta.New(objects, &delta.Options{Now: a.now, AllowOutsideRoot: outside, EngineInfo: engineInfo(), Check: rewrite.Checker})
 	return t, func() { kept.Close() }, nil
+}
+
+// storageOptions opens a table as the configured store that --store names is
+// opened: with its storage options. A store that is a root has none.
+func (a *app) storageOptions(o *metaxy.Options) error {
+	if a.flags.store == "" {
+		return nil
+	}
+	c, err := a.config()
+	if err != nil {
+		return err
+	}
+	if _, known := c.Stores[a.flags.store]; !known && isURL(a.flags.store) {
+		return nil
+	}
+	s, err := c.StoreNamed(a.flags.store)
+	if err == nil {
+		o.StorageOptions = s.StorageOptions
+	}
+	return err
 }
 
 func (a *app) openSnapshot(ctx context.Context, url string, f *tableFlags) (*delta.Snapshot, func(), error) {

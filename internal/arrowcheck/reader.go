@@ -9,7 +9,8 @@ import (
 )
 
 // Reader gives the bytes of a stream whose size nobody knows, a message at a time, each once it is judged. It holds one message, and takes memory as
-// bytes come, not as they claim. A stream that ends within a message is an error.
+// bytes come, not as they claim. A stream that ends within a message, or without its end mark, is an error: its writer may have been
+// ended before all was there.
 func Reader(r io.Reader) io.Reader { return &reader{r: r} }
 
 type reader struct {
@@ -34,7 +35,7 @@ func (c *reader) next() error {
 	c.held.Reset()
 	err := c.take(4)
 	if errors.Is(err, io.ErrUnexpectedEOF) && c.held.Len() == 0 {
-		return io.EOF // who writes a stream may end it by leaving
+		return errors.New("the stream ends without its end mark: who wrote it stopped before all rows were there")
 	}
 	n := int64(0)
 	if err == nil {

@@ -143,7 +143,7 @@ func TestDamagedStreams(t *testing.T) {
 	for name, c := range map[string]struct {
 		data []byte
 		want string
-	}{"cut in a message": {data[:len(data)/2], "unexpected EOF"}, "cut in the schema": {data[:100], "message at byte 0: unexpected EOF"}, "a text": {[]byte("k,v\n1,a\n"), "is no Arrow file or stream"},
+	}{"cut in a message": {data[:len(data)/2], "unexpected EOF"}, "no end mark": {data[:len(data)-8], "without its end mark"}, "cut in the schema": {data[:100], "message at byte 0: unexpected EOF"}, "a text": {[]byte("k,v\n1,a\n"), "is no Arrow file or stream"},
 		"empty": {nil, "is no Arrow file or stream"}, "a length that nothing follows": {huge, "unexpected EOF"}} {
 		if _, err := describe(t, "arrow", c.data, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
