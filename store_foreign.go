@@ -22,23 +22,32 @@ import (
 func (f Fallback) foreign(ctx context.Context, key feature.Key, o *ReadOptions, mem memory.Allocator) (*located, error) {
 	ask := *o
 	ask.Columns, ask.Limit = nil, 0
-	rows, err := f.Store.Read(ctx, key, &ask)
+	rows, out, err := f.given(ctx, key, &ask, o, mem)
 	if err != nil {
 		return nil, err
-	}
-	if rows == nil || rows.Schema == nil || rows.Batches == nil {
-		return nil, fmt.Errorf("%w: a read of %s gave no rows and no error", ErrInvalid, key)
 	}
 	source := rows.Source
 	source.Feature = key
 	if source.Store == "" {
 		source.Store, source.TableVersion = f.Name, -1
 	}
-	out := &Rows{Schema: rows.Schema, Batches: rows.Batches}
-	if err := out.narrow(ctx, o, mem); err != nil {
-		return nil, err
+	again := func(ctx context.Context) (*Rows, error) {
+		_, out, err := f.given(ctx, key, &ask, o, mem)
+		return out, err
 	}
-	return &located{rows: out, source: source, warnings: slices.Clone(rows.Warnings)}, nil
+	return &located{rows: out, again: again, source: source, warnings: slices.Clone(rows.Warnings)}, nil
+}
+
+// given is what the store answers, and the rows of it that are wanted.
+func (f Fallback) given(ctx context.Context, key feature.Key, ask, o *ReadOptions, mem memory.Allocator) (rows, out *Rows, err error) {
+	if rows, err = f.Store.Read(ctx, key, ask); err != nil {
+		return nil, nil, err
+	}
+	if rows == nil || rows.Schema == nil || rows.Batches == nil {
+		return nil, nil, fmt.Errorf("%w: a read of %s gave no rows and no error", ErrInvalid, key)
+	}
+	out = &Rows{Schema: rows.Schema, Batches: rows.Batches}
+	return rows, out, out.narrow(ctx, o, mem)
 }
 
 // narrow applies filters, columns and limit to a stream.

@@ -121,6 +121,7 @@ type located struct {
 	snap     *delta.Snapshot
 	where    filter.Expr
 	rows     *Rows
+	again    func(ctx context.Context) (*Rows, error) // asks for rows once more
 	source   Source
 	warnings []Warning
 }

@@ -64,8 +64,8 @@ type Increment struct {
 	standing *standing
 	// FeatureVersion is the version that the rows will have.
 	FeatureVersion string
-	// foreign are rows of fallback stores of another kind.
-	foreign []arrow.RecordBatch
+	// foreign are tables of fallback stores of another kind.
+	foreign []*foreignTable
 	// TableVersion of the feature's own table that was compared with, for Resolved; -1 = it has none.
 	TableVersion int64
 }
@@ -80,8 +80,8 @@ func (i *Increment) Close() {
 	if i.standing != nil {
 		i.standing.close()
 	}
-	for _, b := range i.foreign {
-		b.Release()
+	for _, t := range i.foreign {
+		t.close()
 	}
 	i.foreign = nil
 }
@@ -314,7 +314,7 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 		case err != nil:
 			return err
 		}
-		if src.Table, err = inc.tableOf(l); err != nil {
+		if src.Table, err = inc.tableOf(ctx, l, &req.Options); err != nil {
 			return err
 		}
 		req.Deps = append(req.Deps, src)
@@ -326,25 +326,16 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 	return nil
 }
 
-// tableOf returns a located table; the rows of a foreign fallback store are held
-// by the increment, as one unit a batch.
-func (i *Increment) tableOf(l *located) (frame.Table, error) {
+// tableOf returns a located table; that of a foreign fallback store is closed with the increment.
+func (i *Increment) tableOf(ctx context.Context, l *located, o *resolve.Options) (frame.Table, error) {
 	if l.table != nil {
 		return l.table, nil
 	}
-	rows, err := asDeclared(l.source.Feature, l.rows)
-	if err != nil {
-		return nil, err
+	t, err := newForeign(ctx, l, o, i.store.opts.Allocator)
+	if err == nil {
+		i.foreign = append(i.foreign, t)
 	}
-	from := len(i.foreign)
-	for b, err := range rows.Batches {
-		if err != nil {
-			return nil, err
-		}
-		b.Retain()
-		i.foreign = append(i.foreign, b)
-	}
-	return resolve.MemTable(rows.Schema, i.foreign[from:len(i.foreign):len(i.foreign)]), nil
+	return t, err
 }
 
 // checkFilterKeys refuses filters for keys that no definition has and warns of those for features that are not involved.
