@@ -41,9 +41,9 @@ type Part = resolve.Part
 
 // The parts of an increment.
 const (
-	New      = resolve.New
-	Stale    = resolve.Stale
-	Orphaned = resolve.Orphaned
+	New      Part = resolve.New
+	Stale    Part = resolve.Stale
+	Orphaned Part = resolve.Orphaned
 )
 
 // Stats counts what a resolve did.
