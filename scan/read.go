@@ -281,7 +281,9 @@ func (g *groupReader) column(ctx context.Context, rec arrow.RecordBatch, w want,
 	if j < 0 {
 		return array.MakeArrayOfNull(g.scan.mem, g.scan.wantType(w), int(rec.NumRows())), nil
 	}
-	a := delta.Retyped(rec.Column(j), g.matcher.rename(rec.Column(j).DataType(), &field.Type))
+	read := unwrapped(rec.Column(j), &field.Type)
+	defer read.Release()
+	a := delta.Retyped(read, g.matcher.rename(read.DataType(), &field.Type))
 	defer a.Release()
 	if len(w.member) == 0 {
 		return g.cast(ctx, a, whole, field.Name)
