@@ -1,6 +1,7 @@
 package metaxy
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"iter"
@@ -75,7 +76,18 @@ func (o *Options) observer() func(Event) {
 // log writes an event: what failed or is tried again as a warning, commits as
 // information, the rest for debugging.
 func (e *Event) log(to *slog.Logger) {
-	attrs := []any{slog.String("op", e.Op)}
+	level := slog.LevelDebug
+	switch {
+	case e.Kind == EventRetry, e.Outcome == outcomeUnknown:
+		level = slog.LevelWarn
+	case e.Kind == EventCommit:
+		level = slog.LevelInfo
+	}
+	var ctx context.Context // none: the logger takes the empty one
+	if !to.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("op", e.Op)}
 	switch e.Kind {
 	case EventProgress:
 		attrs = append(attrs, slog.String("feature", e.Feature.String()), slog.Int64("rows", e.Rows))
@@ -88,14 +100,7 @@ func (e *Event) log(to *slog.Logger) {
 	if e.Err != nil {
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	}
-	switch {
-	case e.Kind == EventRetry, e.Outcome == outcomeUnknown:
-		to.Warn(string(e.Kind), attrs...)
-	case e.Kind == EventCommit:
-		to.Info(string(e.Kind), attrs...)
-	default:
-		to.Debug(string(e.Kind), attrs...)
-	}
+	to.LogAttrs(ctx, level, string(e.Kind), attrs...)
 }
 
 // commitName is the key of a commit.

@@ -35,10 +35,11 @@ type ResolveConfig struct {
 	Openers []objstore.Opener
 	// NoRemember takes no help from an earlier resolve and leaves none for a later one.
 	NoRemember bool
-	// MemoryLimit, SpillDir and Parallel as in metaxy.Options.
+	// MemoryLimit, SpillDir, Parallel and Observe as in metaxy.Options.
 	MemoryLimit int64
 	SpillDir    string
 	Parallel    int
+	Observe     func(metaxy.Event)
 }
 
 // Result of a run. Bytes are those asked of the storage; PeakBytes is the
@@ -79,7 +80,7 @@ func (c ResolveConfig) Run(ctx context.Context) (Result, error) {
 		url = countingScheme + "://" + url
 	}
 	s, err := metaxy.Open(ctx, url, &metaxy.Options{Project: c.Project, HashAlgorithm: c.Algorithm, Openers: append(counter.openers(), c.Openers...),
-		MemoryLimit: c.MemoryLimit, SpillDir: c.SpillDir, NoRemember: c.NoRemember, Parallel: c.Parallel})
+		MemoryLimit: c.MemoryLimit, SpillDir: c.SpillDir, NoRemember: c.NoRemember, Parallel: c.Parallel, Observe: c.Observe})
 	if err != nil {
 		return Result{}, err
 	}

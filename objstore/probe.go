@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
@@ -78,8 +79,11 @@ func proveCreate(ctx context.Context, s *Store, key string) error {
 		return s.notAtomic("a second create of " + key + " succeeded")
 	}
 	got, err := s.ReadAll(ctx, key, 16)
-	if err == nil && !bytes.Equal(got, first) {
+	switch {
+	case err == nil && !bytes.Equal(got, first):
 		return s.notAtomic("a create of " + key + " that was refused changed it")
+	case errors.Is(err, fs.ErrNotExist):
+		return s.fail("create", key, fmt.Errorf("the store refuses to create an object because it is there, and says that it is not there: %v", err))
 	}
 	return err
 }

@@ -262,7 +262,7 @@ func (r *boundReader) ask(off, length int64) (io.ReadCloser, error) {
 		body, found, err = readTagged(r.ctx, r.store.driver, r.store.prefix+r.key, tag, off, length)
 	}
 	if err != nil {
-		return nil, err
+		return nil, r.store.Absent(r.ctx, r.key, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -134,6 +134,32 @@ func (s *Store) Stat(ctx context.Context, key string) (Object, error) {
 	return o, s.fail("stat", key, err)
 }
 
+// contradiction is a store that lists an object and does not give it.
+type contradiction struct{ err error }
+
+func (e *contradiction) Error() string {
+	return "the store lists the object and says that it is not there: " + e.err.Error()
+}
+
+// Temporary is true: a store that is consistent in the end will give it.
+func (e *contradiction) Temporary() bool { return true }
+
+// Absent judges an error that says that an object is not there which ought to be: where a listing shows it, the store contradicts itself, and the result is another error, which
+// is no fs.ErrNotExist. One request, none for other errors.
+func (s *Store) Absent(ctx context.Context, key string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	full := s.prefix + key
+	for o, lerr := range s.driver.List(ctx, ListOptions{Prefix: full, Recursive: true}) {
+		if lerr == nil && o.Key == full {
+			return s.fail("read", key, &contradiction{errors.New(err.Error())})
+		}
+		break // what is not there does not begin a listing of its name
+	}
+	return err
+}
+
 // ReadAll returns a whole object of at most limit bytes. A larger one is ErrTooLarge; no more than limit bytes are held.
 func (s *Store) ReadAll(ctx context.Context, key string, limit int64) ([]byte, error) {
 	data, _, err := s.readAll(ctx, Object{Key: key, Size: -1}, limit)
@@ -163,12 +189,15 @@ func (s *Store) readAll(ctx context.Context, o Object, limit int64) (data []byte
 	err = s.retry(ctx, func() error {
 		var body io.ReadCloser
 		body, found, err = readTagged(ctx, s.driver, s.prefix+o.Key, "", 0, -1)
+		if err != nil && o.Size >= 0 { // it was listed
+			return s.Absent(ctx, o.Key, err)
+		}
 		if err != nil {
 			return err
 		}
 		defer body.Close()
 		data, err = readLimited(body, limit)
-		if err == nil && found != "" && found == o.Tag && int64(len(data)) != o.Size {
+		if err == nil && (found == o.Tag || found == "") && o.Size >= 0 && int64(len(data)) != o.Size {
 			err = fmt.Errorf("got %d bytes of an object of %d: %w", len(data), o.Size, io.ErrUnexpectedEOF)
 		}
 		return err

@@ -106,6 +106,7 @@ func (f *dataFile) open(ctx context.Context, s *Scan) (err error) {
 		return err
 	}
 	obj, err := store.Stat(ctx, key)
+	err = store.Absent(ctx, key, err)
 	if errors.Is(err, fs.ErrNotExist) {
 		return damaged("open", f.Key, -1, errMissingFile)
 	}

@@ -48,6 +48,9 @@ func (l *Log) Commit(ctx context.Context, version int64, actions []Action) error
 		}
 		doubt = doubt || objstore.Unanswered(putErr)
 		owner, err := l.settle(ctx, version, id, body)
+		if errors.Is(putErr, objstore.ErrExists) && errors.Is(err, fs.ErrNotExist) {
+			putErr = fmt.Errorf("the store refuses to create the version because it is there, and says that it is not there: %v", putErr)
+		}
 		switch {
 		case err == nil && owner:
 			return nil

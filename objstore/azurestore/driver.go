@@ -3,6 +3,7 @@ package azurestore
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"errors"
 	"fmt"
 	"io"
@@ -84,6 +85,9 @@ func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) 
 	if err != nil {
 		return objstore.Object{}, d.fail(err)
 	}
+	if p.ContentLength == nil || tag(p.ETag) == "" {
+		return objstore.Object{}, fmt.Errorf("%w (a blob without its length or ETag)", errProtocol)
+	}
 	return objstore.Object{Key: key, Size: value(p.ContentLength), ModTime: value(p.LastModified), Tag: tag(p.ETag)}, nil
 }
 
@@ -125,9 +129,17 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 		return nil, "", d.fail(err)
 	}
 	found = tag(out.ETag)
-	if want != "" && found != "" && found != want { // the server ignored the condition
+	switch {
+	case found == "":
+		err = fmt.Errorf("%w (a blob without an ETag)", errProtocol)
+	case (offset > 0 || length > 0) && !service.BeginsAt(value(out.ContentRange), offset):
+		err = fmt.Errorf("%w (asked for a range from %d, got %q)", errProtocol, offset, value(out.ContentRange))
+	case want != "" && found != want: // the server ignored the condition
+		err = objstore.ErrChanged
+	}
+	if err != nil {
 		out.Body.Close()
-		return nil, "", objstore.ErrChanged
+		return nil, "", err
 	}
 	return service.TemporaryBody(out.Body), found, nil
 }
@@ -175,11 +187,11 @@ func (d *driver) pages(ctx context.Context, opts objstore.ListOptions) iter.Seq2
 	}
 	return func(yield func(objstore.Object, error) bool) {
 		if opts.Recursive {
-			last := ""
+			seen := service.Pages{}
 			for p := d.client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &opts.Prefix, Include: include}); p.More(); {
 				page, err := p.NextPage(ctx)
 				if err == nil {
-					err = checkPage(page.ContainerName, page.ServiceEndpoint, value(page.NextMarker), &last)
+					err = checkPage(page.ContainerName, page.ServiceEndpoint, value(page.NextMarker), flat(page.Segment), &seen)
 				}
 				if err != nil {
 					yield(objstore.Object{}, err)
@@ -191,11 +203,11 @@ func (d *driver) pages(ctx context.Context, opts objstore.ListOptions) iter.Seq2
 			}
 			return
 		}
-		last := ""
+		seen := service.Pages{}
 		for p := d.client.NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{Prefix: &opts.Prefix, Include: include}); p.More(); {
 			page, err := p.NextPage(ctx)
 			if err == nil {
-				err = checkPage(page.ContainerName, page.ServiceEndpoint, value(page.NextMarker), &last)
+				err = checkPage(page.ContainerName, page.ServiceEndpoint, value(page.NextMarker), held(page.Segment), &seen)
 			}
 			if err != nil {
 				yield(objstore.Object{}, err)
@@ -208,19 +220,33 @@ func (d *driver) pages(ctx context.Context, opts objstore.ListOptions) iter.Seq2
 	}
 }
 
-// errProtocol is an answer that the service does not give: of a proxy, a login page.
-var errProtocol = errors.New("the answer is not one of Azure Blob Storage: does the endpoint name its service?")
+// errProtocol is an answer that the service does not give.
+var errProtocol = service.NotOf("Azure Blob Storage")
 
 // checkPage reports why a page of a listing comes from something else, which the client would take for an empty one, or does not lead to another.
-func checkPage(name, service *string, marker string, last *string) error {
+func checkPage(name, endpoint *string, marker string, n int, seen *service.Pages) error {
 	switch {
-	case value(name) == "" && value(service) == "":
+	case value(name) == "" && value(endpoint) == "":
 		return fmt.Errorf("%w (a listing that names no container)", errProtocol)
-	case marker != "" && marker == *last:
-		return fmt.Errorf("%w (a listing goes on where it was)", errProtocol)
+	case marker == "":
+		return nil
 	}
-	*last = marker
-	return nil
+	return seen.Next(marker, n, errProtocol)
+}
+
+// flat and held are how many things a page has.
+func flat(s *container.BlobFlatListSegment) int {
+	if s == nil {
+		return 0
+	}
+	return len(s.BlobItems)
+}
+
+func held(s *container.BlobHierarchyListSegment) int {
+	if s == nil {
+		return 0
+	}
+	return len(s.BlobItems) + len(s.BlobPrefixes)
 }
 
 // isDirectory recognises the empty blobs that stand for directories in accounts with a hierarchy.
@@ -237,26 +263,27 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	if err := check(key); err != nil {
 		return err
 	}
-	watched := &errorReader{r: body}
-	_, err := d.client.NewBlockBlobClient(key).UploadStream(ctx, watched, &blockblob.UploadStreamOptions{BlockSize: blockBytes, Concurrency: blockParallel})
-	if watched.err != nil { // the body's own error, which says more and must not be tried again
-		return watched.err
+	watched := service.NewBody(body)
+	out, err := d.client.NewBlockBlobClient(key).UploadStream(ctx, watched, &blockblob.UploadStreamOptions{BlockSize: blockBytes, Concurrency: blockParallel})
+	if watched.Err != nil { // the body's own error, which says more and must not be tried again
+		return watched.Err
+	}
+	if err == nil {
+		sum := watched.MD5()
+		if watched.N >= blockBytes { // it came in blocks, and what is told is the sum of their list
+			sum = nil
+		}
+		err = checkStored(out.ETag, out.ContentMD5, sum)
 	}
 	return d.failBucket(err)
 }
 
-// errorReader remembers the error of a body, so that it is not mistaken for one of the service.
-type errorReader struct {
-	r   io.Reader
-	err error
-}
-
-func (r *errorReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
+// checkStored reports why the answer to an upload is not about its body. The service tells the MD5 of what came in one request.
+func checkStored(etag *azcore.ETag, said, sum []byte) error {
+	if tag(etag) == "" || said != nil && sum != nil && !bytes.Equal(said, sum) {
+		return fmt.Errorf("%w (an upload answered without its ETag, or with the MD5 of another)", errProtocol)
 	}
-	return n, err
+	return nil
 }
 
 // PutIfAbsent sends one request and never repeats it: a repeated one would meet the object that the first one left.
@@ -266,9 +293,12 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
 	any := azcore.ETagAny
 	ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1})
-	_, err := d.client.NewBlockBlobClient(key).Upload(ctx, streaming.NopCloser(bytes.NewReader(body)), &blockblob.UploadOptions{
+	out, err := d.client.NewBlockBlobClient(key).Upload(ctx, streaming.NopCloser(bytes.NewReader(body)), &blockblob.UploadOptions{
 		AccessConditions: &blob.AccessConditions{ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: &any}},
 	})
+	if sum := md5.Sum(body); err == nil { // reading it back will tell
+		err = checkStored(out.ETag, out.ContentMD5, sum[:])
+	}
 	if re := (*azcore.ResponseError)(nil); errors.As(err, &re) && (re.ErrorCode == "BlobAlreadyExists" || re.StatusCode == http.StatusPreconditionFailed) {
 		return service.Redact(service.ExistsError(err), d.secrets...)
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"iter"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"cloud.google.com/go/storage"
 	"golang.org/x/sync/errgroup"
@@ -25,8 +27,8 @@ const (
 	pageSize = 1000
 )
 
-// errProtocol is an answer that the service does not give: of a proxy, a login page.
-var errProtocol = errors.New("the answer is not one of Google Cloud Storage: does the endpoint name its service?")
+// errProtocol is an answer that the service does not give.
+var errProtocol = service.NotOf("Google Cloud Storage")
 
 type driver struct {
 	client   *storage.Client
@@ -63,6 +65,9 @@ func (d *driver) Stat(ctx context.Context, key string) (objstore.Object, error) 
 	if err != nil {
 		return objstore.Object{}, d.fail(err)
 	}
+	if a.Generation <= 0 {
+		return objstore.Object{}, fmt.Errorf("%w (an object without a generation)", errProtocol)
+	}
 	return objstore.Object{Key: key, Size: a.Size, ModTime: a.Updated, Tag: tag(a.Generation)}, nil
 }
 
@@ -97,9 +102,17 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 		return nil, "", d.fail(err)
 	}
 	found = tag(r.Attrs.Generation)
-	if want != "" && found != want { // the server ignored the condition
+	switch {
+	case r.Attrs.Generation <= 0:
+		err = fmt.Errorf("%w (an object without a generation)", errProtocol)
+	case r.Attrs.StartOffset != offset, length > 0 && r.Remain() > length:
+		err = fmt.Errorf("%w (asked for %d bytes from %d, got %d from %d)", errProtocol, length, offset, r.Remain(), r.Attrs.StartOffset)
+	case want != "" && found != want: // the server ignored the condition
+		err = objstore.ErrChanged
+	}
+	if err != nil {
 		r.Close()
-		return nil, "", objstore.ErrChanged
+		return nil, "", err
 	}
 	return service.TemporaryBody(r), found, nil
 }
@@ -114,13 +127,12 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 			yield(objstore.Object{}, err)
 			return
 		}
-		pager := iterator.NewPager(d.bucket.Objects(ctx, q), pageSize, "")
-		for last := ""; ; {
+		asked := &listing{}
+		pager := iterator.NewPager(d.bucket.Objects(context.WithValue(ctx, listing{}, asked), q), pageSize, "")
+		for {
 			var page []*storage.ObjectAttrs
+			asked.pages = 0
 			next, err := pager.NextPage(&page)
-			if err == nil && next != "" && next == last {
-				err = fmt.Errorf("%w (a listing goes on where it was)", errProtocol)
-			}
 			if err != nil {
 				yield(objstore.Object{}, d.fail(err))
 				return
@@ -136,7 +148,6 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 			if next == "" {
 				return
 			}
-			last = next
 		}
 	}
 }
@@ -145,16 +156,27 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx) // ends an upload whose body fails, which then leaves nothing
 	defer cancel()
 	w := d.bucket.Object(key).Retryer(always()...).NewWriter(ctx)
-	body = &errorReader{r: body}
-	if _, err := io.Copy(w, body); err != nil {
+	watched := service.NewBody(body)
+	if _, err := io.Copy(w, watched); err != nil {
 		cancel()
 		w.Close()
-		if own := body.(*errorReader).err; own != nil {
-			return own
+		if watched.Err != nil {
+			return watched.Err
 		}
 		return d.failCreate(err)
 	}
-	return d.failCreate(w.Close())
+	return d.failCreate(closeAs(w, watched.N, watched.CRC32C))
+}
+
+// closeAs ends an upload and holds the answer against what was sent.
+func closeAs(w *storage.Writer, size int64, sum uint32) error {
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if a := w.Attrs(); a.Size != size || a.CRC32C != sum {
+		return fmt.Errorf("%w (an upload of %d bytes answered as one of %d, or of others)", errProtocol, size, a.Size)
+	}
+	return nil
 }
 
 // failCreate is fail for calls that make an object.
@@ -165,24 +187,16 @@ func (d *driver) failCreate(err error) error {
 	return d.fail(err)
 }
 
-// always repeats a request that does no harm twice, also where the connection was closed before an answer, which the client does not count as
+// callTries bounds how often the requests of one call are repeated: the client would go on for ever with those that begin an upload.
+const callTries = 12
+
+// always repeats the requests of one call, which do no harm twice, also where the connection was closed before an answer, which the client does not count as
 // worth repeating. It keeps a chunk of a body in memory for that.
 func always() []storage.RetryOption {
-	return []storage.RetryOption{storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(func(err error) bool { return errors.Is(err, io.EOF) || storage.ShouldRetry(err) })}
-}
-
-// errorReader remembers the error of a body, so that it is not mistaken for one of the service.
-type errorReader struct {
-	r   io.Reader
-	err error
-}
-
-func (r *errorReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
+	var failed atomic.Int64
+	return []storage.RetryOption{storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(func(err error) bool {
+		return (errors.Is(err, io.EOF) || storage.ShouldRetry(err)) && failed.Add(1) < callTries
+	})}
 }
 
 // PutIfAbsent sends one request and never repeats it: a repeated one would meet the object that the first one left.
@@ -192,7 +206,7 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	w := d.bucket.Object(key).If(storage.Conditions{DoesNotExist: true}).Retryer(storage.WithPolicy(storage.RetryNever)).NewWriter(ctx)
 	w.ChunkSize = 0 // one request instead of a resumable upload
 	_, err := w.Write(body)
-	if cerr := w.Close(); err == nil || cerr != nil {
+	if cerr := closeAs(w, int64(len(body)), crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli))); err == nil || cerr != nil {
 		err = cerr
 	}
 	if status(err) == http.StatusPreconditionFailed {

@@ -73,7 +73,7 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	if base == nil {
 		base = ownTransport()
 	}
-	transport := service.Transport(base, a.parallel)
+	transport := protocol{service.Transport(base, a.parallel)}
 	client, err := a.client(context.WithoutCancel(ctx), transport) // tokens are renewed long after Open
 	if err != nil {
 		return nil, fmt.Errorf("open gs://%s: %w", loc.Bucket, service.Redact(err, a.secrets...))

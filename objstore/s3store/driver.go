@@ -3,12 +3,15 @@ package s3store
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,6 +149,8 @@ func (d *driver) ReadTagged(ctx context.Context, key, want string, offset, lengt
 	switch {
 	case in.Range != nil && out.ContentRange == nil:
 		err = fmt.Errorf("the server ignored the range %s", *in.Range)
+	case in.Range != nil && !service.BeginsAt(*out.ContentRange, offset):
+		err = fmt.Errorf("%w (asked for the range %s, got %s)", errProtocol, *in.Range, *out.ContentRange)
 	case want != "" && found != "" && found != want: // the server ignored the condition
 		err = objstore.ErrChanged
 	default:
@@ -164,7 +169,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 		if !opts.Recursive {
 			in.Delimiter = aws.String("/")
 		}
-		for seen := (pages{}); ; {
+		for seen := (service.Pages{}); ; {
 			page, err := d.client.ListObjectsV2(ctx, in)
 			if err != nil {
 				yield(objstore.Object{}, d.failBucket(err))
@@ -178,7 +183,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 			if !aws.ToBool(page.IsTruncated) {
 				return
 			}
-			if err := seen.next(aws.ToString(page.NextContinuationToken), len(page.Contents)+len(page.CommonPrefixes)); err != nil {
+			if err := seen.Next(aws.ToString(page.NextContinuationToken), len(page.Contents)+len(page.CommonPrefixes), errProtocol); err != nil {
 				yield(objstore.Object{}, d.fail(err))
 				return
 			}
@@ -188,7 +193,7 @@ func (d *driver) List(ctx context.Context, opts objstore.ListOptions) iter.Seq2[
 }
 
 func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
-	watched := &errorReader{r: body}
+	watched := service.NewBody(body)
 	in := &transfermanager.UploadObjectInput{Bucket: &d.bucket, Key: &key, Body: watched}
 	if d.sse != "" {
 		in.ServerSideEncryption = tmtypes.ServerSideEncryption(d.sse)
@@ -201,39 +206,35 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	}
 	in.ChecksumAlgorithm = tmtypes.ChecksumAlgorithm(d.checksum)
 	out, err := d.upload.UploadObject(ctx, in)
-	if watched.err != nil { // the body's own error, which says more and must not be tried again
-		return watched.err
+	if watched.Err != nil { // the body's own error, which says more and must not be tried again
+		return watched.Err
 	}
-	if err == nil && aws.ToString(out.ETag) == "" {
-		return d.stored(ctx, key, watched.n)
+	if err == nil && !isOf(out.ETag, string(out.ServerSideEncryption), watched.MD5()) {
+		return d.stored(ctx, key, watched.N)
 	}
 	return d.failBucket(err)
 }
 
+// plainMD5 is the ETag of a body that came in one request, unless it is encrypted with a key of the key service.
+var plainMD5 = regexp.MustCompile(`^"?[0-9a-f]{32}"?$`)
+
+// isOf reports whether the ETag of an upload's answer may be that of a body: there is one, and it is not the MD5 of another. sum may be nil.
+func isOf(etag *string, encryption string, sum []byte) bool {
+	e := aws.ToString(etag)
+	if e == "" {
+		return false
+	}
+	return sum == nil || !plainMD5.MatchString(e) || strings.HasPrefix(encryption, "aws:kms") || strings.Trim(e, `"`) == hex.EncodeToString(sum)
+}
+
 // stored makes sure of an upload whose answer has nothing that only a store
-// could say.
+// could say of this body.
 func (d *driver) stored(ctx context.Context, key string, size int64) error {
 	o, err := d.Stat(ctx, key)
 	if err == nil && o.Size == size {
 		return nil
 	}
-	return fmt.Errorf("%w (an upload of %d bytes answered without an ETag, after which the object is not there: %v)", errProtocol, size, err)
-}
-
-// errorReader remembers the error of a body, so that it is not mistaken for one of the service. It hides that a body can seek.
-type errorReader struct {
-	r   io.Reader
-	n   int64
-	err error
-}
-
-func (r *errorReader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.n += int64(n)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
+	return fmt.Errorf("%w (an upload of %d bytes answered without its ETag, after which the object is not there: %v)", errProtocol, size, err)
 }
 
 // PutIfAbsent sends one request and never repeats it: a repeated one would meet the object that the first one left.
@@ -250,8 +251,8 @@ func (d *driver) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
 	in.ChecksumAlgorithm = types.ChecksumAlgorithm(d.checksum)
 	out, err := d.client.PutObject(ctx, in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
-	if err == nil && aws.ToString(out.ETag) == "" { // reading it back will tell
-		return fmt.Errorf("%w (a create answered without an ETag)", errProtocol)
+	if sum := md5.Sum(body); err == nil && !isOf(out.ETag, string(out.ServerSideEncryption), sum[:]) { // reading it back will tell
+		return fmt.Errorf("%w (a create answered without the ETag of its body)", errProtocol)
 	}
 	switch httpStatus(err) {
 	case http.StatusPreconditionFailed:

@@ -13,11 +13,12 @@ import (
 
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
-// errProtocol is an answer that no S3 gives: of a proxy, a login page, the web
-// interface of the service. Taken for one, a page would be an empty bucket.
-var errProtocol = errors.New("the answer is not one of S3: does the endpoint name an S3 service?")
+// errProtocol is an answer that the service does not give.
+var errProtocol = service.NotOf("S3")
 
 // roots are the elements that the answers of calls begin with. An Error is one
 // of the service whatever the call.
@@ -60,6 +61,10 @@ func checkAnswer(operation string, resp *smithyhttp.Response) error {
 		case "GetObject", "HeadObject":
 			if !named && resp.Header.Get("Content-Range") == "" {
 				return fmt.Errorf("%w (an object without ETag and date, %s)", errProtocol, told(resp))
+			}
+		case "DeleteObject":
+			if resp.StatusCode != http.StatusNoContent && resp.Header.Get("X-Amz-Request-Id") == "" && resp.Header.Get("X-Amz-Id-2") == "" {
+				return fmt.Errorf("%w (a delete answered by %s)", errProtocol, told(resp))
 			}
 		default:
 			if kind == "text/html" {
@@ -113,31 +118,4 @@ func rootElement(r io.Reader) (string, error) {
 type joined struct {
 	io.Reader
 	io.Closer
-}
-
-// pages bounds how a listing goes on: each page must lead to another one.
-type pages struct {
-	last  string
-	empty int
-}
-
-// maxEmptyPages is how many pages in a row may hold nothing.
-const maxEmptyPages = 1000
-
-// next reports why a listing cannot go on behind the page whose continuation is
-// token. n is what the page held.
-func (p *pages) next(token string, n int) error {
-	if n > 0 {
-		p.empty = 0
-	} else {
-		p.empty++
-	}
-	switch {
-	case token == "":
-		return fmt.Errorf("%w (a listing says that it is cut off, and not where it goes on)", errProtocol)
-	case token == p.last, p.empty > maxEmptyPages:
-		return fmt.Errorf("%w (a listing goes on where it was)", errProtocol)
-	}
-	p.last = token
-	return nil
 }

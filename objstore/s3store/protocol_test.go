@@ -110,6 +110,43 @@ func TestListingsThatDoNotGoOn(t *testing.T) {
 	}
 }
 
+// TestAnswersAboutOthers: an answer about another body or range is no answer, and a delete is no delete without a word of the service.
+func TestAnswersAboutOthers(t *testing.T) {
+	s := start(t)
+	store := objstore.New(s.open(t, "s3://bucket"))
+	if err := store.Put(t.Context(), "a/k", strings.NewReader("0123456789")); err != nil {
+		t.Fatal(err)
+	}
+	s.set(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		switch r.Method {
+		case http.MethodPut:
+			w.Header().Set("ETag", `"d41d8cd98f00b204e9800998ecf8427e"`) // of no bytes
+			return
+		case http.MethodDelete:
+			return
+		}
+		if r.Header.Get("Range") != "" {
+			r.Header.Set("Range", "bytes=5-8")
+		}
+		next.ServeHTTP(w, r)
+	})
+	for _, offset := range []int64{0, 2} {
+		if r, err := store.Reader(t.Context(), "a/k", offset, 3); err == nil {
+			t.Errorf("another range than from %d is given", offset)
+			r.Close()
+		}
+	}
+	if err := store.PutIfAbsent(t.Context(), "a/new", []byte("body")); err == nil || errors.Is(err, objstore.ErrExists) || objstore.Unanswered(err) {
+		t.Errorf("create: %v", err)
+	}
+	if err := store.Put(t.Context(), "a/new", strings.NewReader("body")); err == nil {
+		t.Error("put: a body of no bytes was stored instead")
+	}
+	if err := store.Delete(t.Context(), "a/k"); err == nil {
+		t.Error("delete: it is said to be deleted, and is not")
+	}
+}
+
 // TestTooManyRequests: a 429 is met by another try, whatever it calls itself.
 func TestTooManyRequests(t *testing.T) {
 	for _, code := range []string{"TooManyRequests", "SlowDownRead", ""} {

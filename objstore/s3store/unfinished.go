@@ -11,13 +11,14 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
 // UnfinishedWrites are the multipart uploads that were neither completed nor aborted; their parts are stored, and paid for, until they are.
 func (d *driver) UnfinishedWrites(ctx context.Context, prefix string) iter.Seq2[objstore.UnfinishedWrite, error] {
 	return func(yield func(objstore.UnfinishedWrite, error) bool) {
 		in := &s3.ListMultipartUploadsInput{Bucket: &d.bucket, Prefix: &prefix}
-		for seen := (pages{}); ; {
+		for seen := (service.Pages{}); ; {
 			page, err := d.client.ListMultipartUploads(ctx, in)
 			if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "NoSuchUpload" {
 				return // how some services say that there are none
@@ -38,7 +39,7 @@ func (d *driver) UnfinishedWrites(ctx context.Context, prefix string) iter.Seq2[
 			if id := aws.ToString(page.NextUploadIdMarker); id != "" {
 				token += "\x00" + id
 			}
-			if err := seen.next(token, len(page.Uploads)); err != nil {
+			if err := seen.Next(token, len(page.Uploads), errProtocol); err != nil {
 				yield(objstore.UnfinishedWrite{}, d.fail(err))
 				return
 			}

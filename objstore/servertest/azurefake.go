@@ -22,12 +22,13 @@ type AzureFake struct {
 	blocks  map[string][]byte
 	folders map[string]bool
 	etags   map[string]int
+	times   map[string]time.Time
 	puts    int
 }
 
 // NewAzureFake holds the blobs that are given. Folders are empty blobs that accounts with a hierarchy show for directories.
 func NewAzureFake(blobs map[string][]byte, folders ...string) *AzureFake {
-	f := &AzureFake{blobs: map[string][]byte{}, blocks: map[string][]byte{}, folders: map[string]bool{}, etags: map[string]int{}}
+	f := &AzureFake{blobs: map[string][]byte{}, blocks: map[string][]byte{}, folders: map[string]bool{}, etags: map[string]int{}, times: map[string]time.Time{}}
 	for key, body := range blobs {
 		f.store(key, body)
 	}
@@ -44,7 +45,7 @@ const pageBlobs = 500
 // store keeps a body under a new ETag.
 func (f *AzureFake) store(key string, body []byte) {
 	f.puts++
-	f.blobs[key], f.etags[key] = body, f.puts
+	f.blobs[key], f.etags[key], f.times[key] = body, f.puts, time.Now().UTC()
 }
 
 func (f *AzureFake) etag(key string) string { return fmt.Sprintf(`"0x%d"`, f.etags[key]) }
@@ -56,9 +57,6 @@ func RefuseAzure(w http.ResponseWriter, status int, code string) {
 	w.WriteHeader(status)
 	fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", code)
 }
-
-// modified is when every blob was written.
-func modified() string { return time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC).Format(http.TimeFormat) }
 
 // ServeHTTP answers a request.
 func (f *AzureFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +113,7 @@ func (f *AzureFake) put(w http.ResponseWriter, r *http.Request, key string, body
 	}
 	f.store(key, body)
 	w.Header().Set("ETag", f.etag(key))
-	w.Header().Set("Last-Modified", modified())
+	w.Header().Set("Last-Modified", f.times[key].Format(http.TimeFormat))
 	if r.URL.Query().Get("comp") == "" {
 		sum := md5.Sum(body)
 		w.Header().Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
@@ -135,7 +133,7 @@ func (f *AzureFake) get(w http.ResponseWriter, r *http.Request, key string) {
 		return
 	}
 	w.Header().Set("ETag", etag)
-	w.Header().Set("Last-Modified", modified())
+	w.Header().Set("Last-Modified", f.times[key].Format(http.TimeFormat))
 	status := http.StatusOK
 	ask := r.Header.Get("x-ms-range")
 	if first, last, ok := strings.Cut(strings.TrimPrefix(ask, "bytes="), "-"); ok {
@@ -148,6 +146,7 @@ func (f *AzureFake) get(w http.ResponseWriter, r *http.Request, key string) {
 			RefuseAzure(w, http.StatusRequestedRangeNotSatisfiable, "InvalidRange")
 			return
 		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(body)))
 		status, body = http.StatusPartialContent, body[from:to+1]
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
@@ -196,7 +195,7 @@ func (f *AzureFake) list(w http.ResponseWriter, prefix, delimiter, marker string
 			out.Dirs = append(out.Dirs, dir{k})
 			continue
 		}
-		b := blob{Name: k, Modified: modified(), Length: len(f.blobs[k]), ETag: fmt.Sprintf("0x%d", f.etags[k])}
+		b := blob{Name: k, Modified: f.times[k].Format(http.TimeFormat), Length: len(f.blobs[k]), ETag: fmt.Sprintf("0x%d", f.etags[k])}
 		if f.folders[k] {
 			b.Folder = "true"
 		}

@@ -29,6 +29,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/blobstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
+	"github.com/metaxy-delta/metaxy-delta/objstore/s3store"
 	"github.com/metaxy-delta/metaxy-delta/objstore/servertest"
 )
 
@@ -76,6 +77,19 @@ func TestBuckets(t *testing.T) {
 	})
 }
 
+// TestClientOfABucket: a program that has a bucket of s3blob gets every promise of the adapter with the client in it, keys that the bucket would escape included.
+func TestClientOfABucket(t *testing.T) {
+	s := servertest.S3(t)
+	var client *s3.Client
+	if !bucketOf(t, s).As(&client) {
+		t.Fatal("the bucket has no client")
+	}
+	var n atomic.Int64
+	objstoretest.Run(t, func(t *testing.T) objstore.Driver {
+		return s3store.New(client, "bucket", fmt.Sprintf("client-%d", n.Add(1)))
+	}, &objstoretest.Options{RaceRounds: 20, LargeBytes: 6 << 20})
+}
+
 // bucketOpener serves stores in one bucket of memory: bucket://prefix.
 type bucketOpener struct{ bucket *blob.Bucket }
 
@@ -89,24 +103,27 @@ func (o bucketOpener) Open(_ context.Context, raw string, _ map[string]string) (
 	return objstore.Below(blobstore.New(o.bucket, nil), u.Host+u.Path), nil
 }
 
-// TestScenariosInABucket runs the recorded scenarios with their stores in a bucket of gocloud.dev.
-func TestScenariosInABucket(t *testing.T) {
+// TestScenariosInBuckets runs the recorded scenarios with their stores in buckets of gocloud.dev: in memory, and of its own providers on the servers that there are.
+func TestScenariosInBuckets(t *testing.T) {
 	root := deltatest.ModuleRoot()
 	listed := scenariotest.ReadListed(t, filepath.Join(root, "testdata", "gaps.txt"), filepath.Join(root, "testdata", "decisions.txt"))
-	only := few
-	if *long {
-		only = nil
-	}
-	opener := bucketOpener{memblob.OpenBucket(nil)}
-	var copies atomic.Int64
-	upload := func(t *testing.T, dir string) string {
-		place := fmt.Sprintf("bucket://copy-%d", copies.Add(1))
-		d, err := opener.Open(t.Context(), place, nil)
-		if err != nil {
-			t.Fatal(err)
+	replay := func(t *testing.T, bucket *blob.Bucket, only []string) {
+		if *long {
+			only = nil
 		}
-		copyDir(t, objstore.New(d), dir)
-		return place
+		opener := bucketOpener{bucket}
+		var copies atomic.Int64
+		upload := func(t *testing.T, dir string) string {
+			place := fmt.Sprintf("bucket://copy-%d", copies.Add(1))
+			d, err := opener.Open(t.Context(), place, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copyDir(t, objstore.New(d), dir)
+			return place
+		}
+		scenariotest.Run(t, &scenariotest.Options{Only: only, Listed: listed, Upload: upload, Store: metaxy.Options{Openers: []objstore.Opener{opener}}})
 	}
-	scenariotest.Run(t, &scenariotest.Options{Only: only, Listed: listed, Upload: upload, Store: metaxy.Options{Openers: []objstore.Opener{opener}}})
+	t.Run("memory", func(t *testing.T) { replay(t, memblob.OpenBucket(nil), few) })
+	servertest.All(t, func(t *testing.T, s *servertest.Server) { replay(t, bucketOf(t, s), few[:1]) })
 }

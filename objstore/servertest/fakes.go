@@ -33,7 +33,7 @@ func Fake(t testing.TB, service string, objects map[string][]byte) (*Server, htt
 		return s, gcsFake(t, s.URL, objects)
 	case "azure":
 		s := &Server{URL: "http://azure.test", Store: "az://bucket", Opener: azurestore.Opener{}, endpoint: "AZURE_STORAGE_ENDPOINT"}
-		s.Options = map[string]string{"AZURE_STORAGE_ENDPOINT": s.URL + "/devstoreaccount1", "AZURE_STORAGE_USE_EMULATOR": "true"}
+		s.Options = map[string]string{"AZURE_STORAGE_ENDPOINT": s.URL + "/devstoreaccount1", "AZURE_ALLOW_HTTP": "true", "AZURE_STORAGE_ACCOUNT_NAME": "devstoreaccount1", "AZURE_STORAGE_ACCOUNT_KEY": EmulatorKey}
 		return s, NewAzureFake(objects)
 	}
 	t.Fatalf("no service is called %q", service)

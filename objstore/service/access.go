@@ -60,8 +60,18 @@ func (e *unansweredError) Unanswered() bool { return true }
 // unanswered marks an error that no HTTP answer came with, unless nothing can have been sent.
 func unanswered(err error) error {
 	var op *net.OpError
-	if errors.As(err, new(*objstore.AccessError)) || errors.As(err, &op) && op.Op == "dial" {
+	if errors.As(err, new(*objstore.AccessError)) || errors.As(err, new(*notOf)) || errors.As(err, &op) && op.Op == "dial" {
 		return err
 	}
 	return &unansweredError{err}
+}
+
+// NotOf is an answer that a service does not give: of a proxy, a login page, the web interface of the service. Taken for one, a page would be an empty
+// bucket. It is an answer: the request will not be carried out later.
+func NotOf(service string) error { return &notOf{service} }
+
+type notOf struct{ service string }
+
+func (e *notOf) Error() string {
+	return "the answer is not one of " + e.service + ": does the endpoint name its service?"
 }

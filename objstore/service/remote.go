@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -171,4 +172,12 @@ func (b *temporaryBody) Read(p []byte) (int, error) {
 		err = Temporary(err)
 	}
 	return n, err
+}
+
+// BeginsAt reports whether the Content-Range of an answer begins at an offset; one that cannot be read does not.
+func BeginsAt(contentRange string, offset int64) bool {
+	rest, ok := strings.CutPrefix(contentRange, "bytes ")
+	first, _, dash := strings.Cut(rest, "-")
+	from, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+	return ok && dash && err == nil && from == offset
 }
