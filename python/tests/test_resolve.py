@@ -225,4 +225,5 @@ memory_limit = "1GB"
         assert isinstance(store, DeltaMetadataStore)
         assert store.strict
         assert store.name == "prod"
+        assert store.qualified_class_name == "metaxy_delta.DeltaMetadataStore"
         assert polars(store.resolve_update("audio/transcript").stale).height == 5

@@ -41,6 +41,8 @@ class DeltaMetadataStore(ProgramStore):
     (`InvalidArgumentError`); without it Metaxy's own code answers them, with one `FallbackWarning` that says why.
     """
 
+    __module__ = "metaxy_delta"  # what configurations name
+
     # ===== Increments =====
 
     def resolve_update(  # type: ignore[override]
