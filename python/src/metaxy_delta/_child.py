@@ -55,11 +55,12 @@ class Child:
         self._done = False
         left: list[Callable[[], object]] = []  # to do when the program has ended
         self._program = find_program()
-        argv = [self._program, *command.args, "--log-format", "json", "--progress=off", "--color", "never"]
+        argv = [self._program, "--log-format=json", "--progress=off", "--color=never"]
         with contextlib.ExitStack() as files:
             passed: list[int] = []
             if command.definitions is not None:
                 argv += ["--definitions", _as_file(command.definitions, files, passed, left)]
+            argv += command.args
             self._summary = _Summary(files, passed, left) if summary else None
             if self._summary:
                 argv += ["--summary", self._summary.path]
