@@ -212,43 +212,54 @@ func (c *toucher) look(o *metaxy.ResolveOptions, way int) (seen, bool) {
 // with what is resolved from all rows, 50 times.
 func TestRemembered(t *testing.T) {
 	for name, plan := range plans() {
-		t.Run(name, func(t *testing.T) {
-			c := plan(t, metaxy.Options{})
-			c.r, c.domain = rand.New(rand.NewPCG(20, 26)), 12
-			for _, root := range c.roots {
-				var rows []string
-				for i := range c.domain {
-					rows = append(rows, root.row(i, "v0"))
-				}
-				c.put(root.key, root.columns, "["+strings.Join(rows, ",")+"]")
+		t.Run(name, func(t *testing.T) { rememberRounds(t, plan, 12) })
+	}
+}
+
+// TestRememberedPages is TestRemembered of tables whose keys lie in several
+// pages of a file, most of which are not read.
+func TestRememberedPages(t *testing.T) {
+	for _, name := range []string{"identity", "two renamed"} {
+		t.Run(name, func(t *testing.T) { rememberRounds(t, plans()[name], 100_000) })
+	}
+}
+
+// rememberRounds begins with so many samples.
+func rememberRounds(t *testing.T, plan func(t *testing.T, o metaxy.Options) *toucher, domain int) {
+	c := plan(t, metaxy.Options{})
+	c.r, c.domain = rand.New(rand.NewPCG(20, 26)), domain
+	for _, root := range c.roots {
+		var rows []string
+		for i := range c.domain {
+			rows = append(rows, root.row(i, "v0"))
+		}
+		c.put(root.key, root.columns, "["+strings.Join(rows, ",")+"]")
+	}
+	c.writeBack()
+	remembered, counted := 0, 0
+	for round := range 50 {
+		did := c.touch()
+		full, stood := c.look(&metaxy.ResolveOptions{NoRemember: true}, 1)
+		if stood {
+			t.Fatal("NoRemember stood on memory")
+		}
+		for way := range 2 {
+			got, stood := c.look(nil, way)
+			if !reflect.DeepEqual(got, full) {
+				t.Fatalf("round %d, after %s (remembered %v, way %d):\n%+v\nwant\n%+v", round, did, stood, way, got, full)
 			}
-			c.writeBack()
-			remembered, counted := 0, 0
-			for round := range 50 {
-				did := c.touch()
-				full, stood := c.look(&metaxy.ResolveOptions{NoRemember: true}, 1)
-				if stood {
-					t.Fatal("NoRemember stood on memory")
-				}
-				for way := range 2 {
-					got, stood := c.look(nil, way)
-					if !reflect.DeepEqual(got, full) {
-						t.Fatalf("round %d, after %s (remembered %v, way %d):\n%+v\nwant\n%+v", round, did, stood, way, got, full)
-					}
-					if stood {
-						remembered++
-					}
-				}
-				c.checkStatus(full)
-				if full.Stats.New+full.Stats.Stale+full.Stats.Orphaned == 0 {
-					counted++
-				}
+			if stood {
+				remembered++
 			}
-			t.Logf("%d of 100 resolves stood on memory, %d rounds were in sync", remembered, counted)
-			if remembered < 50 {
-				t.Errorf("only %d of 100 resolves stood on memory", remembered)
-			}
-		})
+		}
+		c.checkStatus(full)
+		if full.Stats.New+full.Stats.Stale+full.Stats.Orphaned == 0 {
+			counted++
+		}
+	}
+	t.Logf("%d of 100 resolves stood on memory, %d rounds were in sync", remembered, counted)
+	if remembered < 50 {
+		t.Errorf("only %d of 100 resolves stood on memory", remembered)
 	}
 }
 

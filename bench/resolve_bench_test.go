@@ -29,6 +29,8 @@ func check(tb testing.TB, c bench.StoreConfig, r bench.Result) {
 		least, most = share*8/100, share*12/100
 	case bench.Few:
 		most = share/5000 + 10
+	case bench.Near:
+		least, most = max(share/10_000, 1), max(share/10_000, 1)
 	}
 	fresh := int64(0)
 	if c.Phase == bench.New {

@@ -31,7 +31,8 @@ const (
 )
 
 // Phase is what the leaf holds: nothing, every sample, or every sample of which
-// one in ten, or one in ten thousand, of the first root has changed since.
+// one in ten, or one in ten thousand, of the first root has changed since; Near
+// ones are neighbours, the others spread.
 type Phase string
 
 // The phases.
@@ -40,6 +41,7 @@ const (
 	Unchanged Phase = "unchanged"
 	Stale     Phase = "stale"
 	Few       Phase = "few"
+	Near      Phase = "near"
 )
 
 // IDs are the sample ids: Ints are int64 that ascend, Texts look like UUIDs in no order.
@@ -97,7 +99,7 @@ const (
 )
 
 // changed is one row in how many of the first root is written again.
-var changed = map[Phase]uint64{Stale: 10, Few: 10_000}
+var changed = map[Phase]uint64{Stale: 10, Few: 10_000, Near: 10_000}
 
 var rootFields = map[Shape][]string{Simple: {"audio", "frames"}, Wide: {"audio", "frames", "optical_flow", "embedding"}}
 
@@ -150,7 +152,7 @@ func Make(ctx context.Context, dir string, c StoreConfig) (string, error) {
 		return "", fmt.Errorf("no shape %q: want simple or wide", c.Shape)
 	}
 	if c.Phase != New && c.Phase != Unchanged && changed[c.Phase] == 0 {
-		return "", fmt.Errorf("no phase %q: want new, unchanged, stale or few", c.Phase)
+		return "", fmt.Errorf("no phase %q: want new, unchanged, stale, few or near", c.Phase)
 	}
 	path := filepath.Join(dir, filepath.FromSlash(c.String()))
 	done := path + ".done"
@@ -199,7 +201,29 @@ func fill(ctx context.Context, s *metaxy.DeltaStore, g *feature.Graph, c StoreCo
 	if _, err := s.Write(ctx, leaf, inc.New(ctx), nil); err != nil || changed[c.Phase] == 0 {
 		return err
 	}
-	_, err = s.Write(ctx, defs[0].Spec.Key, samples(c, 0, true), nil)
+	return writeAgain(ctx, s, g, c)
+}
+
+// Touch writes again what c changes in a store that Make made without changes.
+func Touch(ctx context.Context, path string, c StoreConfig) error {
+	c = c.filled()
+	if changed[c.Phase] == 0 {
+		return fmt.Errorf("phase %q changes nothing", c.Phase)
+	}
+	g, err := graph(c.Shape)
+	if err != nil {
+		return err
+	}
+	s, err := metaxy.Open(ctx, path, &metaxy.Options{Project: project, Graph: g, HashAlgorithm: c.Algorithm})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return writeAgain(ctx, s, g, c)
+}
+
+func writeAgain(ctx context.Context, s *metaxy.DeltaStore, g *feature.Graph, c StoreConfig) error {
+	_, err := s.Write(ctx, g.Definitions()[0].Spec.Key, samples(c, 0, true), nil)
 	return err
 }
 
@@ -241,7 +265,7 @@ func emit(b *array.RecordBuilder, yield func(arrow.RecordBatch, error) bool) boo
 func chosen(c StoreConfig, again bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for row := range c.Rows {
-			if again && mix(row, 99)%changed[c.Phase] != 0 {
+			if again && !changes(c, row) {
 				continue
 			}
 			if !yield(row) {
@@ -249,6 +273,15 @@ func chosen(c StoreConfig, again bool) iter.Seq[int] {
 			}
 		}
 	}
+}
+
+// changes reports whether a row is written again.
+func changes(c StoreConfig, row int) bool {
+	if c.Phase == Near {
+		from := c.Rows / 2
+		return row >= from && row < from+max(c.Rows/int(changed[Near]), 1)
+	}
+	return mix(row, 99)%changed[c.Phase] == 0
 }
 
 // mix is a random number that is the same in every run.

@@ -7,6 +7,7 @@ package frame
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -94,3 +95,22 @@ func Give[T any](yield func(T, error) bool, v T, b arrow.RecordBatch) bool {
 	defer b.Release()
 	return yield(v, nil)
 }
+
+// Seeker is a Table that reads less where few values of a column are wanted.
+type Seeker interface {
+	// Seek streams columns of the rows of a unit, as Read does, but need not give
+	// those whose value of the first column cannot be wanted. wanted reports
+	// whether a range may have a value that is. ErrBounds ends it where rows
+	// contradict what the file tells of them: nothing that came is of use then.
+	Seek(ctx context.Context, unit int, cols []string, wanted func(filter.Range) bool) iter.Seq2[Block, error]
+}
+
+// Lender is a Table that can give its blocks the same memory again and again.
+type Lender interface {
+	// Lend is Read for a consumer that holds every array that it keeps: what is
+	// not held is written over when the block is released.
+	Lend(ctx context.Context, unit int, rows Span, cols []string) iter.Seq2[Block, error]
+}
+
+// ErrBounds is a part of a table whose rows are not as its statistics have them.
+var ErrBounds = errors.New("rows contradict what is told of them")

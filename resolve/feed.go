@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"runtime"
 	"slices"
@@ -166,7 +167,7 @@ func (f *feed) live(ctx context.Context, unit int, columns []string, do func(*pi
 	cols := unique(slices.Concat(columns, f.filterColumns()))
 	var programs []*filtereval.Program
 	p := &picked{}
-	for b, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
+	for b, err := range f.lend(ctx, unit, cols) {
 		if err != nil {
 			return err
 		}
@@ -187,6 +188,16 @@ func (f *feed) live(ctx context.Context, unit int, columns []string, do func(*pi
 		p.at += int(b.Batch.NumRows())
 	}
 	return ctx.Err()
+}
+
+// lend reads columns of the rows of a unit. What is kept of a block beyond the
+// step is copied or retained.
+func (f *feed) lend(ctx context.Context, unit int, cols []string) iter.Seq2[frame.Block, error] {
+	all := frame.Span{From: 0, To: f.units[unit].Span()}
+	if l, ok := f.table.(frame.Lender); ok {
+		return l.Lend(ctx, unit, all, cols)
+	}
+	return f.table.Read(ctx, unit, all, cols)
 }
 
 // filterColumns are the columns that the filters read, by the table's names.
@@ -356,6 +367,50 @@ func rowStamps(b arrow.RecordBatch, cols, stamps []string, out []int64, gone fun
 }
 
 const noStamp = math.MinInt64
+
+// stampedAt reports whether rowStamps would give every row of a batch the same
+// order key, this one.
+func stampedAt(b arrow.RecordBatch, cols, stamps []string, claim int64) bool {
+	for _, name := range stamps {
+		a, ok := b.Column(slices.Index(cols, name)).(*array.Timestamp)
+		switch {
+		case !ok || a.NullN() == a.Len():
+			continue
+		case len(stamps) > 1 || a.NullN() > 0:
+			return false
+		}
+		scale, divide := microseconds(a.DataType().(*arrow.TimestampType).Unit)
+		var other int64
+		if scale == 1 && divide == 1 { // nearly always, and a division costs most of it
+			for _, v := range a.TimestampValues() {
+				other |= int64(v) ^ claim
+			}
+			return other == 0
+		}
+		for _, v := range a.TimestampValues() {
+			other |= int64(v)*scale/divide ^ claim
+		}
+		return other == 0
+	}
+	return claim == noStamp || b.NumRows() == 0
+}
+
+// tombstones calls gone for each row of a batch that has a time of deletion.
+func tombstones(b arrow.RecordBatch, cols []string, gone func(i int)) {
+	at := slices.Index(cols, syscol.DeletedAt)
+	if at < 0 {
+		return
+	}
+	a, ok := b.Column(at).(*array.Timestamp)
+	if !ok || a.NullN() == a.Len() {
+		return
+	}
+	for i := range a.Len() {
+		if a.IsValid(i) {
+			gone(i)
+		}
+	}
+}
 
 // microseconds are the factor and the divisor that make microseconds of a unit.
 func microseconds(u arrow.TimeUnit) (scale, divide int64) {

@@ -54,7 +54,7 @@ func (f *feed) aged(ctx context.Context, l *hashjoin.Layout, keys, further []str
 		b := &agedBlock{unit: unit, cols: cols}
 		read := int64(0)
 		var at []int64
-		for block, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
+		for block, err := range f.lend(ctx, unit, cols) {
 			if err != nil {
 				return err
 			}
@@ -64,15 +64,14 @@ func (f *feed) aged(ctx context.Context, l *hashjoin.Layout, keys, further []str
 				return err
 			}
 			b.gone = b.gone[:0]
-			var constant bool
-			at, constant = rowStamps(block.Batch, cols, stamps, at, func(i int) { b.gone = append(b.gone, int32(i)) })
-			switch {
-			case claims == nil:
+			if claims == nil {
+				at, _ = rowStamps(block.Batch, cols, stamps, at, func(i int) { b.gone = append(b.gone, int32(i)) })
 				b.stamps = at
-			case len(at) > 0 && (!constant || at[0] != claims[unit]):
+			} else if !stampedAt(block.Batch, cols, stamps, claims[unit]) {
 				return errBelief
 			}
-			b.numbers = slices.Grow(b.numbers[:0], len(at))[:len(at)]
+			n := int(block.Batch.NumRows())
+			b.numbers = slices.Grow(b.numbers[:0], n)[:n]
 			for i := range b.numbers {
 				b.numbers[i] = f.first[unit] + uint32(b.Row(i)) + 1
 			}
@@ -213,12 +212,11 @@ func (f *feed) killDeleted(ctx context.Context, parallel int) error {
 	}
 	cols := []string{syscol.DeletedAt}
 	return f.each(ctx, parallel, func(ctx context.Context, unit int) error {
-		var at []int64
-		for b, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
+		for b, err := range f.lend(ctx, unit, cols) {
 			if err != nil {
 				return err
 			}
-			at, _ = rowStamps(b.Batch, cols, cols, at, func(i int) { f.kill(unit, b.Row(i)) })
+			tombstones(b.Batch, cols, func(i int) { f.kill(unit, b.Row(i)) })
 		}
 		return ctx.Err()
 	})
@@ -266,10 +264,9 @@ func (f *feed) disjoint(ctx context.Context, l *hashjoin.Layout, parallel int) e
 	var mu sync.Mutex
 	return f.each(ctx, parallel, func(ctx context.Context, unit int) error {
 		var keys hashjoin.Keys
-		var at []int64
 		lo, hi, _ := f.claimedRange(unit)
 		read, last := int64(0), lo
-		for block, err := range f.table.Read(ctx, unit, frame.Span{From: 0, To: f.units[unit].Span()}, cols) {
+		for block, err := range f.lend(ctx, unit, cols) {
 			if err != nil {
 				return err
 			}
@@ -282,7 +279,7 @@ func (f *feed) disjoint(ctx context.Context, l *hashjoin.Layout, parallel int) e
 				}
 				last, read = keys.Max, read+int64(n)
 			}
-			at, _ = rowStamps(block.Batch, cols, cols, at, func(i int) { f.kill(unit, block.Row(i)) })
+			tombstones(block.Batch, cols, func(i int) { f.kill(unit, block.Row(i)) })
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -29,12 +29,14 @@ type farDriver struct {
 	delay time.Duration
 	mu    sync.Mutex
 	asked []string
+	bytes int64
 }
 
 func (d *farDriver) ReadRange(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error) {
 	if strings.HasSuffix(key, ".parquet") {
 		d.mu.Lock()
 		d.asked = append(d.asked, key)
+		d.bytes += length
 		d.mu.Unlock()
 		time.Sleep(d.delay)
 	}
@@ -57,7 +59,7 @@ func (d *farDriver) requests(key string) int {
 func (d *farDriver) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked = nil
+	d.asked, d.bytes = nil, 0
 }
 
 // farTable has a file of random texts per part.

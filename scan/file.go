@@ -236,6 +236,9 @@ func (r *fileHandle) want(offset, length int64) {
 	r.ranges = append(r.ranges, objstore.Range{Offset: offset, Length: length})
 }
 
+// remote reports whether reads are requests.
+func (r *fileHandle) remote() bool { return objstore.Prefetch(r.ReaderAtCloser, nil) }
+
 // fetch lets what is wanted be fetched by few requests.
 func (r *fileHandle) fetch() { objstore.Prefetch(r.ReaderAtCloser, r.ranges) }
 

@@ -115,28 +115,99 @@ func (t *pageTree) open(src *pqread.Source) (pqread.Column, error) {
 // pageColumns opens the wanted columns that are read page by page and returns
 // the others.
 func (g *groupReader) pageColumns(list []int, from *fileHandle) (rest []int, err error) {
-	src := &pqread.Source{At: from.section, Size: g.file.Size, Allocator: g.scan.mem, Scratch: &g.scan.scratch}
-	for _, i := range list {
-		w := g.wants[i]
-		tree := g.file.pageTree(g.scan, g.group, w)
-		if tree == nil {
-			rest = append(rest, i)
+	src := g.scan.source(g.file, from, g.few.sparse())
+	if g.few != nil {
+		src.Values = g.few.values
+	}
+	trees := make([]*pageTree, len(list))
+	var leaves []*pqread.Leaf // of which something is read
+	for i, n := range list {
+		if trees[i] = g.file.pageTree(g.scan, g.group, g.wants[n]); trees[i] == nil {
 			continue
 		}
-		p := page{want: i, name: w.name}
+		trees[i].leaves(func(l *pqread.Leaf) {
+			if !l.Null {
+				leaves = append(leaves, l)
+			}
+		})
+	}
+	if err := g.expectPages(src, from, leaves); err != nil {
+		return nil, err
+	}
+	if g.few.sparse() && list[0] == 0 && trees[0] != nil && trees[0].leaf != nil && !src.Remote {
+		trees[0].leaf.Pages = g.few.pages // for a check
+	}
+	for i, tree := range trees {
+		w := g.wants[list[i]]
+		if tree == nil {
+			rest = append(rest, list[i])
+			continue
+		}
+		p := page{want: list[i], name: w.name}
 		if tree.leaf != nil || tree.members != nil {
 			if p.column, err = tree.open(src); err != nil {
 				return nil, fmt.Errorf("column %s: %w", w.name, err)
 			}
-			tree.leaves(func(l *pqread.Leaf) {
-				if !l.Null {
-					from.want(l.Offset, l.Length)
-				}
-			})
 		}
 		g.pages = append(g.pages, p)
 	}
 	return rest, nil
+}
+
+// source is where pages of a file are read from, of all rows or of few.
+func (s *Scan) source(f *dataFile, from *fileHandle, sparse bool) *pqread.Source {
+	return &pqread.Source{At: from.section, Size: f.Size, Allocator: s.mem, Scratch: &s.scratch, Sparse: sparse, Remote: from.remote()}
+}
+
+// manyBytes is how much more than the pages of wanted rows is read rather than
+// that a request is spent to find them.
+const manyBytes = 4 << 20
+
+// expectPages notes what is going to be read of leaves. Where reads are requests
+// and few rows are wanted it finds their pages before.
+func (g *groupReader) expectPages(src *pqread.Source, from *fileHandle, leaves []*pqread.Leaf) error {
+	if !src.Remote {
+		return nil // nothing is fetched before it is read
+	}
+	bytes := int64(0)
+	for _, l := range leaves {
+		bytes += l.Length
+	}
+	if src.Sparse && (bytes < manyBytes || g.few.rows.dense(g.left)) {
+		g.few, src.Sparse = &part{values: g.few.values}, false
+	}
+	if src.Sparse {
+		if err := findPages(src, from, leaves); err != nil {
+			return err
+		}
+	}
+	var wanted func(from, to int64) bool
+	if src.Sparse {
+		wanted = g.few.rows.some
+	}
+	for _, l := range leaves {
+		for _, e := range l.Reads(wanted) {
+			from.want(e.Offset, e.Length)
+		}
+	}
+	return nil
+}
+
+// findPages reads the indexes of pages of leaves that have more than the index.
+func findPages(src *pqread.Source, from *fileHandle, leaves []*pqread.Leaf) (err error) {
+	const small = 64 << 10
+	large := slices.DeleteFunc(slices.Clone(leaves), func(l *pqread.Leaf) bool { return l.Length < small || l.PageIndex.Length <= 0 })
+	for _, l := range large {
+		from.want(l.PageIndex.Offset, l.PageIndex.Length)
+	}
+	from.fetch()
+	from.ranges = nil
+	for _, l := range large {
+		if l.Pages, err = pqread.ReadPages(src, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // page is a column that is read page by page; column is nil where the file

@@ -80,23 +80,31 @@ func (u *unit) stats(s *Scan, path []string) (filter.Range, bool) {
 	if slices.Contains(s.snap.PartitionColumns(), name) {
 		return u.file.Range([]string{name}), true
 	}
-	full := name
-	if len(path) > 1 {
-		full += pathSeparator + strings.Join(path[1:], pathSeparator)
-	}
-	leaves := u.file.columns[c].leaves
-	if len(leaves) == 0 {
+	if len(u.file.columns[c].leaves) == 0 {
 		return filter.Range{Known: true, Nulls: rows, Rows: rows}, true
 	}
+	index, typ := u.leafOf(s, path)
+	if index < 0 {
+		return filter.Range{}, false
+	}
+	return u.leafStats(index, typ, rows)
+}
+
+// leafOf finds the leaf of the file that holds a column or member, and its type
+// in the table; -1 where there is none.
+func (u *unit) leafOf(s *Scan, path []string) (index int, typ string) {
+	c, err := s.columnIndex(path[0])
+	if err != nil {
+		return -1, ""
+	}
+	full := strings.Join(append([]string{s.snap.Schema().Fields[c].Name}, path[1:]...), pathSeparator)
+	leaves := u.file.columns[c].leaves
 	i := slices.IndexFunc(leaves, func(l leaf) bool { return l.path == full })
-	if i < 0 {
-		return filter.Range{}, false
-	}
 	field, ok := s.snap.Schema().Find(path)
-	if !ok || field.Type.Name == "" {
-		return filter.Range{}, false
+	if i < 0 || !ok || field.Type.Name == "" {
+		return -1, ""
 	}
-	return u.leafStats(leaves[i].index, field.Type.Name, rows)
+	return leaves[i].index, field.Type.Name
 }
 
 // leafStats reads the statistics of a column chunk as values of the table's type; what is not surely ordered as we order is left unknown.
@@ -129,11 +137,8 @@ func (u *unit) leafStats(index int, typ string, rows int64) (r filter.Range, exa
 		r.Min, r.Max = intStat(st.Min(), typ, col), intStat(st.Max(), typ, col)
 	case *metadata.ByteArrayStatistics:
 		if typ == "string" {
-			r.Min, r.Max = string(st.Min()), string(st.Max())
+			r.Min, r.Max = string(st.Min()), greatestText(st.Max())
 			exact = len(st.Min()) < 32 && len(st.Max()) < 32
-			if len(st.Max()) >= 32 {
-				r.Max = string(st.Max()) + "\U0010FFFF" // some writers cut long texts without saying so
-			}
 			if strings.HasPrefix(u.file.meta.GetCreatedBy(), "parquet-go version ") { // Arrow for Go, whose minima may leave empty texts out
 				r.Min, exact = "", false
 			}
@@ -141,6 +146,15 @@ func (u *unit) leafStats(index int, typ string, rows int64) (r filter.Range, exa
 		}
 	}
 	return r, r.Min != nil && r.Max != nil
+}
+
+// greatestText is a text that no text is above whose statistics have this
+// maximum: some writers cut long ones without saying so.
+func greatestText(most []byte) string {
+	if len(most) >= 32 {
+		return string(most) + "\U0010FFFF"
+	}
+	return string(most)
 }
 
 // intStat gives an integer of a footer the meaning that the column has in the file; nil when that is not plain.

@@ -44,15 +44,17 @@ type groupReader struct {
 	scan    *Scan
 	fork    bool  // columns are decoded at once
 	at      int64 // the next row
+	few     *part
 }
 
-// readGroup opens a row group for reading the wanted columns. Those of the next
-// units are fetched meanwhile where fetching takes time.
-func (s *Scan) readGroup(ctx context.Context, u *unit, wants []want, next iter.Seq2[*unit, []want]) (g *groupReader, err error) {
+// readGroup opens a row group for reading the wanted columns: of all rows, or
+// where few are wanted of little more than those. Those of the next units are
+// fetched meanwhile where fetching takes time and all rows are read.
+func (s *Scan) readGroup(ctx context.Context, u *unit, wants []want, few *part, next iter.Seq2[*unit, []want]) (g *groupReader, err error) {
 	f, group := u.file, u.group
 	defer guard(f.Key, group, &err)
 	g = &groupReader{file: f, group: group, wants: wants, left: f.meta.RowGroup(group).NumRows(), rows: int64(s.batchRows), scan: s,
-		fork: len(s.units) < s.parallel, matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}, out: s.wantSchema(wants)}
+		fork: len(s.units) < s.parallel, matcher: matcher{byID: s.snap.MappingMode() == delta.MappingID}, out: s.wantSchema(wants), few: few}
 	defer func(made *groupReader) {
 		if err != nil {
 			made.close()
@@ -76,6 +78,10 @@ func (s *Scan) readGroup(ctx context.Context, u *unit, wants []want, next iter.S
 	}
 	if err := g.arrowColumns(ctx, list); err != nil {
 		return nil, err
+	}
+	if g.few.sparse() {
+		g.handle.fetch()
+		return g, nil
 	}
 	if objstore.Prefetch(g.handle.ReaderAtCloser, nil) {
 		g.key = aheadKey(u, wants)
@@ -161,13 +167,14 @@ func (f *dataFile) leafIndices(s *Scan, w want) []int {
 	return out
 }
 
-// next gives the next rows; nil at the end. The caller releases the batch.
-func (g *groupReader) next(ctx context.Context) (b arrow.RecordBatch, err error) {
+// next gives the next rows, at most so many where the reader skips; nil at the
+// end. The caller releases the batch.
+func (g *groupReader) next(ctx context.Context, most int64) (b arrow.RecordBatch, err error) {
 	defer guard(g.file.Key, g.group, &err)
 	if g.left == 0 {
 		return nil, nil
 	}
-	n := min(g.left, g.rows)
+	n := min(g.left, g.rows, most)
 	var rec arrow.RecordBatch
 	if g.reader != nil {
 		if !g.reader.Next() {

@@ -304,7 +304,7 @@ func (s *Scan) produce(ctx context.Context, u *unit, pass *pass, out chan<- resu
 	for i, c := range s.columns {
 		wants[i] = want{column: c, name: s.snap.Schema().Fields[c].Name}
 	}
-	for b, err := range s.rows(ctx, u, wants, wholeUnit, pass) {
+	for b, err := range s.rows(ctx, u, wants, nil, pass) {
 		if err != nil {
 			send(result{err: err})
 			return

@@ -51,7 +51,7 @@ func (s *Scan) Take(ctx context.Context, refs []frame.Ref, cols []string) iter.S
 
 // takeUnit gives chosen rows of one row group, before those of the next ones; false when the consumer has enough or an error was given.
 func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []frame.Ref, wants []want, next iter.Seq2[*unit, []want], yield func(arrow.RecordBatch, error) bool) bool {
-	g, err := s.readGroup(ctx, u, wants, next)
+	g, err := s.readGroup(ctx, u, wants, &part{rows: spansOf(refs)}, next)
 	if err != nil {
 		yield(nil, err)
 		return false
@@ -64,7 +64,7 @@ func (s *Scan) takeUnit(ctx context.Context, u *unit, refs []frame.Ref, wants []
 	}
 	var rows []uint32
 	for at := int64(0); len(refs) > 0; {
-		b, err := g.next(ctx)
+		b, err := g.next(ctx, g.left)
 		if err == nil && b != nil {
 			if err = pass.verify(u, wants, b, at, nil); err != nil {
 				b.Release()

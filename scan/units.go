@@ -10,6 +10,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
@@ -156,61 +157,68 @@ type keptRows struct {
 	rows  []uint32
 }
 
-// wholeUnit is the span of every row of a unit.
-var wholeUnit = frame.Span{To: math.MaxInt64}
-
-// rows streams the rows of a row group that are neither deleted nor filtered, verified where there is a pass: those of a span, and where a reader cannot
-// skip also others. Each batch has the wanted columns, then those of the filter; the producer releases it.
-func (s *Scan) rows(ctx context.Context, u *unit, wants []want, span frame.Span, pass *pass) iter.Seq2[keptRows, error] {
+// rows streams the rows of a row group that are neither deleted nor filtered,
+// verified where there is a pass: those of a part, and where a reader cannot
+// skip also others. Each batch has the wanted columns, then those of the filter;
+// the producer releases it.
+func (s *Scan) rows(ctx context.Context, u *unit, wants []want, few *part, pass *pass) iter.Seq2[keptRows, error] {
 	return func(yield func(keptRows, error) bool) {
 		all, program, err := s.withFilter(u, wants)
 		if err != nil {
 			yield(keptRows{}, err)
 			return
 		}
-		g, err := s.readGroup(ctx, u, all, s.after(u, wants))
+		g, err := s.readGroup(ctx, u, all, few, s.after(u, wants))
 		if err != nil {
 			yield(keptRows{}, err)
 			return
 		}
 		defer g.close()
-		at := min(max(0, span.From), g.left)
-		if !g.skips() {
-			at = 0
-		} else if err := g.skip(at); err != nil {
-			yield(keptRows{}, err)
-			return
+		todo := spans{{To: g.left}}
+		switch {
+		case !few.sparse():
+		case g.skips():
+			todo = few.rows
+		case len(few.rows) > 0:
+			todo[0].To = few.rows[len(few.rows)-1].To
 		}
-		for at < span.To {
-			if err := ctx.Err(); err != nil {
-				yield(keptRows{}, err)
-				return
-			}
-			b, err := g.next(ctx)
-			if b == nil || err != nil {
-				if err != nil {
-					yield(keptRows{}, err)
-				}
-				return
-			}
-			n := b.NumRows()
-			if err := pass.verify(u, all, b, at, nil); err != nil {
-				b.Release()
-				yield(keptRows{}, err)
-				return
-			}
-			k, err := s.keep(ctx, u, b, at, program)
-			at += n
-			if err != nil {
-				yield(keptRows{}, err)
-				return
-			}
-			ok := frame.Give(yield, k, k.batch)
-			if !ok {
+		for _, span := range todo {
+			if !s.rowsIn(ctx, g, u, span, pass, program, yield) {
 				return
 			}
 		}
 	}
+}
+
+// rowsIn gives the rows of a span that lies ahead; false when the consumer has
+// enough or an error was given.
+func (s *Scan) rowsIn(ctx context.Context, g *groupReader, u *unit, span frame.Span, pass *pass, program *filtereval.Program, yield func(keptRows, error) bool) bool {
+	err := g.skip(min(max(span.From-g.at, 0), g.left))
+	for err == nil && g.at < span.To && g.left > 0 {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		at := g.at
+		var b arrow.RecordBatch
+		if b, err = g.next(ctx, span.To-at); err != nil {
+			break
+		}
+		if err = pass.verify(u, g.wants, b, at, nil); err != nil {
+			b.Release()
+			break
+		}
+		var k keptRows
+		if k, err = s.keep(ctx, u, b, at, program); err != nil {
+			break
+		}
+		if !frame.Give(yield, k, k.batch) {
+			return false
+		}
+	}
+	if err != nil {
+		yield(keptRows{}, err)
+	}
+	return err == nil
 }
 
 // withFilter adds the columns of the filter where statistics have not answered it.
@@ -307,31 +315,38 @@ func (s *Scan) wantsOf(cols []string) ([]want, error) {
 // each block's batch after the step. The scan's filter is applied only where
 // statistics have not answered it for the unit.
 func (s *Scan) Read(ctx context.Context, unit int, rows frame.Span, cols []string) iter.Seq2[frame.Block, error] {
-	return func(yield func(frame.Block, error) bool) {
-		units, err := s.load(ctx)
+	return func(yield func(frame.Block, error) bool) { s.readUnit(ctx, unit, rows, cols, nil, yield) }
+}
+
+// readUnit is Read with values decoded into memory of an allocator, nil = the
+// scan's.
+func (s *Scan) readUnit(ctx context.Context, unit int, rows frame.Span, cols []string, values memory.Allocator, yield func(frame.Block, error) bool) {
+	units, err := s.load(ctx)
+	if err != nil {
+		yield(frame.Block{}, err)
+		return
+	}
+	wants, err := s.wantsOf(cols)
+	if err != nil {
+		yield(frame.Block{}, err)
+		return
+	}
+	plain := s.wantSchema(wants)
+	p := &part{values: values}
+	if rows.From > 0 || rows.To < units[unit].file.meta.RowGroup(units[unit].group).NumRows() {
+		p.rows = spans{rows}
+	}
+	for k, err := range s.rows(ctx, &units[unit], wants, p, s.newPass(false)) {
 		if err != nil {
 			yield(frame.Block{}, err)
 			return
 		}
-		wants, err := s.wantsOf(cols)
-		if err != nil {
-			yield(frame.Block{}, err)
-			return
+		b := spanOf(k, rows, plain)
+		if b.Batch == nil {
+			continue
 		}
-		plain := s.wantSchema(wants)
-		for k, err := range s.rows(ctx, &units[unit], wants, rows, s.newPass(false)) {
-			if err != nil {
-				yield(frame.Block{}, err)
-				return
-			}
-			b := spanOf(k, rows, plain)
-			if b.Batch == nil {
-				continue
-			}
-			ok := frame.Give(yield, b, b.Batch)
-			if !ok {
-				return
-			}
+		if !frame.Give(yield, b, b.Batch) {
+			return
 		}
 	}
 }

@@ -5,7 +5,7 @@ usage: compare.py --bin BIN --collector BIN [--graph simple,wide] [--phase new,s
 Graphs:
 %(graphs)s
 Phases: `new`: the leaves are empty; `stale`: they hold every sample and a tenth of the first root's rows were written again; `same`: nothing changed since the last
-resolve; `touch`: one in 10,000 of the first root's rows was written again since the last resolve.
+resolve; `touch`: one in 10,000 of the first root's rows was written again since the last resolve; `near`: these are neighbours.
 
 Every contender resolves the same store and materialises the whole increment, in a process of its own:
   metaxy-delta         the library, the increment kept in memory as Arrow batches (bench/compare)
@@ -21,7 +21,7 @@ has to find nothing left to do in the store that metaxy-delta wrote.
 the library on the local disk, and each line ends with the requests and the megabytes that were answered. DuckDB needs httpfs there: where the one of this
 Python has none, --duckdb-python names another.
 
-What metaxy-delta remembers of a resolve helps it in `same` and `touch` only: there it resolves once before, untimed, and everywhere else each run has a copy of the
+What metaxy-delta remembers of a resolve helps it in `same`, `touch` and `near` only: there it resolves once before, untimed, and everywhere else each run has a copy of the
 store that nobody resolved. --dir keeps the stores for the next run.
 
 Seconds and processor seconds of the peers leave out their imports. Contenders take turns; medians of the rounds are shown with the lowest and highest seconds, and
@@ -101,14 +101,14 @@ class Bench:
             return self.remote(name, task)
         if not mine and self.mode != "roundtrip":
             return run(self.command(name, task))
-        copy = self.copy("same" if mine and self.phase == "touch" else self.phase)
+        copy = self.copy("same" if mine and self.phase in ("touch", "near") else self.phase)
         task.store = str(copy)
         cache = self.scratch / "cache"
         try:
-            if mine and self.phase in ("same", "touch"):
+            if mine and self.phase in ("same", "touch", "near"):
                 run(self.command(name, dataclasses.replace(task, mode="collect", keys="", rows="")), XDG_CACHE_HOME=str(cache))
-            if mine and self.phase == "touch":
-                shapes.add_missing(self.base / "touch", copy)
+            if mine and self.phase in ("touch", "near"):
+                shapes.add_missing(self.base / self.phase, copy)
             return run(self.command(name, task), XDG_CACHE_HOME=str(cache))
         finally:
             shutil.rmtree(copy)

@@ -5,6 +5,7 @@ Every shape is a list of roots and of leaves. A store of a shape and a size has 
   same   the leaves hold every sample
   stale  as `same`, and a tenth of the first root's rows were written again with a changed `audio`
   touch  as `same`, and one in 10,000 of them were written again
+  near   as `touch`, but the rows that changed are neighbours
 """
 from __future__ import annotations
 
@@ -25,10 +26,10 @@ GRAPHS = {
     "files": "simple, with the root written in 1,000 parts",
 }
 
-PHASES = ("new", "stale", "same", "touch")
+PHASES = ("new", "stale", "same", "touch", "near")
 
 # SHARE of the rows that a phase writes again. Ten rows of a group change together with one of them.
-SHARE = {"stale": 0.1, "touch": 0.0001}
+SHARE = {"stale": 0.1, "touch": 0.0001, "near": 0.0001}
 
 GROUP, PAIRS, PARTS = 10, 25, 1000
 
@@ -113,8 +114,8 @@ def user_columns(rows: int) -> dict:
     return out
 
 
-def samples(kind: str, rows: int, seed: int, fields, ids: str, share: float = 0.0):
-    """Rows of a root: all of them, or those that change when a share is given."""
+def samples(kind: str, rows: int, seed: int, fields, ids: str, share: float = 0.0, near: bool = False):
+    """Rows of a root: all of them, or those that change when a share is given, which are neighbours or drawn at random."""
     import numpy as np
     import polars as pl
 
@@ -130,7 +131,8 @@ def samples(kind: str, rows: int, seed: int, fields, ids: str, share: float = 0.
     df = pl.DataFrame({**columns, **extra})
     if share:
         share = share / GROUP if kind == "aggregate" else share
-        chosen = pl.Series(np.random.default_rng(99).random(count) < share)
+        middle = np.arange(count) - count // 2
+        chosen = pl.Series((middle >= 0) & (middle < share * count) if near else np.random.default_rng(99).random(count) < share)
         df = df.filter(chosen).with_columns(pl.col("audio") + "_changed")
     if ids == "uuid":
         df = df.sample(fraction=1.0, shuffle=True, seed=seed)
@@ -193,10 +195,11 @@ def prepare(kind: str, rows: int, ids: str, hashing: str, base: Path) -> None:
             s.write(leaf, results(kind, collect_to_polars(s.resolve_update(leaf).new)))
 
     def again(phase: str):
-        return lambda s: s.write(roots[0], samples(kind, rows, 42, fields(roots[0]), ids, share=SHARE[phase]))
+        return lambda s: s.write(roots[0], samples(kind, rows, 42, fields(roots[0]), ids, share=SHARE[phase], near=phase == "near"))
 
     base.mkdir(parents=True, exist_ok=True)
     step("new", None, new)
     step("same", "new", same)
     step("stale", "same", again("stale"))
     step("touch", "same", again("touch"))
+    step("near", "same", again("near"))

@@ -241,6 +241,12 @@ var scanRows = []row{
 	{fn: (*scan.Scan).Read, make: scanCall(func(w *world, s *scan.Scan, ctx context.Context) error {
 		return drained(w, s.Read(ctx, 0, frame.Span{To: 4}, []string{"id", "metaxy_provenance_by_field.x"}))
 	})},
+	{fn: (*scan.Scan).Lend, make: scanCall(func(w *world, s *scan.Scan, ctx context.Context) error {
+		return drained(w, s.Lend(ctx, 0, frame.Span{To: 4}, []string{"id", "metaxy_provenance_by_field.x"}))
+	})},
+	{fn: (*scan.Scan).Seek, make: scanCall(func(w *world, s *scan.Scan, ctx context.Context) error {
+		return drained(w, s.Seek(ctx, 0, []string{"id", "path"}, func(filter.Range) bool { w.inside(); return true }))
+	})},
 	{fn: (*scan.Scan).Take, make: scanCall(func(w *world, s *scan.Scan, ctx context.Context) error {
 		return drained(w, s.Take(ctx, []frame.Ref{frame.RefOf(0, 1), frame.RefOf(1, 2)}, []string{"path", "id"}))
 	})},

@@ -71,12 +71,16 @@ func Pages(chunk []byte, numValues int64) error {
 
 // Page reads the page header that the rest of a column chunk begins with and
 // returns its length. The page itself lies within the chunk.
-func Page(chunk []byte) (*format.PageHeader, int, error) {
-	h, size, err := header(chunk)
+func Page(chunk []byte) (*format.PageHeader, int, error) { return Head(chunk, int64(len(chunk))) }
+
+// Head is Page for the first bytes of what is left of a column chunk. It fails
+// with ErrShort where the header goes on behind them.
+func Head(b []byte, left int64) (*format.PageHeader, int, error) {
+	h, size, err := header(b)
 	if err != nil {
 		return nil, 0, err
 	}
-	return h, size, judge(h, int64(len(chunk)-size))
+	return h, size, judge(h, left-int64(size))
 }
 
 // header reads a page header without judging what it claims.
@@ -89,6 +93,32 @@ func header(chunk []byte) (*format.PageHeader, int, error) {
 	h := &format.PageHeader{}
 	err := thrift.NewDecoder(proto.NewReaderFromBytes(chunk[:w.pos])).Decode(h)
 	return h, w.pos, err
+}
+
+// PageLocations reads an offset index: where the pages of a column chunk lie.
+func PageLocations(b []byte) ([]format.PageLocation, error) {
+	var x format.OffsetIndex
+	err := decode(b, &x)
+	return x.PageLocations, err
+}
+
+// ColumnIndex reads a column index: what the pages of a column chunk hold.
+func ColumnIndex(b []byte) (*format.ColumnIndex, error) {
+	x := &format.ColumnIndex{}
+	return x, decode(b, x)
+}
+
+// maxPages bounds the pages of an index.
+const maxPages = 1 << 18
+
+// decode walks a struct before the library makes room for what it claims.
+func decode(b []byte, to any) error {
+	w := &walker{b: b, structs: maxPages}
+	if err := w.structure(); err != nil {
+		return fmt.Errorf("byte %d: %w", w.pos, err)
+	}
+	var proto thrift.CompactProtocol
+	return thrift.NewDecoder(proto.NewReaderFromBytes(b[:w.pos])).Decode(to)
 }
 
 // ValuesOf returns how many values a data page has, nulls among them; 0 for
@@ -177,11 +207,12 @@ const (
 	typeUUID   = 13
 )
 
-var errShort = errors.New("ends early")
+// ErrShort is what ends before it should.
+var ErrShort = errors.New("ends early")
 
 func (w *walker) take(n uint64) error {
 	if n > uint64(len(w.b)-w.pos) {
-		return errShort
+		return ErrShort
 	}
 	w.pos += int(n)
 	return nil
@@ -189,7 +220,7 @@ func (w *walker) take(n uint64) error {
 
 func (w *walker) byte() (byte, error) {
 	if w.pos >= len(w.b) {
-		return 0, errShort
+		return 0, ErrShort
 	}
 	w.pos++
 	return w.b[w.pos-1], nil
@@ -198,7 +229,7 @@ func (w *walker) byte() (byte, error) {
 func (w *walker) varint() (uint64, error) {
 	n, size := binary.Uvarint(w.b[w.pos:])
 	if size <= 0 {
-		return 0, errShort
+		return 0, ErrShort
 	}
 	w.pos += size
 	return n, nil

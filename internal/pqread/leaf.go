@@ -1,15 +1,11 @@
 package pqread
 
 import (
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/parquet-go/parquet-go/format"
-
-	"github.com/metaxy-delta/metaxy-delta/internal/pqcheck"
 )
 
 // leafColumn reads a leaf.
@@ -20,10 +16,13 @@ type leafColumn struct {
 	sink sink
 	work *workspace
 
+	whole   bool  // the chunk is read at once
+	jumps   bool  // pages are found by the index
 	left    int64 // rows that are still to be given or passed
 	pending int64 // rows to pass before the next one is given
 	pos     int   // of the next page header in the chunk
 	seen    int64 // rows of the pages so far
+	number  int   // of the next data page
 	dict    *dictionary
 	dictAt  *rawPage
 
@@ -35,11 +34,12 @@ type leafColumn struct {
 	vals    values
 }
 
-// rawPage is a page as it lies in the chunk.
+// rawPage is a page as it lies in the chunk: its header at a byte, and the body,
+// nil until it is read, from another one on.
 type rawPage struct {
-	head *format.PageHeader
-	body []byte
-	at   int
+	head     *format.PageHeader
+	body     []byte
+	at, from int
 }
 
 func (c *leafColumn) follow()         { c.sink.keep = true }
@@ -141,6 +141,8 @@ func (c *leafColumn) put(rows int) error {
 func (c *leafColumn) pass() error {
 	for c.pending > 0 {
 		switch {
+		case c.rows == 0 && c.jump():
+			continue
 		case c.rows == 0:
 			if err := c.nextPage(); err != nil {
 				return err
@@ -223,52 +225,4 @@ func (c *leafColumn) moveValues(n int, to *sink) error {
 		return c.vals.skip(n)
 	}
 	return c.vals.put(to, n)
-}
-
-// load reads the column chunk.
-func (c *leafColumn) load() error {
-	if c.work != nil {
-		return nil
-	}
-	c.work = c.src.Scratch.get()
-	c.work.chunk = sized(c.work.chunk, int(c.leaf.Length))
-	_, err := c.src.At.ReadAt(c.work.chunk, c.leaf.Offset)
-	if errors.Is(err, io.EOF) {
-		return nil // the reader told of the end; the chunk lies before it
-	}
-	return err
-}
-
-// nextPage goes to the next data page.
-func (c *leafColumn) nextPage() error {
-	if err := c.load(); err != nil {
-		return err
-	}
-	chunk := c.work.chunk
-	for {
-		if c.pos >= len(chunk) {
-			return fmt.Errorf("pages hold %d values, the row group %d rows", c.seen, c.leaf.Rows)
-		}
-		h, size, err := pqcheck.Page(chunk[c.pos:])
-		if err != nil {
-			return fmt.Errorf("page header at byte %d of the column chunk: %w", c.pos, err)
-		}
-		end := c.pos + size + int(h.CompressedPageSize)
-		p := rawPage{head: h, body: chunk[c.pos+size : end], at: c.pos}
-		c.pos = end
-		switch h.Type {
-		case format.DictionaryPage:
-			c.dictAt, c.dict = &p, nil
-		case format.DataPage, format.DataPageV2:
-			n := pqcheck.ValuesOf(h)
-			if n > c.leaf.Rows-c.seen {
-				return fmt.Errorf("page claims %d values, the column has %d left", n, c.leaf.Rows-c.seen)
-			}
-			c.seen += n
-			c.page, c.rows, c.decoded = p, n, false
-			if n > 0 {
-				return nil
-			}
-		}
-	}
 }

@@ -27,6 +27,9 @@ func (c *leafColumn) decode() (err error) {
 			err = fmt.Errorf("page at byte %d of the column chunk: %w", c.page.at, err)
 		}
 	}()
+	if err := c.body(&c.page, &c.work.body); err != nil {
+		return err
+	}
 	h, body := c.page.head, c.page.body
 	if err := pqcheck.Checksum(h, body); err != nil {
 		return err
@@ -227,10 +230,16 @@ func (c *leafColumn) indices(b []byte) (values, error) {
 }
 
 func (c *leafColumn) readDictionary() error {
+	if err := c.findDictionary(); err != nil {
+		return err
+	}
 	if c.dictAt == nil {
 		return errors.New("there is none")
 	}
 	p := c.dictAt
+	if err := c.body(p, &c.work.dictBody); err != nil {
+		return err
+	}
 	if err := pqcheck.Checksum(p.head, p.body); err != nil {
 		return err
 	}

@@ -3,15 +3,16 @@
 //
 // It knows leaves without repetition, members of structs among them, and gives
 // exactly what the Arrow library's reader gives, for a fraction of its time: a
-// column chunk is one read into a reused buffer, a page without a wanted row is
-// passed over by its header, levels that say "no nulls" are one comparison, and
-// no array lies between the page and the result. Everything streams: beside the
-// chunk, one page and the dictionary are in memory, whatever a page claims. What
-// it does not know it says beforehand (LeafOf), so that another reader takes
-// over.
+// column chunk is one read into a reused buffer, or only the pages are read that
+// have a wanted row, a page without one is passed over by its header, levels that
+// say "no nulls" are one comparison, and no array lies between the page and the
+// result. Everything streams: beside the chunk, one page and the dictionary are
+// in memory, whatever a page claims. What it does not know it says beforehand
+// (LeafOf), so that another reader takes over.
 package pqread
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -61,17 +62,75 @@ type Leaf struct {
 	// Null is set where the statistics tell that no row has a value: nothing is
 	// read then.
 	Null bool
+	// Pages are the data pages as an index tells of them, from the first to the
+	// last of the chunk, nil where that is not known. A page that is read and is
+	// not so is ErrIndex.
+	Pages []Page
+	// PageIndex and BoundIndex are where the file has an index of the pages and
+	// one of their smallest and greatest values; without a length it has none.
+	PageIndex, BoundIndex Extent
 }
+
+// Extent is a part of a file.
+type Extent struct{ Offset, Length int64 }
+
+// Page is where a data page lies: its first row in the row group, and the bytes
+// of the file from its header to its end.
+type Page struct{ First, Offset, Length int64 }
+
+// ErrIndex is a page that is not as the index of pages has it.
+var ErrIndex = errors.New("the index of pages contradicts the pages")
 
 // Source is the bytes of a file and where memory comes from.
 type Source struct {
 	// At has the size of the file as its end: chunks lie within Size bytes.
 	At   io.ReaderAt
 	Size int64
-	// Allocator makes the arrays.
-	Allocator memory.Allocator
+	// Allocator makes the arrays. Values gives the memory of decoded values, of
+	// any content; nil = Allocator.
+	Allocator, Values memory.Allocator
 	// Scratch is shared by the columns of a scan.
 	Scratch *Scratch
+	// Sparse says that few rows are wanted: pages are read one by one, and of a
+	// page without a wanted row only the header. Otherwise, and where Remote
+	// says that every read is a request and the pages are not known, a column
+	// chunk is one read. Where they are, Reads tells what is read.
+	Sparse, Remote bool
+}
+
+// Reads are what Sparse columns of a Remote source read, each once at most, for
+// rows of which wanted says whether some lie in a range.
+func (l *Leaf) Reads(wanted func(from, to int64) bool) []Extent {
+	if l.Pages == nil || wanted == nil {
+		return []Extent{{l.Offset, l.Length}}
+	}
+	var out []Extent
+	for i, p := range l.Pages {
+		if wanted(p.First, l.end(i)) {
+			out = append(out, Extent{p.Offset, p.Length})
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	if first := l.Pages[0].Offset; first > l.Offset {
+		out = append(out, Extent{l.Offset, first - l.Offset})
+	}
+	return append(out, l.lastHead())
+}
+
+// end is the row behind those of a page.
+func (l *Leaf) end(page int) int64 {
+	if page+1 < len(l.Pages) {
+		return l.Pages[page+1].First
+	}
+	return l.Rows
+}
+
+// lastHead is where the header of the last page lies.
+func (l *Leaf) lastHead() Extent {
+	p := l.Pages[len(l.Pages)-1]
+	return Extent{p.Offset, min(headBytes, p.Length)}
 }
 
 // Scratch keeps memory of closed columns for the next ones. The zero value is
@@ -80,8 +139,9 @@ type Scratch struct{ pool sync.Pool }
 
 // workspace is the memory of one column, none of which an array ever shares.
 type workspace struct {
-	chunk, page, dict []byte
-	ends              []uint32
+	chunk, head, body, page []byte
+	dictBody, dict          []byte
+	ends                    []uint32
 }
 
 func (s *Scratch) get() *workspace {
@@ -124,6 +184,12 @@ func LeafOf(meta *metadata.FileMetaData, group, leaf int, typ arrow.DataType) (*
 	if _, err := compress.GetCodec(l.Codec); err != nil {
 		return nil, false
 	}
+	if at := md.GetOffsetIndexLocation(); at != nil {
+		l.PageIndex = Extent{at.Offset, int64(at.Length)}
+	}
+	if at := md.GetColumnIndexLocation(); at != nil {
+		l.BoundIndex = Extent{at.Offset, int64(at.Length)}
+	}
 	l.Null = l.Level > 0 && nullCount(md) == l.Rows
 	_, ok := formOf(l)
 	return l, ok
@@ -156,7 +222,13 @@ func Open(src *Source, l *Leaf) (Column, error) {
 	if l.Offset < 0 || l.Length < 0 || l.Offset > src.Size || l.Length > src.Size-l.Offset {
 		return nil, fmt.Errorf("the column chunk claims %d bytes at %d of %d", l.Length, l.Offset, src.Size)
 	}
-	c := &leafColumn{src: src, leaf: l, form: f, left: l.Rows}
-	c.sink = sink{typ: l.Type, form: f, mem: src.Allocator, top: uint8(l.Level)}
+	if l.Pages != nil && !l.tiledBy(l.Pages) {
+		return nil, ErrIndex
+	}
+	c := &leafColumn{src: src, leaf: l, form: f, left: l.Rows, whole: !src.Sparse || src.Remote && l.Pages == nil, jumps: src.Sparse && src.Remote}
+	c.sink = sink{typ: l.Type, form: f, mem: src.Values, top: uint8(l.Level)}
+	if src.Values == nil {
+		c.sink.mem = src.Allocator
+	}
 	return c, nil
 }

@@ -139,7 +139,7 @@ func draw(t *rapid.T) *drawn {
 		parquet.WithBatchSize(rapid.SampledFrom([]int64{7, 64, 1024}).Draw(t, "batch")),
 		parquet.WithDictionaryDefault(rapid.Bool().Draw(t, "dictionary")), parquet.WithDictionaryPageSizeLimit(rapid.SampledFrom([]int64{50, 1 << 20}).Draw(t, "limit")),
 		parquet.WithDataPageVersion(version),
-		parquet.WithVersion(parquet.V2_LATEST), parquet.WithStats(rapid.Bool().Draw(t, "stats")), parquet.WithPageIndexEnabled(false),
+		parquet.WithVersion(parquet.V2_LATEST), parquet.WithStats(rapid.Bool().Draw(t, "stats")), parquet.WithPageIndexEnabled(rapid.Bool().Draw(t, "index")),
 	}
 	var out bytes.Buffer
 	w, err := pqarrow.NewFileWriter(d.schema, &out, parquet.NewWriterProperties(append(opts, encodings(t, d.schema)...)...), pqarrow.DefaultWriterProps())
@@ -191,6 +191,12 @@ func columnOf(src *pqread.Source, r *file.Reader, f *pqarrow.SchemaField) (pqrea
 		if !ok {
 			return nil, fmt.Errorf("%s is not supported", f.Field)
 		}
+		if src.Sparse {
+			var err error
+			if l.Pages, err = pqread.ReadPages(src, l); err != nil {
+				return nil, err
+			}
+		}
 		return pqread.Open(src, l)
 	}
 	var members []pqread.Column
@@ -236,6 +242,17 @@ func open(t interface{ Fatal(args ...any) }, data []byte, mem memory.Allocator) 
 	return o
 }
 
+// dirty gives memory with something in it.
+type dirty struct{ memory.Allocator }
+
+func (d dirty) Allocate(size int) []byte {
+	b := d.Allocator.Allocate(size)
+	for i := range b {
+		b[i] = 0xa5
+	}
+	return b
+}
+
 // TestSameAsArrow reads random tables, written in all the ways that the Arrow
 // library writes, in steps of any kind: what comes is what its reader gives.
 func TestSameAsArrow(t *testing.T) {
@@ -244,6 +261,10 @@ func TestSameAsArrow(t *testing.T) {
 		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 		defer mem.AssertSize(t, 0)
 		o := open(t, d.file, mem)
+		if rapid.Bool().Draw(t, "dirty") {
+			o.source.Values = dirty{mem}
+		}
+		o.source.Sparse, o.source.Remote = rapid.Bool().Draw(t, "sparse"), rapid.Bool().Draw(t, "remote")
 		for i := range o.manifest.Fields {
 			c, err := columnOf(o.source, o.reader, &o.manifest.Fields[i])
 			if err != nil {

@@ -76,6 +76,7 @@ func TestSameAsArrowElsewhere(t *testing.T) {
 		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 		defer mem.AssertSize(t, 0)
 		o := open(t, out.Bytes(), mem)
+		o.source.Sparse, o.source.Remote = rapid.Bool().Draw(t, "sparse"), rapid.Bool().Draw(t, "remote")
 		for i := range o.manifest.Fields {
 			c, err := columnOf(o.source, o.reader, &o.manifest.Fields[i])
 			if err != nil {

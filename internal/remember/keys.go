@@ -98,15 +98,18 @@ func (k *Keys) Without(set *Set) (*Keys, error) {
 		cols[i] = k.Columns[i].array()
 		defer cols[i].Release()
 	}
-	gone, err := set.Match(cols)
+	var m Matcher
+	gone, err := m.Match(set, cols)
 	if err != nil {
 		return nil, err
 	}
 	var rows []int
-	for i, g := range gone {
-		if !g {
-			rows = append(rows, i)
+	for i := range k.Rows {
+		if len(gone) > 0 && int(gone[0]) == i {
+			gone = gone[1:]
+			continue
 		}
+		rows = append(rows, i)
 	}
 	out := &Keys{Rows: len(rows)}
 	for i := range k.Columns {

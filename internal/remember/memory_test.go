@@ -194,9 +194,14 @@ func TestSet(t *testing.T) {
 		for _, k := range in {
 			want[k.text()] = true
 		}
-		got, err := set.Match(use(probe))
+		var m remember.Matcher
+		rows, err := m.Match(set, use(probe))
 		if err != nil {
 			t.Fatal(err)
+		}
+		got := make([]bool, len(probe))
+		for _, i := range rows {
+			got[i] = true
 		}
 		for i, k := range probe {
 			if got[i] != want[k.text()] {

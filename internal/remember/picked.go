@@ -2,6 +2,7 @@ package remember
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"golang.org/x/sync/errgroup"
 
@@ -69,10 +71,7 @@ func (p *Picked) Close() {
 	p.found.mu.Lock()
 	defer p.found.mu.Unlock()
 	for _, u := range p.found.units {
-		for _, a := range u.cols {
-			a.Release()
-		}
-		u.cols = map[string]arrow.Array{}
+		u.release()
 	}
 }
 
@@ -132,30 +131,136 @@ func (p *Picked) find(ctx context.Context) ([]*pickedUnit, error) {
 		}
 	}
 	if err := g.Wait(); err != nil {
+		for _, u := range found {
+			u.release()
+		}
 		return nil, err
 	}
 	return slices.DeleteFunc(found, func(u *pickedUnit) bool { return u == nil || len(u.refs) == 0 }), nil
 }
 
-// findIn finds the rows of one unit.
+// findIn finds the rows of one unit, and keeps their keys.
 func (p *Picked) findIn(ctx context.Context, unit int, rows int64, u *pickedUnit) error {
-	for b, err := range p.table.Read(ctx, unit, frame.Span{From: 0, To: rows}, p.key) {
+	if seeker, ok := p.table.(frame.Seeker); ok && !u.fresh {
+		err := p.match(ctx, unit, u, seeker.Seek(ctx, unit, p.key, p.set.MayHold))
+		if !errors.Is(err, frame.ErrBounds) {
+			return err
+		}
+		u.refs = nil
+	}
+	return p.match(ctx, unit, u, p.table.Read(ctx, unit, frame.Span{From: 0, To: rows}, p.key))
+}
+
+// match finds the rows of blocks of keys that are in the set.
+func (p *Picked) match(ctx context.Context, unit int, u *pickedUnit, blocks iter.Seq2[frame.Block, error]) error {
+	var m Matcher
+	parts, views := make(pieces, len(p.key)), false
+	defer parts.release()
+	for b, err := range blocks {
 		if err != nil {
 			return err
 		}
-		var hit []bool
+		var hits []int32
 		if !u.fresh {
-			if hit, err = p.set.Match(b.Batch.Columns()); err != nil {
+			if hits, err = m.Match(p.set, b.Batch.Columns()); err != nil {
+				return err
+			}
+			if len(hits) == 0 {
+				continue
+			}
+		}
+		if views = views || slices.ContainsFunc(b.Batch.Columns(), isView); !views {
+			if err := parts.add(ctx, b.Batch, hits); err != nil {
 				return err
 			}
 		}
-		for i := range int(b.Batch.NumRows()) {
-			if u.fresh || hit[i] {
+		if u.fresh {
+			for i := range int(b.Batch.NumRows()) {
 				u.refs = append(u.refs, frame.RefOf(unit, b.Row(i)))
 			}
 		}
+		for _, i := range hits {
+			u.refs = append(u.refs, frame.RefOf(unit, b.Row(int(i))))
+		}
+	}
+	if len(u.refs) == 0 || views {
+		return nil
+	}
+	return parts.join(p.key, u)
+}
+
+// isView reports whether an array is one that rows are not picked of here: its
+// rows are taken from the table.
+func isView(a arrow.Array) bool { return a.DataType().ID() == arrow.STRING_VIEW }
+
+// pieces are arrays of consecutive rows, by column.
+type pieces [][]arrow.Array
+
+// add takes over chosen rows of a batch, nil for all.
+func (p pieces) add(ctx context.Context, b arrow.RecordBatch, rows []int32) error {
+	var idx arrow.Array
+	if rows != nil {
+		list := array.NewInt32Builder(memory.DefaultAllocator)
+		defer list.Release()
+		list.AppendValues(rows, nil)
+		idx = list.NewArray()
+		defer idx.Release()
+	}
+	for i, c := range b.Columns() {
+		if idx == nil {
+			c.Retain()
+		} else {
+			var err error
+			if c, err = compute.TakeArray(ctx, c, idx); err != nil {
+				return err
+			}
+		}
+		p[i] = append(p[i], c)
 	}
 	return nil
+}
+
+func (p pieces) release() {
+	for _, list := range p {
+		for _, a := range list {
+			a.Release()
+		}
+	}
+}
+
+// join keeps the columns of a unit, which have all of its rows.
+func (p pieces) join(cols []string, u *pickedUnit) error {
+	for i, c := range cols {
+		a, err := joined(p[i])
+		if err != nil {
+			return fmt.Errorf("column %s: %w", c, err)
+		}
+		if a.Len() != len(u.refs) {
+			a.Release()
+			return fmt.Errorf("column %s: %d rows of %d are there", c, a.Len(), len(u.refs))
+		}
+		u.keep(c, a)
+	}
+	return nil
+}
+
+// release gives back what is kept; of nothing, too.
+func (u *pickedUnit) release() {
+	if u == nil {
+		return
+	}
+	for _, a := range u.cols {
+		a.Release()
+	}
+	u.cols = map[string]arrow.Array{}
+}
+
+// keep takes over a column in the place of one that was there.
+func (u *pickedUnit) keep(name string, a arrow.Array) {
+	if was := u.cols[name]; was != nil {
+		was.Release()
+	}
+	u.cols[name] = a
 }
 
 // Read streams columns of rows of a unit as one block.
@@ -202,35 +307,17 @@ func (p *Picked) batch(ctx context.Context, u *pickedUnit, cols []string) (arrow
 
 // take reads columns that are not kept yet.
 func (p *Picked) take(ctx context.Context, u *pickedUnit, cols []string) error {
-	parts := make([][]arrow.Array, len(cols))
-	defer func() {
-		for _, list := range parts {
-			for _, a := range list {
-				a.Release()
-			}
-		}
-	}()
+	parts := make(pieces, len(cols))
+	defer parts.release()
 	for b, err := range p.table.Take(ctx, u.refs, cols) {
+		if err == nil {
+			err = parts.add(ctx, b, nil)
+		}
 		if err != nil {
 			return err
 		}
-		for i, c := range b.Columns() {
-			c.Retain()
-			parts[i] = append(parts[i], c)
-		}
 	}
-	for i, c := range cols {
-		a, err := joined(parts[i])
-		if err != nil {
-			return fmt.Errorf("column %s: %w", c, err)
-		}
-		if a.Len() != len(u.refs) {
-			a.Release()
-			return fmt.Errorf("column %s: %d rows of %d are there", c, a.Len(), len(u.refs))
-		}
-		u.cols[c] = a
-	}
-	return nil
+	return parts.join(cols, u)
 }
 
 // Take streams columns of chosen rows. The table releases each batch after the

@@ -1,6 +1,7 @@
 package remember
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -14,6 +15,8 @@ type Set struct {
 	layout *hashjoin.Layout
 	index  *hashjoin.Index
 	rows   int
+	sieve  []uint64
+	shift  int
 	// The values of the first column in order, and whether one is null.
 	ints  []int64
 	texts []string
@@ -42,6 +45,7 @@ func NewSet(k *Keys, side []arrow.DataType) (*Set, error) {
 	if err := layout.Encode(cols, &keys); err != nil {
 		return nil, err
 	}
+	s.fillSieve(&keys)
 	return s, s.index.Insert(&keys, make([]int32, keys.Len()))
 }
 
@@ -63,22 +67,72 @@ func (s *Set) order(first *KeyColumn, rows int) {
 // Len is the number of keys, repeated ones counted.
 func (s *Set) Len() int { return s.rows }
 
-// Match reports for each row of columns whether its key is in the set.
-func (s *Set) Match(cols []arrow.Array) ([]bool, error) {
-	out := make([]bool, cols[0].Len())
-	if s.rows == 0 || len(out) == 0 {
-		return out, nil
+// Matcher finds rows whose keys are in sets. Its memory is reused from block to
+// block; the zero value is ready.
+type Matcher struct {
+	keys  hashjoin.Keys
+	slots []int32
+	rows  []int32
+}
+
+// Match returns the rows of columns whose keys are in a set. The slice is valid
+// until the next call.
+func (m *Matcher) Match(s *Set, cols []arrow.Array) ([]int32, error) {
+	m.rows = m.rows[:0]
+	if s.rows == 0 || cols[0].Len() == 0 {
+		return nil, nil
 	}
-	var keys hashjoin.Keys
-	if err := s.layout.Encode(cols, &keys); err != nil {
+	if err := s.layout.Encode(cols, &m.keys); err != nil {
 		return nil, err
 	}
-	slots := make([]int32, keys.Len())
-	s.index.Find(&keys, slots)
-	for i, slot := range slots {
-		out[i] = slot >= 0
+	m.rows = s.sift(&m.keys, m.rows)
+	m.keys.Pick(m.rows)
+	m.slots = slices.Grow(m.slots[:0], len(m.rows))[:len(m.rows)]
+	s.index.Find(&m.keys, m.slots)
+	n := 0
+	for j, slot := range m.slots {
+		if slot >= 0 {
+			m.rows[n] = m.rows[j]
+			n++
+		}
 	}
-	return out, nil
+	return m.rows[:n], nil
+}
+
+// The sieve has a bit for the hash of each key, and so many bits for a key that
+// few others pass; it fits the first-level cache while keys are few.
+const (
+	sieveShare = 32
+	leastSieve = 1 << 16
+	mostSieve  = 1 << 24
+)
+
+// sieveBit is the bit of a key.
+func sieveBit(lo uint64, shift int) uint64 { return lo * 0x9e3779b97f4a7c15 >> shift }
+
+func (s *Set) fillSieve(k *hashjoin.Keys) {
+	size := leastSieve
+	for size < sieveShare*s.rows && size < mostSieve {
+		size *= 2
+	}
+	s.sieve, s.shift = make([]uint64, size/64), 64-bits.Len(uint(size-1))
+	for _, lo := range k.Lo {
+		at := sieveBit(lo, s.shift)
+		s.sieve[at>>6] |= 1 << (at & 63)
+	}
+}
+
+// sift returns the rows that pass the sieve: those that are in the set, and few
+// others.
+func (s *Set) sift(k *hashjoin.Keys, rows []int32) []int32 {
+	rows = slices.Grow(rows, k.Len())[:k.Len()]
+	n, sieve, shift := 0, s.sieve, s.shift
+	for i, lo := range k.Lo {
+		at := sieveBit(lo, shift)
+		rows[n] = int32(i)
+		n += int(sieve[at>>6] >> (at & 63) & 1)
+	}
+	return rows[:n]
 }
 
 // MayHold reports whether rows whose first key column has this range may have a
