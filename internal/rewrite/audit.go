@@ -117,7 +117,9 @@ func (a *audit) file(ctx context.Context, f *delta.File, readData bool) error {
 		return err
 	}
 	if !leaves(a.snap.Table().Within(f.Key)) {
-		obj, err := a.snap.Table().Store().Stat(ctx, a.snap.Table().Within(f.Key))
+		store, key := a.snap.Table().Store(), a.snap.Table().Within(f.Key)
+		obj, err := store.Stat(ctx, key)
+		err = store.Absent(ctx, key, err)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			a.add("missing", f.Key, "the data file is missing")

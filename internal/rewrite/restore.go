@@ -130,6 +130,7 @@ func present(ctx context.Context, t *delta.Table, f *delta.File) error {
 			continue // the scan judges it when it is read
 		}
 		_, err := t.Store().Stat(ctx, key)
+		err = t.Store().Absent(ctx, key, err)
 		if errors.Is(err, fs.ErrNotExist) {
 			return &txlog.CorruptError{Path: key, Err: errors.New("the file is gone, so the version cannot be restored")}
 		}
