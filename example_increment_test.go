@@ -361,3 +361,35 @@ func ExamplePartialError() {
 	// done: [video]
 	// 1 of 2 features failed; nosuch: feature nosuch is not defined
 }
+
+// A sample that failed stays away until an hour has gone by.
+func ExampleDeltaStore_WriteFailed() {
+	ctx := context.Background()
+	store := filled(ctx)
+	inc := must(store.ResolveUpdate(ctx, key("transcript"), nil))
+	fmt.Println(must(store.WriteFailed(ctx, key("transcript"), inc.New(ctx))).Failed, "failed")
+	later := must(store.ResolveUpdate(ctx, key("transcript"), &metaxy.ResolveOptions{Failed: &metaxy.FailedOptions{After: time.Hour}}))
+	fmt.Println(later.Count(ctx), later.Stats().New)
+	// Output:
+	// 1 failed
+	// <nil> 0
+}
+
+func ExampleDeltaStore_Failed() {
+	ctx := context.Background()
+	store := filled(ctx)
+	inc := must(store.ResolveUpdate(ctx, key("transcript"), nil))
+	must(store.WriteFailed(ctx, key("transcript"), inc.New(ctx)))
+	show(must(store.Failed(ctx, key("transcript"))), "id", "metaxy_failed_attempt")
+	// Output: id=v2 metaxy_failed_attempt=1
+}
+
+func ExampleIncrement_LeftOut() {
+	ctx := context.Background()
+	store := filled(ctx)
+	inc := must(store.ResolveUpdate(ctx, key("transcript"), nil))
+	must(store.WriteFailed(ctx, key("transcript"), inc.New(ctx)))
+	again := must(store.ResolveUpdate(ctx, key("transcript"), &metaxy.ResolveOptions{Failed: &metaxy.FailedOptions{Skip: true}}))
+	fmt.Println(again.Count(ctx), again.Stats().New, again.LeftOut())
+	// Output: <nil> 0 1
+}

@@ -222,8 +222,11 @@ func (s *DeltaStore) openToWrite(dryRun bool) error {
 }
 
 // Table is the Delta table of a feature, which need not exist. It is read-only where the store is.
-func (s *DeltaStore) Table(key feature.Key) *delta.Table {
-	return delta.New(s.objects.Sub(s.tablePath(key)), &delta.Options{
+func (s *DeltaStore) Table(key feature.Key) *delta.Table { return s.tableAt(s.tablePath(key)) }
+
+// tableAt is the Delta table at a key of the store.
+func (s *DeltaStore) tableAt(path string) *delta.Table {
+	return delta.New(s.objects.Sub(path), &delta.Options{
 		Now:                s.opts.Now,
 		CheckpointInterval: s.opts.CheckpointInterval,
 		EngineInfo:         s.opts.EngineInfo,

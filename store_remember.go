@@ -72,7 +72,7 @@ type recalled struct {
 // recall says whether and how a resolve can stand on an earlier one; nil where
 // it asks for what is not remembered. Only the memory is read.
 func (s *DeltaStore) recall(ctx context.Context, g *feature.Graph, plan *feature.Plan, o *ResolveOptions, req *resolve.Request, found []*located) (*recall, error) {
-	if o.NoRemember || s.opts.NoRemember || o.Samples != nil || o.SkipComparison || len(o.StaleIf)+len(o.Filters)+len(o.GlobalFilters)+len(o.TargetFilters) > 0 {
+	if o.NoRemember || o.Shard != nil || s.opts.NoRemember || o.Samples != nil || o.SkipComparison || len(o.StaleIf)+len(o.Filters)+len(o.GlobalFilters)+len(o.TargetFilters) > 0 {
 		return nil, nil
 	}
 	key := plan.Feature.Spec.Key

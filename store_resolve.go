@@ -27,6 +27,17 @@ type ResolveOptions struct {
 	SkipComparison bool
 	// Progress computes the input progress (Stats().Progress).
 	Progress bool
+	// Shard limits the increment to a share of the samples, for workers that share a
+	// feature; nil = all. The shards 1 to Count are disjoint and together the whole
+	// increment, wherever each is computed, as long as the tables are the same. Rows
+	// with the same input ids are in one shard: those of one aggregation, and those
+	// that one parent is expanded into. Stats are those of the shard; the memory of
+	// earlier resolves is left alone. Each shard reads the deciding columns of all
+	// rows, and the others of its own.
+	Shard *Shard
+	// Failed leaves out samples that failed before (WriteFailed); nil = they come
+	// like others.
+	Failed *FailedOptions
 	// NoRemember looks at all rows, whatever an earlier resolve proved, and
 	// leaves its memory alone.
 	NoRemember bool
@@ -35,6 +46,9 @@ type ResolveOptions struct {
 
 // PartBatch is a batch of one part of an increment: New, Stale or Orphaned.
 type PartBatch = resolve.PartBatch
+
+// Shard is a share of an increment: part Index, from 1, of Count.
+type Shard = resolve.Shard
 
 // Part names a part of an increment.
 type Part = resolve.Part
@@ -62,6 +76,8 @@ type Increment struct {
 	found []*located
 	// standing is what the increment has of earlier resolves; nil for nothing.
 	standing *standing
+	// failing is what failed before; nil where that does not matter.
+	failing *failing
 	// FeatureVersion is the version that the rows will have.
 	FeatureVersion string
 	// foreign are tables of fallback stores of another kind.
@@ -91,10 +107,16 @@ func (i *Increment) Feature() feature.Key { return i.key }
 
 // All streams the whole increment in one pass, batches tagged by part, parts in no order. The producer releases each batch after the step. Deciding columns are read once, others only for rows of the result.
 func (i *Increment) All(ctx context.Context) iter.Seq2[PartBatch, error] {
+	var in iter.Seq2[PartBatch, error]
 	if i.standing == nil {
-		return i.watched(i.judged(i.inner.All(ctx)))
+		in = i.judged(i.inner.All(ctx))
+	} else {
+		in = i.standing.all(ctx, i.inner)
 	}
-	return i.watched(i.standing.all(ctx, i.inner))
+	if i.failing != nil {
+		in = i.failing.all(ctx, in, New, Stale)
+	}
+	return i.watched(in)
 }
 
 // Schema of a part, known before anything is read.
@@ -111,6 +133,9 @@ func (i *Increment) Orphaned(ctx context.Context) *Rows { return i.part(ctx, Orp
 
 func (i *Increment) part(ctx context.Context, p Part) *Rows {
 	rows := i.rows(ctx, p)
+	if i.failing != nil {
+		rows.Batches = i.failing.part(ctx, p, rows.Batches)
+	}
 	if i.store != nil {
 		rows.Batches = i.store.progress(i.key, partNames[p], rows.Batches)
 	}
@@ -126,6 +151,13 @@ func (i *Increment) rows(ctx context.Context, p Part) *Rows {
 
 // Count decides the increment without materialising it, so that Stats are complete.
 func (i *Increment) Count(ctx context.Context) error {
+	if i.failing != nil && i.failing.open > 0 { // who is left out is known when the samples go by
+		for _, err := range i.All(ctx) {
+			if err != nil {
+				return err
+			}
+		}
+	}
 	if i.standing != nil {
 		return i.standing.count(ctx, i.inner)
 	}
@@ -143,12 +175,29 @@ func (i *Increment) Warnings() []Warning {
 	return slices.Concat(i.warnings, i.standing.warnings(i.inner))
 }
 
-// Stats are complete after the last part ended.
+// Stats are complete after the last part ended. New and Stale are without what is
+// left out because it failed before, in the parts that were consumed; Count and All
+// look at all of them.
 func (i *Increment) Stats() Stats {
+	var st Stats
 	if i.standing == nil {
-		return i.inner.Stats()
+		st = i.inner.Stats()
+	} else {
+		st = i.standing.stats(i.inner)
 	}
-	return i.standing.stats(i.inner)
+	if i.failing != nil {
+		st.New, st.Stale = st.New-i.failing.left[New].Load(), st.Stale-i.failing.left[Stale].Load()
+	}
+	return st
+}
+
+// LeftOut is how many new and stale samples were left out because they failed
+// before (ResolveOptions.Failed), of the parts that were consumed.
+func (i *Increment) LeftOut() int64 {
+	if i.failing == nil {
+		return 0
+	}
+	return i.failing.left[New].Load() + i.failing.left[Stale].Load()
 }
 
 // Remembered reports whether the increment stands on what an earlier resolve
@@ -216,7 +265,12 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 		StaleIf:        o.StaleIf,
 		Options:        s.resolveOptions(),
 	}
-	req.Options.WithInput = o.Progress
+	if o.Shard != nil {
+		if err := o.Shard.Check(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
+	req.Options.WithInput, req.Shard = o.Progress, o.Shard
 	inc.req = req
 	if err := s.checkFilterKeys(g, plan, o, inc); err != nil {
 		return nil, err
@@ -238,6 +292,10 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 		inc.unjudged = checkStaleIf(plan.Feature, inc.Schema(New), o.StaleIf)
 	}
 	if err := s.stand(ctx, g, plan, o, req, inc); err != nil {
+		inc.Close()
+		return nil, err
+	}
+	if err := s.leaveOut(ctx, plan, inc, o.Failed); err != nil {
 		inc.Close()
 		return nil, err
 	}

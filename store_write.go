@@ -126,6 +126,15 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if !st.AllowNullIDs {
 		in = rejectNullIDs(key, in, plan.Feature.Spec.IDColumns)
 	}
+	var failed *clearing
+	if !st.tombstone && !st.DryRun {
+		if failed, err = s.clearing(ctx, plan, in.Schema); err != nil {
+			found = append(found, notCleared(key, err))
+		}
+		if failed != nil {
+			in = &Rows{Schema: in.Schema, Batches: failed.watch(in.Batches)}
+		}
+	}
 	completed, err := resolve.Complete(ctx, &resolve.Rows{Schema: in.Schema, Batches: in.Batches}, plan,
 		resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation}, s.opts.MapDatatype)
 	if err != nil {
@@ -143,8 +152,18 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	} else {
 		res, err = s.append(ctx, key, v, out, ao, st.tombstone)
 	}
+	if err == nil && failed != nil {
+		if err := failed.done(ctx, st.now); err != nil {
+			found = append(found, notCleared(key, err))
+		}
+	}
 	res.Warnings = append(found, res.Warnings...)
 	return res, err
+}
+
+// notCleared tells that samples that were stored are still recorded as failed.
+func notCleared(key feature.Key, err error) Warning {
+	return Warning{Code: "FAILED_NOT_CLEARED", Feature: key.String(), Message: fmt.Sprintf("%s: what failed before is not cleared by this write: %v", key, err)}
 }
 
 // validate refuses options that make no sense together.

@@ -80,6 +80,17 @@ func NewLayout(sides ...[]arrow.DataType) (*Layout, error) {
 	return l, nil
 }
 
+// NewStableLayout is NewLayout whose keys are the same in every process and on
+// every machine, for those that share work by their keys. Whoever chooses the
+// values can make keys collide.
+func NewStableLayout(sides ...[]arrow.DataType) (*Layout, error) {
+	l, err := NewLayout(sides...)
+	if err == nil {
+		l.seed = 0
+	}
+	return l, err
+}
+
 // Words is the number of words of a key: 1 where the key is one column of a
 // fixed width, which then is the value itself, else 2.
 func (l *Layout) Words() int {

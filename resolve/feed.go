@@ -14,6 +14,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
@@ -28,6 +29,8 @@ type feed struct {
 	// filters act on rows that are the newest of their id, under the names that
 	// rename gives.
 	filters []renamedFilter
+	// shard is the share of such rows that counts; nil = all.
+	shard *keyShard
 
 	first []uint32 // the number of each unit's first row
 	order []int    // units by first
@@ -144,6 +147,9 @@ type picked struct {
 	rows []int32
 	// memory of rows
 	keep []int32
+	// keys and share are memory of a shard.
+	keys  hashjoin.Keys
+	share []bool
 }
 
 func (p *picked) len() int {
@@ -208,6 +214,9 @@ func (f *feed) filterColumns() []string {
 			cols = append(cols, f.original(e, c))
 		}
 	}
+	if f.shard != nil {
+		cols = append(cols, f.shard.columns...)
+	}
 	return cols
 }
 
@@ -239,7 +248,7 @@ func (f *feed) bind(b arrow.RecordBatch, cols []string) ([]*filtereval.Program, 
 func (f *feed) pick(p *picked, unit int, cols []string, programs []*filtereval.Program) error {
 	dead := f.dead[unit]
 	p.rows = nil
-	if dead == nil && len(programs) == 0 {
+	if dead == nil && len(programs) == 0 && f.shard == nil {
 		return nil
 	}
 	n := int(p.Batch.NumRows())
@@ -260,6 +269,13 @@ func (f *feed) pick(p *picked, unit int, cols []string, programs []*filtereval.P
 			return err
 		}
 		p.keep = slices.DeleteFunc(p.keep, func(i int32) bool { return !keep[i] })
+	}
+	if f.shard != nil {
+		var err error
+		if p.share, err = f.shard.pass(p.Batch, cols, &p.keys, p.share); err != nil {
+			return err
+		}
+		p.keep = slices.DeleteFunc(p.keep, func(i int32) bool { return !p.share[i] })
 	}
 	if len(p.keep) < n {
 		p.rows = p.keep

@@ -202,12 +202,14 @@ func (s *side) loadSeveral(ctx context.Context, m *matching, columns []string, k
 type filters struct {
 	programs []*filtereval.Program
 	counts   []bool
+	keys     hashjoin.Keys
+	share    []bool
 }
 
 // pass reports for each row of a block whether it counts, if it is the newest:
 // it is no tombstone and passes every filter. nil says that all do.
 func (p *filters) pass(f *feed, b *agedBlock) ([]bool, error) {
-	if len(b.gone) == 0 && len(f.filters) == 0 {
+	if len(b.gone) == 0 && len(f.filters) == 0 && f.shard == nil {
 		return nil, nil
 	}
 	n := int(b.Batch.NumRows())
@@ -232,6 +234,15 @@ func (p *filters) pass(f *feed, b *agedBlock) ([]bool, error) {
 			return nil, err
 		}
 		for j, k := range keep {
+			p.counts[j] = p.counts[j] && k
+		}
+	}
+	if f.shard != nil {
+		var err error
+		if p.share, err = f.shard.pass(b.Batch, b.cols, &p.keys, p.share); err != nil {
+			return nil, err
+		}
+		for j, k := range p.share {
 			p.counts[j] = p.counts[j] && k
 		}
 	}

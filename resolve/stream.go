@@ -24,6 +24,7 @@ type stream struct {
 	sides   []*depSide // by dep; nil where nothing joins it
 	stored  *storedSide
 	layout  *hashjoin.Layout // of join keys; nil where there are no rows
+	stable  *hashjoin.Layout // the same for a shard; nil = all
 	held    []keyed          // the tables whose join keys are held
 	match   *matching
 	fields  []fieldGroup
@@ -268,6 +269,7 @@ func (s *stream) readSamples(ctx context.Context) error {
 		return err
 	}
 	f.filter(same, s.inc.req.Current.Filters...)
+	s.cutShard(f, s.legs[0].keys)
 	s.legs[0].feed = f
 	return nil
 }
@@ -328,7 +330,10 @@ func (s *stream) planKeys() (err error) {
 	if len(types) > 0 {
 		s.layout, err = hashjoin.NewLayout(types...)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.share(types)
 }
 
 // load fills the sides and surveys the drivers. All share one index of join keys.

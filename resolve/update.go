@@ -61,7 +61,9 @@ type Request struct {
 	Samples        *Rows
 	SkipComparison bool
 	StaleIf        []filter.Expr
-	Options        Options
+	// Shard is the share of the samples to look at; nil = all.
+	Shard   *Shard
+	Options Options
 }
 
 // Options bound the work.

@@ -4,12 +4,14 @@ import (
 	"github.com/spf13/cobra"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 func (a *app) readCommand() *cobra.Command {
 	var o metaxy.ReadOptions
 	var columns, column, filters []string
+	var failed bool
 	cmd := &cobra.Command{Use: "read KEY", Short: "Rows of a feature: the newest per id, without deleted ones", Args: cobra.ExactArgs(1), Annotations: rowFormats,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -26,6 +28,9 @@ func (a *app) readCommand() *cobra.Command {
 				return err
 			}
 			defer store.Close()
+			if failed {
+				return a.readFailed(cmd, store, key, o.Limit)
+			}
 			rows, err := store.Read(ctx, key, &o)
 			if err != nil {
 				return err
@@ -43,6 +48,22 @@ func (a *app) readCommand() *cobra.Command {
 	f.BoolVar(&o.SampleHistory, "with-sample-history", false, "older rows of each id too")
 	f.BoolVar(&o.SoftDeleted, "include-soft-deleted", false, "tombstones too")
 	f.BoolVar(&o.NoFallback, "no-fallback", false, "this store only")
+	f.BoolVar(&failed, "failed", false, "the samples that failed instead, with reason and attempt (write --failed)")
 	f.Int64Var(&o.Limit, "limit", 0, "at most that many rows")
 	return cmd
+}
+
+// readFailed gives the samples of a feature that failed.
+func (a *app) readFailed(cmd *cobra.Command, store *metaxy.DeltaStore, key feature.Key, limit int64) error {
+	for _, name := range []string{"columns", "column", "filter", "feature-version", "with-feature-history", "with-sample-history", "include-soft-deleted"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is for the rows of the feature, not for --failed", name)
+		}
+	}
+	rows, err := store.Failed(cmd.Context(), key)
+	if err != nil {
+		return err
+	}
+	_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame.Rows{Schema: rows.Schema, Batches: rows.Batches}, limit))
+	return err
 }

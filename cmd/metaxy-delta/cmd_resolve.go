@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,10 +16,14 @@ import (
 
 type resolveFlags struct {
 	samples, inputFormat, memoryLimit, engine string
-	part, out, summary                        string
+	part, out, summary, shard                 string
+	rowsPerFile, limit                        int64
+	share                                     *metaxy.Shard // of shard
 	filters, global, target, staleIf          []string
 	skipComparison, explain, inputProgress    bool
-	noRemember                                bool
+	noRemember, skipFailed, retryFailed       bool
+	maxAttempts                               int64
+	after                                     time.Duration
 }
 
 func (a *app) resolveCommand() *cobra.Command {
@@ -44,7 +49,14 @@ files, parquet by default.
 	fl.BoolVar(&f.skipComparison, "skip-comparison", false, "every expected sample is new")
 	fl.StringVar(&f.part, "part", "", "stream the rows of a part: new, stale, orphaned, all of these, or input")
 	fl.StringVar(&f.summary, "summary", "", "file for the summary as JSON")
-	fl.StringVar(&f.out, "out", "", "directory for new, stale and orphaned files")
+	fl.StringVar(&f.out, "out", "", "folder, or s3://, gs:// or az:// URL, for new, stale and orphaned files")
+	fl.Int64Var(&f.rowsPerFile, "rows-per-file", 0, "with --out, at most that many rows a file: new-00000.parquet and so on")
+	fl.Int64Var(&f.limit, "limit", 0, "at most that many rows of each part; the counts are of all")
+	fl.StringVar(&f.shard, "shard", "", "I/N: the share I, from 1, of N workers; the rows of one aggregation or expansion stay together")
+	fl.BoolVar(&f.skipFailed, "skip-failed", false, "leave out samples that failed at this version (write --failed)")
+	fl.BoolVar(&f.retryFailed, "retry-failed", false, "leave out samples that failed, but those with attempts left (--max-attempts) and after a while (--after)")
+	fl.Int64Var(&f.maxAttempts, "max-attempts", 0, "with --retry-failed, leave out samples that failed so often")
+	fl.DurationVar(&f.after, "after", 0, "with --retry-failed, leave out samples that failed less than this ago, such as 1h")
 	fl.BoolVar(&f.explain, "explain", false, "say which store served which table, what was read, and how the work is done")
 	fl.BoolVar(&f.inputProgress, "input-progress", false, "compute the share of input that is processed")
 	fl.BoolVar(&f.noRemember, "no-remember", false, "look at all rows, whatever an earlier resolve proved, and keep nothing of this one")
@@ -65,6 +77,13 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.share, err = shardOf(f.shard); err != nil {
+		return err
+	}
+	opts.Shard = f.share
+	if opts.Failed, err = f.failed(); err != nil {
+		return err
+	}
 	store, err := a.openStore(ctx, openOptions{sync: true, change: f.storeOptions})
 	if err != nil {
 		return err
@@ -83,18 +102,39 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		return err
 	}
 	defer inc.Close()
+	if (f.limit > 0 || opts.Failed != nil) && f.part != "input" { // what is left out is counted too
+		if err := inc.Count(ctx); err != nil {
+			return err
+		}
+	}
+	var files *partFiles
 	bar := a.startProgress("resolve " + key.String())
-	if f.part != "" {
-		err = a.streamPart(ctx, inc, f.part, bar)
-	} else {
-		err = a.consume(ctx, inc, f.out, bar)
+	switch {
+	case f.part != "":
+		err = a.streamPart(ctx, inc, f, bar)
+	case f.out != "":
+		dir, done, operr := a.openOut(ctx, f.out)
+		if operr != nil {
+			return operr
+		}
+		defer done()
+		files = newPartFiles(dir, a.flags.format, inc, f)
+		defer files.discard()
+		err = a.writeParts(ctx, inc, files, bar)
+	default:
+		err = consume(ctx, inc, bar)
 	}
 	bar.stop()
 	if err != nil {
 		return err
 	}
+	sum := summarize(ctx, store, key, inc, f, bar.rows)
+	if files != nil {
+		if err := files.commit(ctx, sum); err != nil {
+			return err
+		}
+	}
 	a.warn(inc.Warnings())
-	sum := summarize(ctx, store, key, inc, f.part, bar.rows)
 	return a.printSummary(ctx, inc, sum, f)
 }
 

@@ -12,14 +12,23 @@ import (
 
 type writeFlags struct {
 	metaxy.WriteOptions
-	inputFormat, ifNewer string
-	resolved             int64
-	cross                bool
+	inputFormat, ifNewer, failed string
+	resolved                     int64
+	cross                        bool
 }
 
 func (a *app) writeCommand() *cobra.Command {
 	var f writeFlags
-	cmd := &cobra.Command{Use: "write KEY FILE [KEY FILE]...", Short: "Append rows to features", Args: pairs,
+	cmd := &cobra.Command{Use: "write KEY FILE [KEY FILE]...", Short: "Append rows to features",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.failed == "" {
+				return pairs(cmd, args)
+			}
+			if len(args) != 1 {
+				return usagef("--failed records samples of one feature: want write KEY --failed FILE")
+			}
+			return nil
+		},
 		Long: `Append rows to a feature, creating its table when missing. All rows are stored in one commit or none.
 
 Several features are written dependents first, so that an interruption leaves work to redo and never a sample that looks done. Each is stored whole or
@@ -30,10 +39,17 @@ Several workers that resolve and write the same feature store no sample version 
 exit code 3 and stores nothing, or with --if-newer drop stores only the rows that nobody else has stored since.
 
 A job that may run again stores its rows once when it writes with --app-id and a greater --app-version for every part: what the table has already is
-skipped, which is a success.`,
+skipped, which is a success.
+
+--failed FILE records samples that failed instead of storing rows: FILE has the rows of resolve, or their ids and metaxy_provenance, and may have
+columns reason and attempt. "resolve --skip-failed" and "--retry-failed" leave such samples out, "read KEY --failed" lists them, and a write that stores
+them clears the record.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("resolved-version") {
 				f.Resolved = &metaxy.Resolved{TableVersion: f.resolved}
+			}
+			if f.failed != "" {
+				return a.writeFailed(cmd, args[0], &f)
 			}
 			if len(args) > 2 {
 				return a.writeMulti(cmd.Context(), args, &f)
@@ -48,6 +64,7 @@ skipped, which is a success.`,
 	fl.BoolVar(&f.AllowNullIDs, "allow-null-ids", false, "store rows whose id columns are null")
 	fl.Int64Var(&f.resolved, "resolved-version", -1, "table version that the rows were resolved from (table_version of resolve --json)")
 	fl.StringVar(&f.ifNewer, "if-newer", "", "with --resolved-version, when the table changed since: fail (the default), or drop the rows that others have stored")
+	fl.StringVar(&f.failed, "failed", "", "file of samples that failed, to record")
 	fl.StringVar(&f.AppID, "app-id", "", "application id that makes the write repeatable")
 	fl.Int64Var(&f.AppVersion, "app-version", 0, "version of the application's write; one not above that in the table is skipped")
 	return cmd
@@ -111,4 +128,33 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 		}
 	}
 	return a.printJSON(out)
+}
+
+// writeFailed records samples that failed.
+func (a *app) writeFailed(cmd *cobra.Command, keyText string, f *writeFlags) error {
+	ctx := cmd.Context()
+	key, err := a.parseKey(keyText)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"preserve-versions", "materialization-id", "allow-null-ids", "resolved-version", "if-newer", "app-id", "app-version", "dry-run"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is for rows that are stored, not for --failed", name)
+		}
+	}
+	store, err := a.openStore(ctx, openOptions{cross: f.cross})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	in, done, err := a.readRows(ctx, f.failed, f.inputFormat, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := store.WriteFailed(ctx, key, &metaxy.Rows{Schema: in.Schema, Batches: in.Batches})
+	if err != nil {
+		return err
+	}
+	return a.printJSON(members{member("feature", key.String()), member("failed", r.Failed), member("table_version", r.TableVersion)})
 }

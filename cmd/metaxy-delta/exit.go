@@ -166,7 +166,6 @@ var classes = slices.Concat([]class{
 	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), say(usageHint)},
 	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), say("`metaxy-delta doctor` says what is wrong; the storage option allow_unsafe_rename says that there is only one writer")},
 	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), say("--mode append adds to it, --mode overwrite replaces its rows")},
-	{"DISK_FULL", exitFailure, is(syscall.ENOSPC), say("nothing incomplete was left behind; free space there and run the command again")},
 	{"PERMISSION", exitPermission, is(fs.ErrPermission), say("`metaxy-delta doctor` tells what may be done in the store")},
 	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), say("check the path or URL")},
 })

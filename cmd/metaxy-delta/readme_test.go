@@ -16,20 +16,51 @@ import (
 
 var fenced = regexp.MustCompile("(?s)```([a-z]+)\n(.*?)```")
 
-// readmeBlocks are the fenced parts of the README's section about clouds, by language.
+// readmeBlocks are the fenced parts of the README's sections about the loop and about clouds, by language.
 func readmeBlocks(t *testing.T) map[string][]string {
 	t.Helper()
 	text := string(readFile(t, filepath.Join("..", "..", "README.md")))
-	_, section, ok := strings.Cut(text, "### On S3, Google Cloud Storage and Azure\n")
+	_, section, ok := strings.Cut(text, "### The loop\n")
 	section, _, end := strings.Cut(section, "\n## ")
 	if !ok || !end {
-		t.Fatal("the README has no section about clouds")
+		t.Fatal("the README has no section about the loop")
 	}
 	blocks := map[string][]string{}
 	for _, m := range fenced.FindAllStringSubmatch(section, -1) {
 		blocks[m[1]] = append(blocks[m[1]], m[2])
 	}
 	return blocks
+}
+
+// TestReadmeLoop runs the commands of the loop one after the other; each prints what stands under it.
+func TestReadmeLoop(t *testing.T) {
+	blocks := readmeBlocks(t)
+	if len(blocks["console"]) != 1 {
+		t.Fatalf("the README has %d loops", len(blocks["console"]))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "features.toml"), []byte(blocks["toml"][0]))
+	writeFile(t, filepath.Join(dir, "samples.csv"), []byte(blocks["csv"][0]))
+	if err := os.Symlink(self, filepath.Join(dir, "metaxy-delta")); err != nil {
+		t.Fatal(err)
+	}
+	steps := strings.Split("\n"+blocks["console"][0], "\n$ ")[1:]
+	if len(steps) < 7 {
+		t.Fatalf("%d steps", len(steps))
+	}
+	for _, step := range steps {
+		command, want, _ := strings.Cut(strings.TrimSuffix(step, "\n"), "\n")
+		cmd := exec.CommandContext(t.Context(), "/bin/bash", "-e", "-o", "pipefail", "-c", command)
+		cmd.Dir, cmd.Env = dir, []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + dir}
+		out, err := cmd.Output()
+		if got := strings.TrimSuffix(string(out), "\n"); err != nil || got != want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", command, err, got, want)
+		}
+	}
 }
 
 var exported = regexp.MustCompile(`([A-Z_]+)=(\S+)`)
@@ -81,7 +112,7 @@ func TestReadme(t *testing.T) {
 			for i := range got {
 				got[i] = filepath.Base(got[i])
 			}
-			if err != nil || !slices.Equal(got, []string{"new.parquet", "orphaned.parquet", "stale.parquet"}) {
+			if err != nil || !slices.Equal(got, []string{"manifest.json", "new.parquet", "orphaned.parquet", "stale.parquet"}) {
 				t.Errorf("resolve wrote %q, %v", got, err)
 			}
 		})

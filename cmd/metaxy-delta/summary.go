@@ -21,6 +21,10 @@ type incrementJSON struct {
 	Stale          *int64         `json:"stale"`
 	Orphaned       *int64         `json:"orphaned"`
 	Input          *int64         `json:"input,omitempty"`
+	LeftOut        *int64         `json:"failed_left_out,omitempty"`
+	Shard          string         `json:"shard,omitempty"`
+	Out            string         `json:"out,omitempty"`
+	Files          []manifestFile `json:"files,omitempty"`
 	Warnings       []warningJSON  `json:"warnings"`
 	Sources        []sourceJSON   `json:"sources"`
 	Stats          map[string]any `json:"stats"`
@@ -47,7 +51,7 @@ func warningsJSON(ws []metaxy.Warning) []warningJSON {
 }
 
 // summarize tells what a resolve found, once its rows have gone by; rows is how many did.
-func summarize(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, inc *metaxy.Increment, part string, rows int64) *incrementJSON {
+func summarize(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, inc *metaxy.Increment, f *resolveFlags, rows int64) *incrementJSON {
 	pv, err := store.ProjectVersion(ctx)
 	if err != nil {
 		pv = "" // several projects and none chosen: there is no one version to tell
@@ -57,13 +61,20 @@ func summarize(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, i
 	for _, s := range inc.Sources() {
 		out.Sources = append(out.Sources, sourceJSON{s.Feature.String(), s.Store, s.TableVersion, s.Fallback})
 	}
-	if part == "input" {
+	if f.share != nil {
+		out.Shard = f.shard
+	}
+	if f.part == "input" {
 		out.Input = &rows
 		return out
 	}
 	st := inc.Stats()
 	out.New, out.Stale, out.Orphaned = &st.New, &st.Stale, &st.Orphaned
 	out.Stats["rows_read"], out.Stats["expected"], out.Stats["current"] = st.RowsRead, st.Expected, st.Current
+	if f.skipFailed || f.retryFailed {
+		n := inc.LeftOut()
+		out.LeftOut = &n
+	}
 	if inc.Remembered() {
 		out.Stats["remembered"] = true
 	}
@@ -116,6 +127,19 @@ func (a *app) summaryText(ctx context.Context, inc *metaxy.Increment, sum *incre
 		fmt.Fprintf(&b, "%s: %s rows of input\n", sum.Feature, thousands(*sum.Input))
 	} else {
 		fmt.Fprintf(&b, "%s: %s new, %s stale, %s orphaned\n", sum.Feature, thousands(*sum.New), thousands(*sum.Stale), thousands(*sum.Orphaned))
+	}
+	if sum.LeftOut != nil && *sum.LeftOut > 0 {
+		fmt.Fprintf(&b, "%s that failed before were left out\n", thousands(*sum.LeftOut))
+	}
+	switch n := len(sum.Files); {
+	case n > 0 && n <= len(partNames):
+		var names []string
+		for _, f := range sum.Files {
+			names = append(names, f.Name)
+		}
+		fmt.Fprintf(&b, "written to %s: %s\n", sum.Out, strings.Join(names, ", "))
+	case n > 0:
+		fmt.Fprintf(&b, "written to %s: %s files, which its manifest lists\n", sum.Out, thousands(int64(n)))
 	}
 	if !explain {
 		return b.String(), nil

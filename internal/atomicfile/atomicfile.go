@@ -33,8 +33,8 @@ type File struct {
 	file *os.File    // what is written
 	temp bool        // file is a temporary one
 	old  fs.FileInfo // of the file that is replaced, nil for a new one
-	// ended is set by the first Commit or Discard.
-	ended bool
+	// closed is set by Close, ended by the first Commit or Discard.
+	closed, ended bool
 }
 
 // Create begins to write the file at path. Opening a FIFO waits for its reader
@@ -155,31 +155,47 @@ func (f *File) InPlace() bool { return !f.temp }
 // Write appends to the output.
 func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
 
-// Commit ends the output: a regular file appears, complete, under its name.
-// After an error nothing of it has, unless it was written in place.
-func (f *File) Commit() error {
+// Close ends the writing without a decision: what is no regular file is
+// complete, a regular one waits for Commit without an open descriptor.
+func (f *File) Close() error {
 	if f.ended {
 		return fs.ErrClosed
 	}
-	f.ended = true
-	if !f.temp {
-		return f.file.Close()
+	if f.closed {
+		return nil
 	}
-	temp := f.file.Name()
-	defer os.Remove(temp) // after a rename there is none
-	beside := filepath.Dir(temp) == filepath.Dir(f.name)
+	f.closed = true
 	var err error
-	if f.old != nil && beside {
+	if f.temp && f.old != nil && f.beside() {
 		keepOwner(f.file, f.old)
 		err = f.file.Chmod(f.old.Mode().Perm())
 	}
 	if cerr := f.file.Close(); err == nil {
 		err = cerr
 	}
+	return err
+}
+
+// beside reports whether the temporary file lies in the folder of the file.
+func (f *File) beside() bool { return filepath.Dir(f.file.Name()) == filepath.Dir(f.name) }
+
+// Commit ends the output: a regular file appears, complete, under its name.
+// After an error nothing of it has, unless it was written in place.
+func (f *File) Commit() error {
+	if f.ended {
+		return fs.ErrClosed
+	}
+	err := f.Close()
+	f.ended = true
+	if !f.temp {
+		return err
+	}
+	temp := f.file.Name()
+	defer os.Remove(temp) // after a rename there is none
 	if err != nil {
 		return err
 	}
-	if !beside {
+	if !f.beside() {
 		return copyOver(temp, f.name)
 	}
 	err = os.Rename(temp, f.name)
@@ -213,7 +229,9 @@ func (f *File) Discard() {
 		return
 	}
 	f.ended = true
-	f.file.Close()
+	if !f.closed {
+		f.file.Close()
+	}
 	if f.temp {
 		os.Remove(f.file.Name())
 	}

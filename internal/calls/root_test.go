@@ -24,6 +24,24 @@ func incCall(f func(w *world, i *metaxy.Increment, ctx context.Context) error) f
 	return ctxCall((*world).increment, f)
 }
 
+// recordFailed records every row of the root as failed.
+func recordFailed(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
+	given, err := s.Read(ctx, root, nil)
+	if err != nil {
+		return err
+	}
+	batches := given.Batches
+	given.Batches = func(yield func(batch, error) bool) {
+		for b, err := range batches {
+			w.inside()
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+	return told(s.WriteFailed(ctx, root, given))
+}
+
 // opened closes a store that was opened.
 func opened(s *metaxy.DeltaStore, err error) error {
 	if err != nil {
@@ -125,6 +143,14 @@ var rootRows = []row{
 		schema, batches := w.stream(10)
 		return told(s.Write(ctx, root, &metaxy.Rows{Schema: schema, Batches: batches}, nil))
 	})},
+	{fn: (*metaxy.DeltaStore).WriteFailed, make: storeCall(recordFailed)},
+	{fn: (*metaxy.DeltaStore).Failed, make: storeCall(func(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
+		if err := recordFailed(w, s, ctx); err != nil {
+			return err
+		}
+		r, err := s.Failed(ctx, root)
+		return drainedRows(w, r, err)
+	})},
 	{fn: (*metaxy.DeltaStore).WriteMulti, make: storeCall(func(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
 		return told(s.WriteMulti(ctx, map[feature.Key]*metaxy.Rows{root: w.rows(20)}, nil))
 	})},
@@ -192,6 +218,7 @@ var rootRows = []row{
 	{fn: (*metaxy.Increment).Schema, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Schema(metaxy.New); return nil })},
 	{fn: (*metaxy.Increment).Warnings, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Warnings(); return nil })},
 	{fn: (*metaxy.Increment).Stats, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Stats(); return nil })},
+	{fn: (*metaxy.Increment).LeftOut, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.LeftOut(); return nil })},
 	{fn: (*metaxy.Increment).Remembered, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Remembered(); return nil })},
 	{fn: (*metaxy.Increment).Sources, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Sources(); return nil })},
 	{fn: (*metaxy.Writer).Put, make: writerCall(func(w *world, b *metaxy.Writer, _ context.Context) error {

@@ -82,6 +82,49 @@ def vacuumed(binary: str, store: Path) -> None:
     check("the next resolve stands on it", "remember" in plan and run(binary, "resolve", key, "--store", store) == counts, plan)
 
 
+def failures(binary: str, tmp: Path) -> None:
+    """Samples recorded as failed: Metaxy neither lists nor reads their table, and neither its writes nor delta-rs' vacuum touch it."""
+    from metaxy.config import MetaxyConfig
+    from metaxy.ext.polars.handlers.delta import DeltaMetadataStore
+    from metaxy.metadata_store.system import SystemTableStorage
+    from metaxy.utils import collect_to_polars
+
+    (tmp / "features.toml").write_text('''project = "demo"
+[[features]]
+key = "a/root"
+id_columns = ["id"]
+fields = [{ key = "x", code_version = "1" }]
+[[features]]
+key = "a/leaf"
+id_columns = ["id"]
+fields = [{ key = "y", code_version = "1" }]
+deps = [{ feature = "a/root" }]
+''')
+    (tmp / "samples.csv").write_text("id,metaxy_provenance_by_field.x\nv1,1\nv2,2\nv3,3\n")
+    store = tmp / "failing"
+    version = run(binary, "push", "--definitions", tmp / "features.toml", "--store", store).strip()
+    run(binary, "write", "a/root", tmp / "samples.csv", "--store", store, "--project", "demo")
+    run(binary, "resolve", "a/leaf", "--store", store, "--part", "new", "--limit", 2, "-o", tmp / "failed.parquet")
+    run(binary, "write", "a/leaf", "--failed", tmp / "failed.parquet", "--store", store, "--project", "demo")
+    failed = lambda: run(binary, "read", "a/leaf", "--failed", "--store", store, "--format", "csv")
+    before = failed()
+    MetaxyConfig.set(MetaxyConfig(project="demo", sync=False))
+    with DeltaMetadataStore(root_path=str(store)) as s:
+        graph = SystemTableStorage(s).load_graph_from_snapshot(project_version=version, project="demo")
+        with graph.use():
+            check("Metaxy sees no table where only failures are recorded", not s.has_feature("a/leaf"))
+            inc = s.resolve_update("a/leaf")
+            check("Metaxy resolves beside recorded failures", collect_to_polars(inc.new).height == 3)
+            with s.open("w"):
+                s.write("a/leaf", inc.new)
+            check("Metaxy writes beside recorded failures", collect_to_polars(s.read("a/leaf")).height == 3)
+            check("Metaxy lists features without them", sorted(str(k) for k in graph.feature_definitions_by_key) == ["a/leaf", "a/root"])
+    DeltaTable(str(store / "a/leaf.delta")).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    check("Metaxy's write and delta-rs' vacuum leave recorded failures alone", failed() == before, before.count("\n"))
+    check("deltalake reads the table of failures", DeltaTable(str(store / "a/leaf.delta/_metaxy_delta/failed")).to_pyarrow_table().num_rows == 2)
+    check("what Metaxy stored is not left out", "0 new, 0 stale" in run(binary, "resolve", "a/leaf", "--store", store, "--skip-failed"))
+
+
 def main() -> None:
     import metaxy as mx
     from metaxy.config import MetaxyConfig
@@ -92,6 +135,7 @@ def main() -> None:
     binary = sys.argv[1]
     with tempfile.TemporaryDirectory() as tmp:
         encodings(binary, Path(tmp))
+        failures(binary, Path(tmp))
         store = Path(tmp) / "store"
         run(binary, "demo", store)
         run(binary, "resolve", "video/transcript", "--store", store, "--out", Path(tmp) / "inc")

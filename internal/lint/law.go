@@ -51,7 +51,8 @@ var law = map[string]string{
 
 	".": "frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
 
-	"internal/rowio": "frame delta internal/arrowcheck internal/pqcheck internal/pqread",
+	"internal/outdir": "objstore internal/atomicfile",
+	"internal/rowio":  "frame delta internal/arrowcheck internal/pqcheck internal/pqread",
 
 	"internal/dotenv":      "",
 	"internal/terminal":    "",
@@ -62,7 +63,7 @@ var law = map[string]string{
 
 	"bench/compare": "bench objstore objstore/s3store",
 
-	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",

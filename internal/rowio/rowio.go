@@ -41,6 +41,9 @@ type Options struct {
 	Format string
 	// Stdin is what "-" reads.
 	Stdin io.Reader
+	// Body is the content of the file, in place of what the path names, which is
+	// its name then; nil = the path's.
+	Body io.Reader
 	// TempDir is where a long pipe is kept while it is read; "" = the system's
 	// directory for temporary files.
 	TempDir string

@@ -42,7 +42,9 @@ func openSource(ctx context.Context, path, format string, o *Options) (*source, 
 		return nil, fmt.Errorf("a %s file is compressed inside, not by %s", format, s.codec)
 	}
 	in := o.Stdin
-	if path != "-" {
+	if o.Body != nil {
+		in = o.Body
+	} else if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err
