@@ -55,7 +55,7 @@ func (l *Log) Commits(ctx context.Context, from int64) iter.Seq2[CommitFile, err
 
 // ReadCommit returns the actions of one commit in file order. fs.ErrNotExist when it is not there.
 func (l *Log) ReadCommit(ctx context.Context, version int64) ([]Action, error) {
-	return l.readActions(ctx, objstore.Object{Key: commitKey(version)})
+	return l.readActions(ctx, objstore.Object{Key: commitKey(version), Size: -1}) // nobody has listed it
 }
 
 // readActions reads a JSON file of the log whole: as it was listed, where it has a tag.
