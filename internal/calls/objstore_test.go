@@ -3,7 +3,9 @@ package calls_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -105,6 +107,15 @@ var objectRows = []row{
 		}
 		return err
 	})},
+	{fn: service.NewBody, make: readBody},
+	{fn: (*service.Body).Read, make: readBody},
+	{fn: (*service.Body).MD5, make: func(*world) call {
+		b := service.NewBody(strings.NewReader("x"))
+		return func(context.Context) error { b.MD5(); return nil }
+	}},
+	{fn: (*service.Pages).Next, make: func(*world) call {
+		return func(context.Context) error { return new(service.Pages).Next("token", 1, errMine) }
+	}},
 	{fn: service.TemporaryBody, make: func(w *world) call {
 		return func(context.Context) error {
 			return told(io.ReadAll(service.TemporaryBody(body{w, strings.NewReader("x")})))
@@ -135,6 +146,12 @@ var objectRows = []row{
 			return nil
 		}
 		return nil // a driver in memory has no unfinished writes
+	})},
+	{fn: (*objstore.Store).Absent, make: objCall(func(_ *world, s *objstore.Store, ctx context.Context) error {
+		if err := s.Absent(ctx, "none", fs.ErrNotExist); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return ctx.Err()
 	})},
 	{fn: (*objstore.Store).Delete, make: objCall(func(_ *world, s *objstore.Store, ctx context.Context) error { return s.Delete(ctx, "a", "b") })},
 	{fn: (*objstore.Store).List, make: objCall(func(w *world, s *objstore.Store, ctx context.Context) error {
@@ -238,4 +255,11 @@ type asked struct {
 func (a asked) RoundTrip(r *http.Request) (*http.Response, error) {
 	a.w.inside()
 	return a.RoundTripper.RoundTrip(r)
+}
+
+// readBody reads a body whose bytes come from the caller.
+func readBody(w *world) call {
+	return func(context.Context) error {
+		return told(io.ReadAll(service.NewBody(body{w, strings.NewReader("x")})))
+	}
 }
