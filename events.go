@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
@@ -27,6 +28,8 @@ const (
 	EventRetry    EventKind = "retry"
 	EventCommit   EventKind = "commit"
 	EventProgress EventKind = "progress"
+	// EventScan tells how far a table was read for a resolve or a read.
+	EventScan EventKind = "scan"
 )
 
 // Event is something that a store did, for Options.Observe.
@@ -45,10 +48,12 @@ type Event struct {
 	// reads it back, and says ErrOutcomeUnknown where that does not tell.
 	Version int64
 	Outcome string
-	// Feature and Rows of progress: rows that went through so far.
-	Feature feature.Key
-	Rows    int64
-	Err     error
+	// Feature and Rows of progress: rows that went through so far. Of a scan: the
+	// feature whose table is read, rows read so far (more than Total where parts
+	// are read again) and Total, those that the table has.
+	Feature     feature.Key
+	Rows, Total int64
+	Err         error
 }
 
 // The outcomes of commits.
@@ -89,6 +94,8 @@ func (e *Event) log(to *slog.Logger) {
 	}
 	attrs := []slog.Attr{slog.String("op", e.Op)}
 	switch e.Kind {
+	case EventScan:
+		attrs = append(attrs, slog.String("feature", e.Feature.String()), slog.Int64("rows", e.Rows), slog.Int64("total", e.Total))
 	case EventProgress:
 		attrs = append(attrs, slog.String("feature", e.Feature.String()), slog.Int64("rows", e.Rows))
 	case EventCommit:
@@ -180,3 +187,51 @@ func (i *Increment) watched(in iter.Seq2[PartBatch, error]) iter.Seq2[PartBatch,
 
 // partNames are the parts of an increment in events.
 var partNames = [...]string{New: "new", Stale: "stale", Orphaned: "orphaned"}
+
+// watchedTable tells how far a table was read.
+type watchedTable struct {
+	frame.Table
+	key         feature.Key
+	tell        func(Event)
+	rows, total atomic.Int64
+}
+
+// watch returns the table, and tells of its reads where somebody asks.
+func (s *DeltaStore) watch(key feature.Key, t frame.Table) frame.Table {
+	if s == nil || t == nil {
+		return t
+	}
+	tell := s.opts.observer()
+	if tell == nil {
+		return t
+	}
+	return &watchedTable{Table: t, key: key, tell: tell}
+}
+
+// Units tells how many rows there are.
+func (t *watchedTable) Units(ctx context.Context) ([]frame.Unit, error) {
+	units, err := t.Table.Units(ctx)
+	total := int64(0)
+	for _, u := range units {
+		total += u.Rows
+	}
+	if err == nil && t.total.Swap(total) != total {
+		t.tell(Event{Kind: EventScan, Op: "read", Feature: t.key, Rows: t.rows.Load(), Total: total})
+	}
+	return units, err
+}
+
+// Read tells of each block.
+func (t *watchedTable) Read(ctx context.Context, unit int, rows frame.Span, cols []string) iter.Seq2[frame.Block, error] {
+	in := t.Table.Read(ctx, unit, rows, cols)
+	return func(yield func(frame.Block, error) bool) {
+		for b, err := range in {
+			if err == nil {
+				t.tell(Event{Kind: EventScan, Op: "read", Feature: t.key, Rows: t.rows.Add(b.Batch.NumRows()), Total: t.total.Load()})
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}

@@ -64,10 +64,32 @@ func openConfigured(ctx context.Context, cfg *config.Config, name string, o Opti
 		if err == nil {
 			return s, nil
 		}
-		below = append(below, err)
+		below = append(below, placed(cfg, st.Name, err))
 	}
 	for _, f := range own.Fallbacks {
 		below = append(below, f.Store.Close())
 	}
 	return nil, errors.Join(below...)
+}
+
+// placed says where the configuration of a store stands that is wrong: the
+// storage option that the error names, else where the store begins.
+func placed(cfg *config.Config, name string, err error) error {
+	if !errors.Is(err, ErrInvalid) {
+		return err
+	}
+	var at *config.Origin
+	for _, o := range cfg.Origins() {
+		if !strings.HasPrefix(o.Key, "stores."+name+".") {
+			continue
+		}
+		_, option, isOption := strings.Cut(o.Key, ".storage_options.")
+		if at == nil || isOption && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(option)) {
+			at = &o
+		}
+	}
+	if at == nil {
+		return err
+	}
+	return fmt.Errorf("%s: stores.%s: %w", at.From(), name, err)
 }

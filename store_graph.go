@@ -260,7 +260,7 @@ func (s *DeltaStore) checkProject(g *feature.Graph, key feature.Key) error {
 		return err
 	}
 	if def.Project != expected {
-		return fmt.Errorf("%w: Cannot write to feature %s from project '%s' when the global configuration expects project '%s'; for migrations use AllowCrossProjectWrites (store.allow_cross_project_writes() in Metaxy)",
+		return fmt.Errorf("%w: Cannot write to feature %s from project '%s' when the global configuration expects project '%s'",
 			ErrProjectMismatch, key, def.Project, expected)
 	}
 	return nil

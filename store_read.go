@@ -100,7 +100,7 @@ func (s *DeltaStore) readWith(ctx context.Context, g *feature.Graph, key feature
 		return &Rows{Schema: src.rows.Schema, Batches: src.rows.Batches, Source: src.source, Warnings: src.warnings}, nil
 	}
 	req := &resolve.ReadRequest{
-		Source:        resolve.Source{Table: src.table, IDs: def.Spec.IDColumns, Filters: o.Filters},
+		Source:        resolve.Source{Table: s.watch(key, src.table), IDs: def.Spec.IDColumns, Filters: o.Filters},
 		SampleHistory: o.SampleHistory,
 		SoftDeleted:   o.SoftDeleted,
 		Columns:       o.Columns,

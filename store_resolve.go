@@ -348,7 +348,7 @@ func (s *DeltaStore) resolveCurrent(ctx context.Context, g *feature.Graph, plan 
 	if err != nil {
 		return err
 	}
-	req.Current.Table = l.table
+	req.Current.Table = s.watch(key, l.table)
 	inc.found = []*located{l}
 	inc.TableVersion = l.source.TableVersion
 	inc.sources = append(inc.sources, l.source)
@@ -387,7 +387,7 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 // tableOf returns a located table; that of a foreign fallback store is closed with the increment.
 func (i *Increment) tableOf(ctx context.Context, l *located, o *resolve.Options) (frame.Table, error) {
 	if l.table != nil {
-		return l.table, nil
+		return i.store.watch(l.source.Feature, l.table), nil
 	}
 	t, err := newForeign(ctx, l, o, i.store.opts.Allocator)
 	if err == nil {

@@ -61,7 +61,7 @@ func (a *appending) mergeSchema(snap *Snapshot, own *Schema) (*Schema, bool, err
 		return snap.schema, false, nil
 	}
 	if !a.opts.MergeSchema {
-		return nil, false, &SchemaError{Column: m.grew, Want: "a column of the table (--merge-schema adds new ones)", Got: "a new column"}
+		return nil, false, &SchemaError{Column: m.grew, Want: "a column of the table", Got: "a new column"}
 	}
 	if snap.mapping != MappingNone {
 		// Columns have an id already when this append gave it to them before it lost a race; another writer must not have taken it since.

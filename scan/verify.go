@@ -179,7 +179,7 @@ func (c *claim) compare(u *unit, a arrow.Array, members []int, at int64, rows []
 	if i < 0 {
 		return nil
 	}
-	return fmt.Errorf("row %d holds %s, which is not between %s and %s as the log says (table check --read-data finds all such rows, table read --unverified gives them)", number(i), short(a.ValueStr(i)), boundText(c.min), boundText(c.max))
+	return fmt.Errorf("row %d holds %s, which is not between %s and %s as the log says", number(i), short(a.ValueStr(i)), boundText(c.min), boundText(c.max))
 }
 
 // count adds the nulls and values of an array to those found before.

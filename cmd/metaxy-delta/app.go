@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,9 @@ type system struct {
 // app is one run of the command.
 type app struct {
 	sys *system
+	// stdout is that of the process, to be asked whether it is a terminal; checked
+	// is the same for texts that need no guard.
+	stdout, checked io.Writer
 	// ctx is that of the run, for output that may have to wait for its reader.
 	ctx context.Context
 	env map[string]string
@@ -45,6 +49,9 @@ type app struct {
 	cache  *objstore.Cache
 	// traffic is counted with --verbose.
 	traffic traffic
+	// progress is that of the verb at work, metrics are for --metrics-file.
+	progress atomic.Pointer[progress]
+	metrics  metrics
 	// started is set when the arguments were understood; what fails before is their fault.
 	started bool
 	// about is told with every line of a log. warned was said, fallbacks is for
@@ -68,6 +75,8 @@ type globalFlags struct {
 	json                         bool
 	quiet, verbose               bool
 	logFormat, color, progress   string
+	metricsFile                  string
+	progressInterval             time.Duration
 	yes, dryRun                  bool
 	sync, noSync, locked         bool
 }
@@ -79,16 +88,31 @@ func run(ctx context.Context, sys *system) int {
 			a.env[k] = v
 		}
 	}
-	out := &terminal.Checked{W: terminal.Guard(sys.stdout)}
-	sys.stdout = out
+	a.stdout = sys.stdout
+	out := &terminal.Checked{W: sys.stdout, Before: a.clearProgress}
+	a.checked = out
+	if sys.stdout = out; terminal.Is(a.stdout) {
+		sys.stdout = terminal.NewPlain(out)
+	}
 	if text, err := os.ReadFile(".env"); err == nil { // it is optional
 		a.dotEnv = dotenv.Apply(a.env, string(text))
 	}
 	root := a.command()
 	root.SetArgs(rewriteArgs(root, sys.args))
-	root.SetOut(a.stderr())
+	root.SetOut(sys.stdout)
 	root.SetErr(a.stderr())
+	start := a.now()
 	err := root.ExecuteContext(ctx)
+	if p := a.progress.Load(); p != nil {
+		p.stop()
+	}
+	code := a.ended(root, out, err)
+	a.writeMetrics(start, code)
+	return code
+}
+
+// ended says what is said at the end of a run, and returns its exit code.
+func (a *app) ended(root *cobra.Command, out *terminal.Checked, err error) int {
 	a.endMessages()
 	if readerLeft(out.Err, err) {
 		return exitClosedPipe
@@ -96,16 +120,16 @@ func run(ctx context.Context, sys *system) int {
 	if err == nil && out.Err != nil { // of a text, which nobody asks about line by line
 		err = fmt.Errorf("the output could not be written: %w", out.Err)
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			err = interrupted(err)
-		}
-		if !a.started {
-			err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: nearestWord(root, sys.args, err)}
-		}
-		return a.report(err)
+	if err == nil {
+		return exitOK
 	}
-	return exitOK
+	if a.ctx.Err() != nil {
+		err = interrupted(err, context.Cause(a.ctx))
+	}
+	if !a.started {
+		err = &cliError{code: "USAGE", exit: exitUsage, err: err, hint: nearestWord(root, a.sys.args, err)}
+	}
+	return a.report(err)
 }
 
 // wantsJSON also holds when parsing failed before the flags were read.
@@ -155,9 +179,10 @@ func (a *app) command() *cobra.Command {
 		Short: "Resolve what is new, stale and orphaned in a Metaxy store on Delta Lake",
 		Long: `Resolve what is new, stale and orphaned in a Metaxy store on Delta Lake, and look after its tables.
 
-Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error, 3 commit conflict after retries, 4 corrupt data,
-5 unsupported table feature, 6 not found, 7 permission, 8 partial (some features failed), 20 --assert-in-sync found work, 130 interrupted,
-141 nobody reads the output.`,
+  metaxy-delta demo                       see it work, in a folder of its own
+  metaxy-delta status --all-features      what each feature of a project needs
+  metaxy-delta resolve KEY --out todo     the samples of a feature that need work
+  metaxy-delta write KEY todo/done.csv    the results`,
 		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -173,7 +198,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 			return a.checkGlobals(cmd)
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return &cliError{code: "USAGE", exit: exitUsage, err: plainFlagError(err)}
 	})
@@ -197,13 +222,16 @@ Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error,
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more")
 	f.StringVar(&g.logFormat, "log-format", "text", "notes on stderr as text or json")
 	f.StringVar(&g.color, "color", "auto", "auto, always or never")
-	f.StringVar(&g.progress, "progress", "auto", "auto, plain, json or off")
+	f.StringVar(&g.progress, "progress", "auto", "auto, plain, json or off: a line on a terminal, else one every --progress-interval")
+	f.DurationVar(&g.progressInterval, "progress-interval", 5*time.Second, "time between lines of --progress plain and json")
+	f.StringVar(&g.metricsFile, "metrics-file", "", "write what the run did there, for Prometheus (text format)")
 	f.BoolVar(&g.yes, "yes", false, "do not ask")
 	f.BoolVar(&g.dryRun, "dry-run", false, "say what would be done and do nothing")
 	f.BoolVar(&g.sync, "sync", false, "load external features from the store first")
 	f.BoolVar(&g.locked, "locked", false, "fail when an external feature differs from the store")
 	f.Lookup("progress").NoOptDefVal = "plain"
 	a.addVerbs(root)
+	a.addCompletions(root)
 	return root
 }
 
@@ -219,7 +247,7 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		{"layout", g.layout, []string{"", "nested", "flat"}},
 		{"log-format", g.logFormat, []string{"text", "json"}},
 		{"color", g.color, []string{"auto", "always", "never"}},
-		{"progress", g.progress, []string{"auto", "plain", "json", "off"}},
+		{"progress", g.progress, progressModes},
 	} {
 		ok := false
 		for _, v := range c.allowed {
@@ -228,6 +256,9 @@ func (a *app) checkGlobals(cmd *cobra.Command) error {
 		if !ok {
 			return usagef("--%s %q: want one of %s", c.name, c.value, strings.Trim(strings.Join(c.allowed, ", "), ", "))
 		}
+	}
+	if g.progressInterval <= 0 {
+		return usagef("--progress-interval %s: want a time above 0, such as 5s", g.progressInterval)
 	}
 	return a.checkFormat(cmd)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,7 @@ import (
 )
 
 // rewriteArgs turns spellings that the flag library lacks into ones it has: `--tags.K V` and `-t.K V` become `--tag K=V`, `--no-X` becomes `--X=false` where X
-// is a boolean flag and --no-X is not one itself.
+// is a boolean flag and --no-X is not one itself. `--progress plain` becomes `--progress=plain`.
 func rewriteArgs(root *cobra.Command, args []string) []string {
 	out := make([]string, 0, len(args))
 	for i := 0; i < len(args); i++ {
@@ -26,6 +27,9 @@ func rewriteArgs(root *cobra.Command, args []string) []string {
 			key, tagged = strings.CutPrefix(name, "-t.")
 		}
 		switch {
+		case arg == "--progress" && i+1 < len(args) && slices.Contains(progressModes, args[i+1]):
+			i++
+			out = append(out, arg+"="+args[i])
 		case tagged && hasValue:
 			out = append(out, "--tag", key+"="+value)
 		case tagged && i+1 < len(args):
@@ -39,6 +43,9 @@ func rewriteArgs(root *cobra.Command, args []string) []string {
 	}
 	return out
 }
+
+// progressModes are the values of --progress, which without one means plain.
+var progressModes = []string{"auto", "plain", "json", "off"}
 
 // negates reports whether name ("no-X") is no flag but X is a boolean one, in any verb.
 func negates(cmd *cobra.Command, name string) bool {

@@ -14,7 +14,7 @@ import (
 func (a *app) configCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Show the configuration", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	var origin bool
-	show := &cobra.Command{Use: "print", Short: "The configuration in force, as TOML or JSON", Args: cobra.NoArgs, Annotations: ownFormats,
+	show := &cobra.Command{Use: "print", Short: "The configuration in force, as TOML or JSON", Args: cobra.NoArgs, Annotations: ownFormats("toml json"),
 		RunE: func(*cobra.Command, []string) error {
 			c, err := a.config()
 			if err != nil {

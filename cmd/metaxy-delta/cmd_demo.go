@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,7 @@ var demoSpecs = [...]string{
 }
 
 func (a *app) demoCommand() *cobra.Command {
-	return &cobra.Command{Use: "demo [DIR]", Short: "Make a small store and resolve it before and after a change", Args: cobra.MaximumNArgs(1), Annotations: textFormats,
+	return &cobra.Command{Use: "demo [DIR]", Short: "Make a small store and resolve it before and after a change", Args: cobra.MaximumNArgs(1), Annotations: textOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := filepath.Join(os.TempDir(), "metaxy-delta-demo")
 			if len(args) == 1 {
@@ -35,11 +36,23 @@ func (a *app) demoCommand() *cobra.Command {
 			if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 				return usagef("%s is not empty: the demo makes a new store", dir)
 			}
-			return a.demo(cmd.Context(), dir)
+			if a.flags.output == "" || a.flags.output == "-" {
+				return a.demo(cmd.Context(), dir, tellTo(a.sys.stdout))
+			}
+			var b strings.Builder
+			if err := a.demo(cmd.Context(), dir, tellTo(&b)); err != nil {
+				return err
+			}
+			return a.printText(b.String())
 		}}
 }
 
-func (a *app) tell(format string, args ...any) { fmt.Fprintf(a.sys.stdout, format+"\n", args...) }
+// teller writes lines.
+type teller func(format string, args ...any)
+
+func tellTo(w io.Writer) teller {
+	return func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+}
 
 func demoGraph() (*feature.Graph, error) {
 	g := feature.NewGraph(8)
@@ -55,7 +68,7 @@ func demoGraph() (*feature.Graph, error) {
 	return g, nil
 }
 
-func (a *app) demo(ctx context.Context, dir string) error {
+func (a *app) demo(ctx context.Context, dir string, tell teller) error {
 	g, err := demoGraph()
 	if err != nil {
 		return err
@@ -65,21 +78,21 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return err
 	}
 	defer store.Close()
-	a.tell("A store in %s", dir)
+	tell("A store in %s", dir)
 	push, err := store.Push(ctx, &metaxy.PushOptions{Graph: g})
 	if err != nil {
 		return err
 	}
-	a.tell("pushed the definitions of project demo: version %s", push.ProjectVersion)
+	tell("pushed the definitions of project demo: version %s", push.ProjectVersion)
 	raw, transcript := g.Definitions()[0].Spec.Key, g.Definitions()[1].Spec.Key
-	if err := a.demoWrite(ctx, store, raw, [][3]string{{"v1", "a1", "f1"}, {"v2", "a2", "f2"}, {"v3", "a3", "f3"}, {"v4", "a4", "f4"}}); err != nil {
+	if err := demoWrite(ctx, tell, store, raw, [][3]string{{"v1", "a1", "f1"}, {"v2", "a2", "f2"}, {"v3", "a3", "f3"}, {"v4", "a4", "f4"}}); err != nil {
 		return err
 	}
-	if err := a.demoResolve(ctx, store, transcript, true); err != nil {
+	if err := demoResolve(ctx, tell, store, transcript, true); err != nil {
 		return err
 	}
-	a.tell("\nNow v2 gets another sound, v3 other frames (which no transcript depends on), v5 comes and v4 goes:")
-	if err := a.demoWrite(ctx, store, raw, [][3]string{{"v2", "a2-new", "f2"}, {"v3", "a3", "f3-new"}, {"v5", "a5", "f5"}}); err != nil {
+	tell("\nNow v2 gets another sound, v3 other frames (which no transcript depends on), v5 comes and v4 goes:")
+	if err := demoWrite(ctx, tell, store, raw, [][3]string{{"v2", "a2-new", "f2"}, {"v3", "a3", "f3-new"}, {"v5", "a5", "f5"}}); err != nil {
 		return err
 	}
 	filters, err := parseFilters("--filter", []string{"video_id = 'v4'"})
@@ -89,15 +102,15 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	if _, err := store.Delete(ctx, raw, &metaxy.DeleteOptions{Filters: filters}); err != nil {
 		return err
 	}
-	if err := a.demoResolve(ctx, store, transcript, false); err != nil {
+	if err := demoResolve(ctx, tell, store, transcript, false); err != nil {
 		return err
 	}
-	a.tell("\nNext:\n  metaxy-delta resolve video/transcript --store %[1]s --out %[1]s-increment\n  metaxy-delta read video/raw --store %[1]s\n  metaxy-delta table history %[1]s/video/raw.delta\n  metaxy-delta --help", dir)
+	tell("\nNext:\n  metaxy-delta resolve video/transcript --store %[1]s --out %[1]s-increment\n  metaxy-delta read video/raw --store %[1]s\n  metaxy-delta table history %[1]s/video/raw.delta\n  metaxy-delta --help", dir)
 	return nil
 }
 
 // demoWrite writes rows of id, audio version, frames version.
-func (a *app) demoWrite(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, rows [][3]string) error {
+func demoWrite(ctx context.Context, tell teller, store *metaxy.DeltaStore, key feature.Key, rows [][3]string) error {
 	text := arrow.BinaryTypes.String
 	versions := arrow.StructOf(arrow.Field{Name: "audio", Type: text, Nullable: true}, arrow.Field{Name: "frames", Type: text, Nullable: true})
 	schema := arrow.NewSchema([]arrow.Field{{Name: "video_id", Type: text, Nullable: true}, {Name: "metaxy_provenance_by_field", Type: versions, Nullable: true}}, nil)
@@ -118,12 +131,12 @@ func (a *app) demoWrite(ctx context.Context, store *metaxy.DeltaStore, key featu
 	if err != nil {
 		return err
 	}
-	a.tell("wrote %d samples of %s (%s), table version %d", w.Rows, key, strings.Join(ids, ", "), w.TableVersion)
+	tell("wrote %d samples of %s (%s), table version %d", w.Rows, key, strings.Join(ids, ", "), w.TableVersion)
 	return nil
 }
 
 // demoResolve shows an increment by its ids and, when write is set, writes what is new.
-func (a *app) demoResolve(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, write bool) error {
+func demoResolve(ctx context.Context, tell teller, store *metaxy.DeltaStore, key feature.Key, write bool) error {
 	inc, err := store.ResolveUpdate(ctx, key, nil)
 	if err != nil {
 		return err
@@ -140,7 +153,7 @@ func (a *app) demoResolve(ctx context.Context, store *metaxy.DeltaStore, key fea
 		}
 	}
 	for p, name := range partNames {
-		a.tell("  %-8s %d  %s", name, len(ids[metaxy.Part(p)]), strings.Join(ids[metaxy.Part(p)], ", "))
+		tell("  %-8s %d  %s", name, len(ids[metaxy.Part(p)]), strings.Join(ids[metaxy.Part(p)], ", "))
 	}
 	if !write {
 		return nil
@@ -149,6 +162,6 @@ func (a *app) demoResolve(ctx context.Context, store *metaxy.DeltaStore, key fea
 	if err != nil {
 		return err
 	}
-	a.tell("wrote the %d new samples of %s", w.Rows, key)
+	tell("wrote the %d new samples of %s", w.Rows, key)
 	return nil
 }

@@ -227,7 +227,7 @@ func (a *app) describeGraph(ctx context.Context) error {
 		return a.printJSON(m)
 	}
 	a.note("Describing current feature graph...")
-	return a.printText(m.text(project))
+	return a.printStyled(m.text(a.style(), project))
 }
 
 // graphShape is what describe graph tells.
@@ -241,7 +241,7 @@ type graphShape struct {
 	Projects       map[string]int `json:"projects"`
 }
 
-func (m *graphShape) text(project string) string {
+func (m *graphShape) text(style terminal.Style, project string) string {
 	title := "Graph Snapshot: " + m.ProjectVersion
 	if m.ProjectVersion == "" {
 		title = "Graph Snapshot: empty"
@@ -257,7 +257,7 @@ func (m *graphShape) text(project string) string {
 	}
 	rows = append(rows, []string{"Graph Depth", strconv.Itoa(m.Depth)}, []string{"Root Features", strconv.Itoa(len(m.Roots))}, []string{"Leaf Features", strconv.Itoa(len(m.Leaves))})
 	var b strings.Builder
-	b.WriteString(terminal.Table(title, []terminal.Column{{Title: "Metric"}, {Title: "Value", Right: true}}, rows))
+	b.WriteString(style.Table(title, []terminal.Column{{Title: "Metric"}, {Title: "Value", Right: true}}, rows))
 	if len(m.Projects) > 1 {
 		b.WriteString("\nFeatures by Project:\n")
 		for _, p := range sortedNames(m.Projects) {

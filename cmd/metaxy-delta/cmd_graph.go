@@ -13,7 +13,7 @@ import (
 
 func (a *app) pushCommand() *cobra.Command {
 	var tags []string
-	cmd := &cobra.Command{Use: "push", Short: "Record the definitions of a project in the store", Args: cobra.NoArgs, Annotations: textFormats,
+	cmd := &cobra.Command{Use: "push", Short: "Record the definitions of a project in the store", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			store, err := a.openStore(ctx, openOptions{})
@@ -55,6 +55,9 @@ func (a *app) pushCommand() *cobra.Command {
 				a.note("Updated feature information (no topological changes)\n  Updated features:\n    - " + strings.Join(r.Updated, "\n    - "))
 			default:
 				a.note("✓ Snapshot already recorded (no changes)")
+			}
+			if a.forPrograms() {
+				return a.printJSON(members{member("project_version", r.ProjectVersion), member("recorded", r.Recorded), member("updated", append([]string{}, r.Updated...)), member("dry_run", a.flags.dryRun)})
 			}
 			return a.printText(r.ProjectVersion + "\n")
 		}}
@@ -109,7 +112,7 @@ func (a *app) historyCommand() *cobra.Command {
 			for _, e := range list {
 				rows = append(rows, []string{e.ProjectVersion, e.RecordedAt.Format("2006-01-02 15:04:05"), strconv.Itoa(e.Features)})
 			}
-			return a.printText(terminal.Table("Graph Snapshot History", []terminal.Column{{Title: "Project version"}, {Title: "Recorded At"}, {Title: "Feature Count", Right: true}}, rows) + fmt.Sprintf("\nTotal snapshots: %d\n", len(list)))
+			return a.printStyled(a.style().Table("Graph Snapshot History", []terminal.Column{{Title: "Project version"}, {Title: "Recorded At"}, {Title: "Feature Count", Right: true}}, rows) + fmt.Sprintf("\nTotal snapshots: %d\n", len(list)))
 		}}
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most that many")
 	return cmd

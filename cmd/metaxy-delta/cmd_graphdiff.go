@@ -19,7 +19,7 @@ func (a *app) graphDiffCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "graph-diff", Short: "Compare two graphs", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	var f renderFlags
 	render := &cobra.Command{Use: "render FROM [TO]", Short: "What changed from one project version to another; latest and current are the newest push and the definitions in force",
-		Args: cobra.RangeArgs(1, 2), Annotations: ownFormats, RunE: func(cmd *cobra.Command, args []string) error {
+		Args: cobra.RangeArgs(1, 2), Annotations: ownFormats("terminal cards mermaid graphviz json yaml"), RunE: func(cmd *cobra.Command, args []string) error {
 			return a.renderDiff(cmd, append(args, "current")[:2], &f)
 		}}
 	f.register(render)
@@ -29,7 +29,7 @@ func (a *app) graphDiffCommand() *cobra.Command {
 
 func (a *app) renderDiff(cmd *cobra.Command, ends []string, f *renderFlags) error {
 	ctx := cmd.Context()
-	format := a.rowFormat("terminal")
+	format := terminalFormat(a.rowFormat("terminal"))
 	formats := []string{"terminal", "cards", "mermaid", "graphviz", "json", "yaml"}
 	switch {
 	case !slices.Contains(formats, format):

@@ -122,11 +122,11 @@ func (a *app) listFeatures(cmd *cobra.Command, _ []string) error {
 		a.note("No features found in the current project.")
 		return nil
 	}
-	return a.printText(featureTables(list, a.flags.verbose))
+	return a.printStyled(featureTables(a.style(), list, a.flags.verbose))
 }
 
 // featureTables draws a table a project; verbose adds the deps, and a table of fields a feature.
-func featureTables(list []featureJSON, verbose bool) string {
+func featureTables(style terminal.Style, list []featureJSON, verbose bool) string {
 	var b strings.Builder
 	var projects []string
 	roots := 0
@@ -159,7 +159,7 @@ func featureTables(list []featureJSON, verbose bool) string {
 			}
 			rows = append(rows, row)
 		}
-		b.WriteString(terminal.Table(p, columns, rows) + "\n")
+		b.WriteString(style.Table(p, columns, rows) + "\n")
 	}
 	fmt.Fprintf(&b, "Total: %d feature(s) (%d root, %d dependent)\n", len(list), roots, len(list)-roots)
 	for _, f := range list {
@@ -176,7 +176,7 @@ func featureTables(list []featureJSON, verbose bool) string {
 			}
 			rows = append(rows, []string{x.Key, x.CodeVersion, x.Version, orDash(deps)})
 		}
-		b.WriteString("\n" + terminal.Table(fmt.Sprintf("%s (%s) %s", f.Key, f.Project, f.Source), terminal.Left("Field", "Code Version", "Version", "Dependencies"), rows))
+		b.WriteString("\n" + style.Table(fmt.Sprintf("%s (%s) %s", f.Key, f.Project, f.Source), terminal.Left("Field", "Code Version", "Version", "Dependencies"), rows))
 	}
 	return b.String()
 }
@@ -247,5 +247,5 @@ func (a *app) listStores(cmd *cobra.Command, _ []string) error {
 		}
 		rows = append(rows, []string{name, s.Info, orDash(s.Fallbacks)})
 	}
-	return a.printText(terminal.Table("", terminal.Left("Name", "Info", "Fallbacks"), rows) + fmt.Sprintf("\nTotal: %d store(s)\n", len(list)))
+	return a.printStyled(a.style().Table("", terminal.Left("Name", "Info", "Fallbacks"), rows) + fmt.Sprintf("\nTotal: %d store(s)\n", len(list)))
 }

@@ -27,7 +27,7 @@ func (a *app) tableDeleteCommand() *cobra.Command {
 			if !a.flags.yes && !a.flags.dryRun {
 				return &cliError{code: "MISSING_CONFIRMATION", exit: exitUsage, msg: "Deleting rows of a table requires --yes", hint: "--dry-run counts them"}
 			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) {
 				o, err := a.deleteOptions(cmd.Context(), t)
 				if err != nil {
 					return nil, err
@@ -63,7 +63,7 @@ func (a *app) deleteOptions(ctx context.Context, t *delta.Table) (*rewrite.Delet
 func (a *app) tableCheckpointCommand() *cobra.Command {
 	return &cobra.Command{Use: "checkpoint URL", Short: "Write a checkpoint of the newest version", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) {
 				s, err := t.Snapshot(cmd.Context())
 				if err != nil {
 					return nil, err

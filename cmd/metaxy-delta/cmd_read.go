@@ -31,12 +31,14 @@ func (a *app) readCommand() *cobra.Command {
 			if failed {
 				return a.readFailed(cmd, store, key, o.Limit)
 			}
+			bar := a.startProgress("read " + key.String())
+			defer bar.stop()
 			rows, err := store.Read(ctx, key, &o)
 			if err != nil {
 				return err
 			}
 			a.warn(rows.Warnings)
-			_, err = writeFrame(ctx, a.sys.stdout, a.flags.output, a.rowFormat("table"), frame.Rows{Schema: rows.Schema, Batches: rows.Batches})
+			_, err = a.writeFrame(ctx, a.rowFormat("table"), frame.Rows{Schema: rows.Schema, Batches: bar.watch(rows.Batches)})
 			return err
 		}}
 	f := cmd.Flags()
@@ -64,6 +66,6 @@ func (a *app) readFailed(cmd *cobra.Command, store *metaxy.DeltaStore, key featu
 	if err != nil {
 		return err
 	}
-	_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame.Rows{Schema: rows.Schema, Batches: rows.Batches}, limit))
+	_, err = a.writeFrame(cmd.Context(), a.rowFormat("table"), limited(frame.Rows{Schema: rows.Schema, Batches: rows.Batches}, limit))
 	return err
 }

@@ -62,7 +62,7 @@ func (f *renderFlags) settle(cmd *cobra.Command, verbose bool) error {
 func (a *app) graphCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "graph", Short: "Draw the graph", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	var f renderFlags
-	render := &cobra.Command{Use: "render", Short: "Draw features and deps for a terminal, as Mermaid or as Graphviz", Args: cobra.NoArgs, Annotations: ownFormats,
+	render := &cobra.Command{Use: "render", Short: "Draw features and deps for a terminal, as Mermaid or as Graphviz", Args: cobra.NoArgs, Annotations: ownFormats("terminal mermaid graphviz json"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.renderGraph(cmd, &f) }}
 	f.register(render)
 	render.Flags().StringVarP(&f.kind, "type", "t", "graph", "of a terminal picture: graph or cards")
@@ -72,16 +72,13 @@ func (a *app) graphCommand() *cobra.Command {
 
 func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 	ctx := cmd.Context()
-	format := a.flags.format
-	if format == "" {
-		format = "terminal"
-	}
+	format := terminalFormat(a.rowFormat("terminal"))
 	switch {
-	case !slices.Contains([]string{"terminal", "mermaid", "graphviz"}, format):
-		return usagef("Invalid format '%s'. Must be one of: terminal, mermaid, graphviz", format)
+	case !slices.Contains([]string{"terminal", "mermaid", "graphviz", "json"}, format):
+		return usagef("Invalid format '%s'. Must be one of: terminal, mermaid, graphviz, json", format)
 	case f.kind != "graph" && f.kind != "cards":
 		return usagef("Invalid type '%s'. Must be one of: graph, cards", f.kind)
-	case f.kind != "graph" && format != "terminal":
+	case f.kind != "graph" && format != "terminal" && a.flags.format != "":
 		return usagef("--type can only be used with --format terminal")
 	}
 	if err := f.settle(cmd, a.flags.verbose); err != nil {
@@ -101,6 +98,9 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 	}
 	if len(g.Definitions()) == 0 {
 		a.warning("", "Graph is empty (no features found)")
+		if format == "json" {
+			return a.printJSON(&graphJSON{Nodes: members{}, Edges: []edgeJSON{}})
+		}
 		return a.printText("")
 	}
 	keys, err := a.drawn(g, f)
@@ -110,6 +110,13 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 	version := a.flags.snapshot
 	if version == "" {
 		version = a.shownVersion(ctx, store, g)
+	}
+	if format == "json" {
+		out, err := newGraphJSON(g, keys, version)
+		if err != nil {
+			return err
+		}
+		return a.printJSON(out)
 	}
 	p, err := picture.New(g, keys, version, f.look)
 	if err != nil {
@@ -124,6 +131,14 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 		return a.printText(p.Cards())
 	}
 	return a.printText(p.Tree())
+}
+
+// terminalFormat is terminal for the names that other verbs have for it.
+func terminalFormat(format string) string {
+	if format == "table" || format == "plain" {
+		return "terminal"
+	}
+	return format
 }
 
 // shownVersion is the version of the configured project, as Metaxy shows it also with --project; without one that of the chosen or only project, "" when there is none to be had.
@@ -186,4 +201,28 @@ func available(g *feature.Graph) string {
 	}
 	slices.Sort(names)
 	return "\nAvailable features:\n  • " + strings.Join(names, "\n  • ")
+}
+
+// graphJSON is a graph as programs draw it; Nodes have the graph's order.
+type graphJSON struct {
+	ProjectVersion string     `json:"project_version"`
+	Nodes          members    `json:"nodes"`
+	Edges          []edgeJSON `json:"edges"`
+}
+
+// newGraphJSON has the given features, and the edges that end in them.
+func newGraphJSON(g *feature.Graph, keys []feature.Key, version string) (*graphJSON, error) {
+	out := &graphJSON{ProjectVersion: version, Nodes: members{}, Edges: []edgeJSON{}}
+	for _, k := range keys {
+		d, _ := g.Get(k)
+		node, err := newFeatureJSON(g, d, true)
+		if err != nil {
+			return nil, err
+		}
+		out.Nodes = append(out.Nodes, member(k.String(), node))
+		for _, dep := range d.Spec.Deps {
+			out.Edges = append(out.Edges, edgeJSON{dep.Feature.String(), k.String()})
+		}
+	}
+	return out, nil
 }

@@ -97,6 +97,8 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		defer done()
 		opts.Samples = &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}
 	}
+	bar := a.startProgress("resolve " + key.String())
+	defer bar.stop()
 	inc, err := store.ResolveUpdate(ctx, key, opts)
 	if err != nil {
 		return err
@@ -108,7 +110,6 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		}
 	}
 	var files *partFiles
-	bar := a.startProgress("resolve " + key.String())
 	switch {
 	case f.part != "":
 		err = a.streamPart(ctx, inc, f, bar)
@@ -128,7 +129,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	if err != nil {
 		return err
 	}
-	sum := summarize(ctx, store, key, inc, f, bar.rows)
+	sum := summarize(ctx, store, key, inc, f, bar.rows())
 	if files != nil {
 		if err := files.commit(ctx, sum); err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -172,7 +173,9 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 			return err
 		}
 	}
+	bar := a.startProgress(fmt.Sprintf("status of %d features", len(keys)))
 	found, err := store.StatusAll(ctx, keys, o)
+	bar.stop()
 	if err != nil {
 		return err
 	}
@@ -287,8 +290,56 @@ func (a *app) printStatus(out *statusJSON, list []*featureStatus) error {
 			fmt.Fprintf(&b, "\n%s preview\n\n%s\n", s.FeatureKey, strings.Join(s.SampleDetails, "\n\n"))
 		}
 	}
-	table := terminal.Table("", []terminal.Column{{Title: "Status"}, {Title: "Feature"}, {Title: "Materialized", Right: true}, {Title: "Missing", Right: true}, {Title: "Stale", Right: true}, {Title: "Orphaned", Right: true}, {Title: "Info"}}, rows)
-	return a.printText(table + terminal.Printable(b.String()))
+	style := a.style()
+	table := style.Table("", statusColumns(), rows)
+	if style.Width > 0 {
+		table += statusLegend(style, rows)
+	}
+	return a.printStyled(table + terminal.Printable(b.String()))
+}
+
+// signMeanings say what the signs of status stand for.
+var signMeanings = [][2]string{{"✓", "in sync"}, {"⚠", "work to do"}, {"✗", "no table yet"}, {"⧗", "waits for upstream"}, {"○", "root"}, {"!", "error"}}
+
+// statusLegend explains the signs that are there.
+func statusLegend(style terminal.Style, rows [][]string) string {
+	var out []string
+	for _, m := range signMeanings {
+		if slices.ContainsFunc(rows, func(r []string) bool { return strings.HasPrefix(r[0], m[0]) }) {
+			out = append(out, m[0]+" "+m[1])
+		}
+	}
+	return style.Paint(terminal.Faint, terminal.Cut(strings.Join(out, "  "), style.Width)) + "\n"
+}
+
+func statusColumns() []terminal.Column {
+	work := func(p terminal.Paint) func(string) terminal.Paint {
+		return func(cell string) terminal.Paint {
+			if cell == "0" || cell == "-" {
+				return terminal.Faint
+			}
+			return p
+		}
+	}
+	out := append(terminal.Left("Status", "Feature"), terminal.Right("Materialized", "Missing", "Stale", "Orphaned")...)
+	out = append(out, terminal.Column{Title: "Info", Front: true})
+	out[0].Paint, out[3].Paint, out[4].Paint, out[5].Paint = statusPaint, work(terminal.Yellow), work(terminal.Yellow), work(terminal.Yellow)
+	return out
+}
+
+// statusPaint is the colour of a sign.
+func statusPaint(cell string) terminal.Paint {
+	switch []rune(cell + " ")[0] {
+	case '✓':
+		return terminal.Green
+	case '⚠':
+		return terminal.Yellow
+	case '✗', '!':
+		return terminal.Red
+	case '⧗':
+		return terminal.Cyan
+	}
+	return terminal.Faint
 }
 
 // row is a line of the table for people.

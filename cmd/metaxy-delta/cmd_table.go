@@ -12,7 +12,6 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
-	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/scan"
@@ -139,11 +138,7 @@ func (a *app) tableInfoCommand() *cobra.Command {
 			if a.forPrograms() {
 				return a.printJSON(info)
 			}
-			text, err := info.text()
-			if err != nil {
-				return err
-			}
-			return a.printText(text)
+			return a.printText(info.text())
 		}}
 	f.register(cmd)
 	return cmd
@@ -203,8 +198,31 @@ func typeInfo(t *delta.Type) any {
 	return t.Name
 }
 
+// typeText is a type for people: struct<a: int64, b: list<utf8>>.
+func typeText(t any, nullable bool) string {
+	text := fmt.Sprint(t)
+	if m, ok := t.(map[string]any); ok {
+		switch m["kind"] {
+		case "map":
+			text = "map<" + typeText(m["key"], true) + ", " + typeText(m["value"], true) + ">"
+		case "list":
+			text = "list<" + typeText(m["element"], true) + ">"
+		default:
+			var fields []string
+			for _, f := range m["fields"].([]columnInfo) {
+				fields = append(fields, f.Name+": "+typeText(f.Type, f.Nullable))
+			}
+			text = "struct<" + strings.Join(fields, ", ") + ">"
+		}
+	}
+	if !nullable {
+		text += " not null"
+	}
+	return text
+}
+
 // text describes a table for people.
-func (i *tableInfo) text() (string, error) {
+func (i *tableInfo) text() string {
 	w := &strings.Builder{}
 	rows := "unknown"
 	if i.NumRows != nil {
@@ -219,18 +237,15 @@ func (i *tableInfo) text() (string, error) {
 		fmt.Fprintf(w, "property           %s = %s\n", terminal.Printable(k), terminal.Printable(i.Properties[k]))
 	}
 	fmt.Fprintln(w, "columns")
+	names := 0
 	for _, c := range i.Schema {
-		t, err := orderedjson.Compact(c.Type)
-		if err != nil {
-			return "", err
-		}
-		null := ""
-		if !c.Nullable {
-			null = " not null"
-		}
-		fmt.Fprintf(w, "  %s  %s%s\n", terminal.Printable(c.Name), terminal.Printable(strings.Trim(string(t), `"`)), null)
+		names = max(names, terminal.Cells(terminal.Line(c.Name)))
 	}
-	return w.String(), nil
+	for _, c := range i.Schema {
+		name := terminal.Line(c.Name)
+		fmt.Fprintf(w, "  %s%s  %s\n", name, strings.Repeat(" ", names-terminal.Cells(name)), terminal.Line(typeText(c.Type, c.Nullable)))
+	}
+	return w.String()
 }
 
 func (a *app) tableReadCommand() *cobra.Command {
@@ -257,7 +272,7 @@ func (a *app) tableReadCommand() *cobra.Command {
 			if a.flags.verbose {
 				a.note(sc.Plan().String())
 			}
-			_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame.Rows{Schema: sc.Schema(), Batches: sc.Batches(cmd.Context())}, limit))
+			_, err = a.writeFrame(cmd.Context(), a.rowFormat("table"), limited(frame.Rows{Schema: sc.Schema(), Batches: sc.Batches(cmd.Context())}, limit))
 			return err
 		}}
 	f.register(cmd)
@@ -357,13 +372,13 @@ func (a *app) printFiles(files []delta.File) error {
 	if a.forPrograms() {
 		return a.printList(out, out)
 	}
-	var b strings.Builder
+	var lines [][]string
 	for _, f := range out {
 		rows := "?"
 		if f.Rows != nil {
 			rows = thousands(*f.Rows)
 		}
-		fmt.Fprintf(&b, "%12s  %12s  %s\n", byteSize(f.SizeBytes), rows, terminal.Printable(f.Path))
+		lines = append(lines, []string{byteSize(f.SizeBytes), rows, f.Path})
 	}
-	return a.printText(b.String())
+	return a.printRows(append(terminal.Right("size", "rows"), terminal.Left("path")...), lines)
 }

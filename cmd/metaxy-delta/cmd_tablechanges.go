@@ -36,7 +36,7 @@ func (a *app) tableChangesCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("table %s: %w", args[0], err)
 			}
-			_, err = writeFrame(cmd.Context(), a.sys.stdout, a.flags.output, a.rowFormat("table"), limited(frame.Rows{Schema: rows.Schema, Batches: rows.Batches}, limit))
+			_, err = a.writeFrame(cmd.Context(), a.rowFormat("table"), limited(frame.Rows{Schema: rows.Schema, Batches: rows.Batches}, limit))
 			return err
 		}}
 	cmd.Flags().Int64Var(&from, "from", -1, "first version")

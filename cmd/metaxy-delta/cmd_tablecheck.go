@@ -9,6 +9,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // examineMetaxyTable warns of what is doubtful in a feature's table, although it is sound.
@@ -40,7 +41,12 @@ func (a *app) tableCheckCommand() *cobra.Command {
 					return err
 				}
 			}
-			if err := a.printList(map[string]any{"problems": problems}, problems); err != nil || len(problems) == 0 {
+			if a.forPeople() {
+				err = a.printStyled(problemTable(a.style(), problems))
+			} else {
+				err = a.printList(map[string]any{"problems": problems}, problems)
+			}
+			if err != nil || len(problems) == 0 {
 				return err
 			}
 			return &cliError{code: "CORRUPT", exit: exitCorrupt, msg: fmt.Sprintf("table %s: %d problems", args[0], len(problems)), hint: "`metaxy-delta table history URL` and `metaxy-delta table restore URL --to-version N` may lead back to a sound version"}
@@ -48,4 +54,16 @@ func (a *app) tableCheckCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&readData, "read-data", false, "read every row and compare it with the statistics")
 	cmd.Flags().BoolVar(&outside, "allow-outside-root", false, "read files that lie outside the table's root")
 	return cmd
+}
+
+// problemTable has a line a problem.
+func problemTable(style terminal.Style, list []rewrite.Problem) string {
+	if len(list) == 0 {
+		return "no problems found\n"
+	}
+	var rows [][]string
+	for _, p := range list {
+		rows = append(rows, []string{p.Kind, p.Path, p.Message})
+	}
+	return style.Table("", terminal.Left("Problem", "Path", "What is wrong"), rows)
 }

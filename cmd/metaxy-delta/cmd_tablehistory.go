@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,11 +33,11 @@ func (a *app) tableHistoryCommand() *cobra.Command {
 			if a.forPrograms() {
 				return a.printList(list, list)
 			}
-			var b strings.Builder
+			var rows [][]string
 			for _, c := range list {
-				fmt.Fprintf(&b, "%8d  %-23s  %-16s  +%d -%d files\n", c.Version, c.Timestamp, terminal.Printable(c.Operation), c.Adds, c.Removes)
+				rows = append(rows, []string{strconv.FormatInt(c.Version, 10), c.Timestamp, c.Operation, "+" + strconv.Itoa(c.Adds), "-" + strconv.Itoa(c.Removes)})
 			}
-			return a.printText(b.String())
+			return a.printRows(append(append(terminal.Right("version"), terminal.Left("time (UTC)", "operation")...), terminal.Right("added", "removed")...), rows)
 		}}
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most that many commits")
 	return cmd

@@ -15,7 +15,7 @@ import (
 )
 
 // onTable opens a table for a verb and prints the verb's result.
-func (a *app) onTable(ctx context.Context, url string, verb func(*delta.Table) (any, error)) error {
+func (a *app) onTable(ctx context.Context, url string, verb func(*delta.Table) (members, error)) error {
 	t, done, err := a.openTable(ctx, url, false)
 	if err != nil {
 		return err
@@ -25,7 +25,7 @@ func (a *app) onTable(ctx context.Context, url string, verb func(*delta.Table) (
 	if err != nil {
 		return fmt.Errorf("table %s: %w", url, err)
 	}
-	return a.printJSON(v)
+	return a.printResult(v)
 }
 
 // undo tells how to take back a commit.
@@ -59,7 +59,7 @@ func (a *app) tableRestoreCommand() *cobra.Command {
 			if err := a.confirm(fmt.Sprintf("Restore %s to version %d?", args[0], version), "Restoring a table requires --yes", "--dry-run compares the versions"); err != nil {
 				return err
 			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) {
 				r, err := rewrite.Restore(cmd.Context(), t, version, &rewrite.RestoreOptions{Now: a.now().UnixMilli()})
 				if err == nil {
 					a.undo(args[0], r.Version)
@@ -87,13 +87,13 @@ func (a *app) tableVacuumCommand() *cobra.Command {
 			if err := a.confirm("Delete unused files of "+args[0]+"? Versions older than the retention can no longer be read.", "Deleting files requires --yes", "--dry-run lists them"); err != nil {
 				return err
 			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) {
 				r, err := rewrite.Vacuum(cmd.Context(), t, o)
 				var short *rewrite.RetentionError
 				if errors.As(err, &short) {
 					return nil, &cliError{code: "RETENTION_TOO_SHORT", exit: exitUsage, msg: short.Error(), hint: "--allow-short-retention deletes all the same"}
 				}
-				return map[string]any{"files": r.Deleted, "num_files": len(r.Deleted), "unfinished_writes": r.Unfinished, "bytes": r.Bytes, "dry_run": a.flags.dryRun}, err
+				return members{member("bytes", r.Bytes), member("dry_run", a.flags.dryRun), member("files", r.Deleted), member("num_files", len(r.Deleted)), member("unfinished_writes", r.Unfinished)}, err
 			})
 		}}
 	cmd.Flags().DurationVar(&retention, "retention", 0, "how long removed files stay, such as 168h; default delta.deletedFileRetentionDuration, else 168h")
@@ -107,7 +107,7 @@ func (a *app) tableCleanupCommand() *cobra.Command {
 			if err := a.confirm("Delete old log files of "+args[0]+"? Their versions can no longer be read.", "Deleting log files requires --yes", "--dry-run lists them"); err != nil {
 				return err
 			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) {
 				s, err := t.Snapshot(cmd.Context())
 				if err != nil {
 					return nil, err
@@ -117,7 +117,7 @@ func (a *app) tableCleanupCommand() *cobra.Command {
 				}
 				before := a.now().Add(-s.Retention("delta.logRetentionDuration", 30*24*time.Hour))
 				r, err := t.Log().Cleanup(cmd.Context(), &txlog.CleanupOptions{Before: before, Now: a.now(), DryRun: a.flags.dryRun})
-				return map[string]any{"checkpoint": r.Checkpoint, "files": append([]string{}, r.Deleted...), "num_files": len(r.Deleted), "bytes": r.Bytes, "dry_run": a.flags.dryRun}, err
+				return members{member("bytes", r.Bytes), member("checkpoint", r.Checkpoint), member("dry_run", a.flags.dryRun), member("files", append([]string{}, r.Deleted...)), member("num_files", len(r.Deleted))}, err
 			})
 		}}
 }
@@ -137,7 +137,7 @@ func (a *app) tableSetCommand() *cobra.Command {
 			if len(properties)+len(unset)+len(features) == 0 {
 				return usagef("nothing to set: want K=V, --unset K or --feature NAME")
 			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) {
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) {
 				v, err := t.SetProperties(cmd.Context(), properties, &delta.PropertyOptions{Unset: unset, Features: features})
 				if err != nil {
 					return nil, err

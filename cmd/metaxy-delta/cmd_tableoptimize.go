@@ -26,7 +26,7 @@ func (a *app) tableOptimizeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (any, error) { return a.optimize(cmd.Context(), t, o, args[0]) })
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) { return a.optimize(cmd.Context(), t, o, args[0]) })
 		}}
 	fl := cmd.Flags()
 	fl.Int64Var(&f.target, "target-size", 100<<20, "bytes that merged files aim at")
@@ -67,7 +67,7 @@ func (a *app) optimizeOptions(f *optimizeFlags) (*rewrite.OptimizeOptions, error
 }
 
 // optimize compacts a table. Rows of a feature table keep their tie order, which decides between rows of one time stamp.
-func (a *app) optimize(ctx context.Context, t *delta.Table, o *rewrite.OptimizeOptions, url string) (any, error) {
+func (a *app) optimize(ctx context.Context, t *delta.Table, o *rewrite.OptimizeOptions, url string) (members, error) {
 	s, err := t.Snapshot(ctx)
 	if err != nil {
 		return nil, err

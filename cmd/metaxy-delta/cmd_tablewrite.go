@@ -94,7 +94,7 @@ func (a *app) tableWrite(cmd *cobra.Command, url, path string, f *tableWriteFlag
 		text += fmt.Sprintf(", in place of %s rows, with %d files taken out and %d deletion vectors", thousands(r.RowsRemoved), r.FilesRemoved, r.Vectors)
 	}
 	a.wouldCommit(url, r.Version, "write "+text)
-	return a.printJSON(out)
+	return a.printResult(out)
 }
 
 // overwriteOrAppend writes rows: in place of those of a predicate, or as the options say.

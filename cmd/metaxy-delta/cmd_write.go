@@ -105,7 +105,9 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 	}
 	defer done()
 	f.DryRun = a.flags.dryRun
+	bar := a.startProgress("write " + key.String())
 	r, err := store.Write(ctx, key, &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}, &f.WriteOptions)
+	bar.stop()
 	var lost *txlog.ConflictError
 	if f.Resolved != nil && errors.As(err, &lost) {
 		return &cliError{code: "CONFLICT", exit: exitConflict, err: err, hint: "others changed the feature after it was resolved: resolve again and write what that gives"}
@@ -127,7 +129,7 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 			a.note(key.String() + ": already written by " + f.AppID + "; the table has the rows at version " + thousands(r.TableVersion))
 		}
 	}
-	return a.printJSON(out)
+	return a.printResult(out)
 }
 
 // writeFailed records samples that failed.

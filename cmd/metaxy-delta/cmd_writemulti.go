@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // pairs accepts KEY FILE, once or more.
@@ -56,7 +58,24 @@ func (a *app) writeMulti(ctx context.Context, args []string, f *writeFlags) erro
 	if partial != nil {
 		out = append(out, failedOf(partial)...)
 	}
+	if a.forPeople() {
+		return errors.Join(a.printStyled(writtenTable(a.style(), out)), err)
+	}
 	return errors.Join(a.printList(members{member("rows", rows), member("dry_run", f.DryRun), member("features", out)}, out), err)
+}
+
+// writtenTable has a line a feature.
+func writtenTable(style terminal.Style, list []writtenJSON) string {
+	var rows [][]string
+	for _, w := range list {
+		row := []string{w.Feature, thousands(w.Rows), thousands(int64(w.Files)), byteSize(w.Bytes), strconv.FormatInt(w.TableVersion, 10), ""}
+		if w.Error != "" {
+			row = []string{w.Feature, "-", "-", "-", "-", w.Error}
+		}
+		rows = append(rows, row)
+	}
+	columns := append(append(terminal.Left("Feature"), terminal.Right("Rows", "Files", "Bytes", "Table version")...), terminal.Left("Error")...)
+	return style.Table("", columns, rows)
 }
 
 // readFrames opens the files of KEY FILE pairs; done releases those that were opened.

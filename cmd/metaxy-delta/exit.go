@@ -17,7 +17,6 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
-	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
@@ -146,7 +145,7 @@ var classes = slices.Concat([]class{
 	{"COMMIT_UNKNOWN", exitFailure, unknownCommit, say(unknownHint)},
 	{"PARTIAL", exitPartial, as[*metaxy.PartialError], say("the features that succeeded are complete; run the command again for the others")},
 }, accessClasses, []class{
-	{"CORRUPT", exitCorrupt, is(txlog.ErrCorrupt), say("`metaxy-delta table check URL --read-data` lists every problem of the table")},
+	{"CORRUPT", exitCorrupt, is(txlog.ErrCorrupt), say("`metaxy-delta table check URL --read-data` lists every problem of the table; `table read URL --unverified` gives rows that contradict the log's statistics")},
 	{"OUTSIDE_ROOT", exitPermission, is(delta.ErrOutsideRoot), say("--allow-outside-root reads such files if you trust the table")},
 	{"OUTSIDE_ROOT", exitPermission, is(objstore.ErrOutside), say("a symbolic link in the store leads out of it; open the directory that it leads to, if you trust it")},
 	{"UNSUPPORTED_FEATURE", exitUnsupported, as[*delta.UnsupportedError], say("`metaxy-delta version --json` lists the features that are known")},
@@ -154,7 +153,7 @@ var classes = slices.Concat([]class{
 	{"SNAPSHOT_ERROR", exitNotFound, func(err error) bool { e := notFound(err); return e != nil && e.Snapshot != "" }, notFoundHint},
 	{"FEATURES_NOT_FOUND", exitNotFound, is(metaxy.ErrFeatureNotFound), notFoundHint},
 	{"SCHEMA_ERROR", exitFailure, as[*resolve.InputError], schemaHint},
-	{"SCHEMA_ERROR", exitFailure, as[*delta.SchemaError], say("nothing was stored; `metaxy-delta table info URL` shows the types that the table has")},
+	{"SCHEMA_ERROR", exitFailure, as[*delta.SchemaError], tableSchemaHint},
 	{"INPUT_ERROR", exitUsage, as[*rowio.FormatError], say(inputHint)},
 	{"INPUT_ERROR", exitFailure, as[*rowio.DataError], say("nothing was stored; `metaxy-delta table info URL` shows the types that a table has")},
 	{"PROJECT_MISMATCH", exitFailure, is(metaxy.ErrProjectMismatch), say("--project NAME says which project you mean; --allow-cross-project-writes writes all the same")},
@@ -208,6 +207,15 @@ func schemaHint(err error) string {
 	return "nothing was stored; `metaxy-delta describe features KEY` shows what the definition wants"
 }
 
+// tableSchemaHint is for rows that do not fit a table.
+func tableSchemaHint(err error) string {
+	var e *delta.SchemaError
+	if errors.As(err, &e) && e.Got == "a new column" {
+		return "nothing was stored; --merge-schema adds new columns to a table"
+	}
+	return "nothing was stored; `metaxy-delta table info URL` shows the types that the table has"
+}
+
 func notFoundHint(err error) string {
 	e := notFound(err)
 	if e == nil {
@@ -250,9 +258,9 @@ func (a *app) report(err error) int {
 		writeJSONLine(a.stderr(), object)
 		return e.exit
 	}
-	fmt.Fprintln(a.stderr(), "Error: "+terminal.Printable(e.Error()))
+	a.sayLine("Error: " + e.Error())
 	if e.hint != "" {
-		fmt.Fprintln(a.stderr(), "Hint: "+terminal.Printable(e.hint))
+		a.sayLine("Hint: " + e.hint)
 	}
 	return e.exit
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net"
 	"syscall"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -18,9 +19,16 @@ var accessClasses = []class{
 	{"CLOCK_SKEW", exitPermission, is(objstore.ClockSkew), say("set this machine's clock; `metaxy-delta doctor` compares it with the store's")},
 	{"WRONG_REGION", exitUsage, is(objstore.WrongRegion), regionHint},
 	{"BAD_CERTIFICATE", exitFailure, is(objstore.BadCertificate), say("SSL_CERT_FILE names the certificates to trust, such as that of a service of your own; check the endpoint")},
+	{"UNREACHABLE", exitFailure, unreachable, say("nothing answers there: check that the service runs, and its address (AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST, AZURE_STORAGE_ENDPOINT) and the network")},
 	{"READ_ONLY", exitPermission, is(syscall.EROFS), say("the file system is mounted read-only")},
 	{"NO_SPACE", exitFailure, isOneOf(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG), say("make room and run the command again; what was committed before is whole, and `metaxy-delta table vacuum URL` removes files that belong to no commit")},
 	{"TIMEOUT", exitFailure, is(context.DeadlineExceeded), nil},
+}
+
+// unreachable reports whether no service answers at an address.
+func unreachable(err error) bool {
+	var name *net.DNSError
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &name) && name.IsNotFound
 }
 
 func isOneOf(targets ...error) func(error) bool {
@@ -63,14 +71,25 @@ func commitDetails(err error) map[string]any {
 	return map[string]any{"commit": map[string]any{"version": e.Version, "id": e.ID, "outcome": outcome}}
 }
 
-// interrupted is a failure of a run that was told to end: it keeps what is known of the commit that was under way.
-func interrupted(err error) error {
-	e := &cliError{code: "INTERRUPTED", exit: exitInterrupted, err: err, msg: "interrupted: " + err.Error(), details: commitDetails(err)}
+// interrupted is a failure of a run that was told to end, by the cause: it keeps
+// what is known of the commit that was under way.
+func interrupted(err, cause error) error {
+	e := &cliError{code: "INTERRUPTED", exit: exitInterrupted, err: err, details: commitDetails(err)}
+	by := ""
+	if s := (*signalError)(nil); errors.As(cause, &s) {
+		by = " (" + s.Error() + ")"
+		if n, ok := s.signal.(syscall.Signal); ok {
+			e.exit = 128 + int(n)
+		}
+	}
 	switch {
 	case e.details == nil:
-		e.msg = "interrupted while no commit was under way: " + err.Error()
+		e.msg = "interrupted" + by + "; no commit was under way"
 	case unknownCommit(err):
 		e.hint = unknownHint
+		fallthrough
+	default:
+		e.msg = "interrupted" + by + ": " + err.Error()
 	}
 	return e
 }

@@ -63,7 +63,7 @@ func TestClosedPipe(t *testing.T) {
 	}
 }
 
-// TestHangUp: a terminal that goes away ends a run as an interrupt does, which leaves nothing; nohup outlives it.
+// TestHangUp: a terminal that goes away ends a run as an interrupt does, with the number of its signal, which leaves nothing; nohup outlives it.
 func TestHangUp(t *testing.T) {
 	p := newPlace(t)
 	p.must("table", "write", "./table", "table.jsonl")
@@ -96,7 +96,7 @@ func TestHangUp(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		in.Close()
 		_ = cmd.Wait() // the exit code says
-		want := exitInterrupted
+		want := 128 + int(syscall.SIGHUP)
 		if nohup {
 			want = exitOK
 		}

@@ -103,7 +103,7 @@ func (a *app) streamPart(ctx context.Context, inc *metaxy.Increment, f *resolveF
 	case f.limit > 0:
 		batches = limitBatches(batches, f.limit)
 	}
-	_, err = writeFrame(ctx, a.sys.stdout, a.flags.output, format, frame.Rows{Schema: rows.Schema, Batches: bar.watch(batches)})
+	_, err = a.writeFrame(ctx, format, frame.Rows{Schema: rows.Schema, Batches: bar.watch(batches)})
 	return err
 }
 

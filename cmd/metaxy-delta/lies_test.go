@@ -86,7 +86,7 @@ var lieVerbs = []lieVerb{
 }
 
 // noStore are the commands that ask no store.
-var noStore = []string{"completion", "config print", "demo", "list stores", "man", "version", "help"}
+var noStore = []string{"completion", "config print", "demo", "list stores", "man", "version", "help", "environment", "exit-codes", "filters", "flags", "formats"}
 
 // TestEveryVerbIsLiedTo: a verb that is new is told lies, or asks no store.
 func TestEveryVerbIsLiedTo(t *testing.T) {
@@ -469,7 +469,7 @@ func judge(t *testing.T, p *liedTo, c *cell, r *ran, h *honest) (outcome, detail
 // marks are how the table names outcomes: what is no letter is right, or said and settled.
 var marks = map[string]string{
 	".": ".", "=": "=", "o": "o", "?": "?",
-	"GENERIC_ERROR": "E", "PERMISSION": "P", "BUCKET_NOT_FOUND": "B", "WRONG_REGION": "R", "UNSAFE_STORE": "U", "PARTIAL": "H", "TIMEOUT": "T", "DOCTOR": "D",
+	"GENERIC_ERROR": "E", "PERMISSION": "P", "BUCKET_NOT_FOUND": "B", "WRONG_REGION": "R", "UNSAFE_STORE": "U", "PARTIAL": "H", "TIMEOUT": "T", "UNREACHABLE": "N", "DOCTOR": "D",
 }
 
 // mark is how the page names an outcome, "!" what may not be.

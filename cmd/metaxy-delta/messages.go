@@ -76,6 +76,7 @@ func (a *app) say(m message) {
 		a.logLine(m.level, orderedjson.Object{member("code", m.code), member("message", m.text)}, m.feature)
 		return
 	}
+	a.clearProgress()
 	text := m.text
 	if m.code != "" {
 		text = m.code + ": " + text
@@ -83,7 +84,7 @@ func (a *app) say(m message) {
 	if m.level == "warn" {
 		text = "Warning: " + text
 	}
-	io.WriteString(a.stderr(), terminal.Printable(text)+"\n")
+	a.sayLine(text)
 }
 
 // logLine writes an object with its time, level and what it is about.
@@ -94,4 +95,17 @@ func (a *app) logLine(level string, what orderedjson.Object, feature string) {
 	line := orderedjson.Object{member("time", a.now().Format(time.RFC3339Nano)), member("level", level)}
 	line = append(append(line, what...), member("feature", feature), member("store", a.about.store), member("command", a.about.command))
 	writeJSONLine(a.stderr(), line)
+}
+
+// sayLine writes a text for people, with its first word in colour where that is
+// one of a kind of messages.
+func (a *app) sayLine(text string) {
+	text = terminal.Printable(text)
+	style := terminal.Style{Color: a.colored(terminal.Is(a.sys.stderr))}
+	for word, paint := range map[string]terminal.Paint{"Error:": terminal.Red, "Warning:": terminal.Yellow, "Hint:": terminal.Cyan, "✓": terminal.Green} {
+		if rest, ok := strings.CutPrefix(text, word+" "); ok {
+			text = style.Paint(paint, word) + " " + rest
+		}
+	}
+	io.WriteString(a.stderr(), text+"\n")
 }

@@ -3,10 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -19,53 +18,57 @@ import (
 // formats are the names of --format for rows; plain is Metaxy's word for table.
 var formats = append([]string{"table", "plain"}, rowio.Formats()...)
 
-// newRowWriter begins a file of rows; path is where it goes, "" = stdout.
-func newRowWriter(format, path string, w io.Writer, schema *arrow.Schema) (rowio.Writer, error) {
+// newRowWriter begins a file of rows; path is where it goes, "" = stdout. Style
+// is that of a table.
+func newRowWriter(format, path string, w io.Writer, style terminal.Style, schema *arrow.Schema) (rowio.Writer, error) {
 	switch format {
 	case "", "table", "plain":
-		return newTableWriter(w, schema), nil
+		return newTableWriter(w, style, schema), nil
 	}
 	return rowio.NewWriter(format, path, w, schema)
 }
 
-// tableWriter prints aligned columns; numbers to the right.
+// tableWriter prints aligned columns.
 type tableWriter struct {
-	w      *tabwriter.Writer
-	schema *arrow.Schema
+	rows  *terminal.Rows
+	cells []string
 }
 
-func newTableWriter(w io.Writer, schema *arrow.Schema) *tableWriter {
-	t := &tableWriter{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0), schema: schema}
-	names := make([]string, schema.NumFields())
+func newTableWriter(w io.Writer, style terminal.Style, schema *arrow.Schema) *tableWriter {
+	columns := make([]terminal.RowColumn, schema.NumFields())
 	for i, f := range schema.Fields() {
-		names[i] = terminal.Printable(f.Name)
+		columns[i] = terminal.RowColumn{Name: f.Name, Type: previewType(f.Type), Right: arrow.IsInteger(f.Type.ID()) || arrow.IsFloating(f.Type.ID()) || arrow.IsDecimal(f.Type.ID()),
+			Minor: strings.HasPrefix(f.Name, "metaxy_")}
 	}
-	fmt.Fprintln(t.w, strings.Join(names, "\t"))
-	return t
+	return &tableWriter{rows: terminal.NewRows(w, style, columns), cells: make([]string, len(columns))}
 }
 
 func (t *tableWriter) Write(b arrow.RecordBatch) error {
-	cells := make([]string, b.NumCols())
 	for i := range int(b.NumRows()) {
-		for c := range cells {
-			cells[c] = terminal.Printable(rowio.Text(b.Column(c), i, "null"))
+		for c := range t.cells {
+			t.cells[c] = rowio.Text(b.Column(c), i, "null")
 		}
-		if _, err := fmt.Fprintln(t.w, strings.Join(cells, "\t")); err != nil {
+		if err := t.rows.Write(t.cells); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tableWriter) Close() error { return t.w.Flush() }
+func (t *tableWriter) Close() error { return t.rows.Close() }
 
-// writeFrame writes rows to path ("" or "-": stdout). A file appears under its
-// name only when it is complete; what is no regular file is written in place.
-func writeFrame(ctx context.Context, stdout io.Writer, path, format string, f frame.Rows) (int64, error) {
+// writeFrame writes rows to stdout or --output. A file appears under its name
+// only when it is complete; what is no regular file is written in place.
+func (a *app) writeFrame(ctx context.Context, format string, f frame.Rows) (int64, error) {
+	path := a.flags.output
 	if path == "" || path == "-" {
 		path = ""
+		stdout, style := a.sys.stdout, a.style()
+		if slices.Contains([]string{"", "table", "plain"}, format) {
+			stdout = a.checked // its cells are Printable and may be painted
+		}
 		w := bufio.NewWriterSize(stdout, 1<<16)
-		n, err := copyFrame(w, format, path, f)
+		n, err := copyFrame(w, format, path, style, f)
 		if ferr := w.Flush(); err == nil {
 			err = ferr
 		}
@@ -80,7 +83,7 @@ func writeFrame(ctx context.Context, stdout io.Writer, path, format string, f fr
 		path = "" // who reads a pipe cannot seek in it
 	}
 	w := bufio.NewWriterSize(out, 1<<18)
-	n, err := copyFrame(w, format, path, f)
+	n, err := copyFrame(w, format, path, terminal.Style{}, f)
 	if ferr := w.Flush(); err == nil {
 		err = ferr
 	}
@@ -90,8 +93,8 @@ func writeFrame(ctx context.Context, stdout io.Writer, path, format string, f fr
 	return n, err
 }
 
-func copyFrame(w io.Writer, format, path string, f frame.Rows) (int64, error) {
-	out, err := newRowWriter(format, path, w, f.Schema)
+func copyFrame(w io.Writer, format, path string, style terminal.Style, f frame.Rows) (int64, error) {
+	out, err := newRowWriter(format, path, w, style, f.Schema)
 	if err != nil {
 		return 0, err
 	}

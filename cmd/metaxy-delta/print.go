@@ -6,7 +6,6 @@ import (
 	"iter"
 	"maps"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
@@ -25,6 +25,57 @@ type members = orderedjson.Object
 
 func member(name string, value any) orderedjson.Member {
 	return orderedjson.Member{Name: name, Value: value}
+}
+
+// style is what stdout may use of a terminal: all of it where it is one.
+func (a *app) style() terminal.Style {
+	onTerminal := terminal.Is(a.stdout) && (a.flags.output == "" || a.flags.output == "-")
+	s := terminal.Style{Color: a.colored(onTerminal), Whole: "--format csv or --output FILE has all"}
+	if onTerminal {
+		s.Width = terminal.Width(a.stdout, 80)
+	}
+	return s
+}
+
+// colored applies --color to a stream that is a terminal or not.
+func (a *app) colored(isTerminal bool) bool {
+	switch a.flags.color {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	return isTerminal && a.env["NO_COLOR"] == "" && a.env["TERM"] != "dumb"
+}
+
+// printStyled is printText for a text of package terminal, which is Printable
+// and may have colours: it needs no guard.
+func (a *app) printStyled(text string) error {
+	if a.flags.output == "" || a.flags.output == "-" {
+		_, err := io.WriteString(a.checked, text)
+		return err
+	}
+	return a.printText(text)
+}
+
+// printRows writes lines of cells below their titles.
+func (a *app) printRows(columns []terminal.Column, rows [][]string) error {
+	var b strings.Builder
+	list := make([]terminal.RowColumn, len(columns))
+	for i, c := range columns {
+		list[i] = terminal.RowColumn{Name: c.Title, Right: c.Right}
+	}
+	style := a.style()
+	w := terminal.NewRows(&b, style, list)
+	for _, r := range rows {
+		if err := w.Write(r); err != nil {
+			return err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return a.printStyled(b.String())
 }
 
 // printText writes text to stdout or --output.
@@ -104,25 +155,6 @@ func countFrame(f frame.Rows) (int64, error) {
 		n += b.NumRows()
 	}
 	return n, nil
-}
-
-// buildVersion is the module's version, or the commit it was built from.
-func buildVersion() (version, commit string) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown", ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = s.Value
-		}
-	}
-	return info.Main.Version, commit
-}
-
-func engineInfo() string {
-	v, _ := buildVersion()
-	return "metaxy-delta " + v
 }
 
 // expand replaces a leading ~ of a path by the home directory, and makes a relative one absolute.

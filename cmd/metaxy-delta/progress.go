@@ -4,55 +4,154 @@ import (
 	"fmt"
 	"iter"
 	"math/big"
-	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"golang.org/x/term"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
-// progress counts rows on stderr: a line that rewrites itself on a terminal, else one every 30 seconds.
+// progress shows on stderr how far a verb has come: a line that rewrites itself
+// on a terminal, else a line every --progress-interval. It is told of rows by the
+// verb and of reads by the store, from many goroutines.
 type progress struct {
-	app         *app
-	what, mode  string
-	every       time.Duration
-	start, last time.Time
-	rows        int64
+	app        *app
+	what, mode string
+	start      time.Time
+	out        atomic.Int64
+	// shown says that the line stands on the terminal.
+	shown   atomic.Bool
+	done    chan struct{}
+	stopped sync.WaitGroup
+
+	mu    sync.Mutex
+	scans map[string][2]int64 // rows read and in all, by feature
 }
 
+// firstProgress is when a terminal shows the first line.
+const firstProgress = 300 * time.Millisecond
+
 func (a *app) startProgress(what string) *progress {
-	p := &progress{app: a, what: what, mode: a.flags.progress, every: 30 * time.Second, start: a.now()}
-	f, isFile := a.sys.stderr.(*os.File)
+	p := &progress{app: a, what: what, mode: a.flags.progress, start: a.now(), done: make(chan struct{}), scans: map[string][2]int64{}}
+	every := a.flags.progressInterval
 	switch {
 	case a.flags.quiet:
 		p.mode = "off"
-	case p.mode == "auto" && isFile && term.IsTerminal(int(f.Fd())):
-		p.mode, p.every = "bar", 100*time.Millisecond
+	case p.mode == "auto" && terminal.Is(a.sys.stderr):
+		p.mode, every = "bar", firstProgress
+	case p.mode == "auto" && a.flags.logFormat == "json":
+		p.mode = "json"
 	case p.mode == "auto":
 		p.mode = "plain"
 	}
-	p.last = p.start
+	if p.mode == "off" {
+		return p
+	}
+	a.progress.Store(p)
+	p.stopped.Add(1)
+	go p.run(every)
 	return p
 }
 
-func (p *progress) add(rows int64) {
-	p.rows += rows
-	now := p.app.now()
-	if p.mode == "off" || now.Sub(p.last) < p.every {
-		return
+func (p *progress) run(every time.Duration) {
+	defer p.stopped.Done()
+	// Who asks for lines gets the first one within a second.
+	wait := every
+	if p.app.flags.progress != "auto" {
+		wait = min(every, time.Second)
 	}
-	p.last = now
-	seconds := now.Sub(p.start).Seconds()
-	switch p.mode {
-	case "json":
-		writeJSONLine(p.app.sys.stderr, map[string]any{"progress": p.what, "rows": p.rows, "seconds": seconds})
-	case "bar":
-		fmt.Fprintf(p.app.sys.stderr, "\r%s: %s rows, %.0f s\x1b[K", p.what, thousands(p.rows), seconds)
-	default:
-		fmt.Fprintf(p.app.sys.stderr, "%s: %s rows, %.0f s\n", p.what, thousands(p.rows), seconds)
+	tick := time.NewTimer(wait)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.show()
+			tick.Reset(every)
+		case <-p.done:
+			p.clear()
+			return
+		}
 	}
 }
+
+// observe is told what a store does.
+func (p *progress) observe(e metaxy.Event) {
+	switch {
+	case e.Kind == metaxy.EventScan:
+		p.mu.Lock()
+		p.scans[e.Feature.String()] = [2]int64{e.Rows, e.Total}
+		p.mu.Unlock()
+	case e.Kind == metaxy.EventProgress && e.Op == "write":
+		p.out.Store(e.Rows)
+	}
+}
+
+// state is how far it has come by now.
+func (p *progress) state() terminal.Progress {
+	s := terminal.Progress{What: p.what, Phase: "log", Out: p.out.Load(), Elapsed: p.app.now().Sub(p.start)}
+	p.mu.Lock()
+	for _, n := range p.scans {
+		s.Rows += min(n[0], n[1])
+		s.Total += n[1]
+	}
+	p.mu.Unlock()
+	switch {
+	case s.Out > 0:
+		s.Phase = "output"
+	case s.Total > 0 && s.Rows < s.Total:
+		s.Phase = "keys"
+	case s.Total > 0:
+		s.Phase = "join"
+	}
+	return s
+}
+
+func (p *progress) show() {
+	s := p.state()
+	w := p.app.sys.stderr
+	switch p.mode {
+	case "json":
+		line := orderedjson.Object{member("progress", s.What), member("phase", s.Phase), member("rows", s.Rows), member("total", s.Total), member("rows_out", s.Out),
+			member("seconds", s.Elapsed.Seconds()), member("rows_per_second", s.Rate())}
+		if share := s.Percent(); share >= 0 {
+			line = append(line, member("percent", share))
+		}
+		if left := s.Left(); left >= 0 {
+			line = append(line, member("eta_seconds", left.Seconds()))
+		}
+		p.app.logLine("info", line, "")
+	case "bar":
+		p.shown.Store(true)
+		fmt.Fprint(w, "\r"+terminal.Cut(terminal.Line(s.String()), terminal.Width(w, 80)-1)+"\x1b[K")
+	default:
+		fmt.Fprintln(w, terminal.Line(s.String()))
+	}
+}
+
+// clear takes the line away until it is shown again.
+func (p *progress) clear() {
+	if p.shown.Swap(false) {
+		fmt.Fprint(p.app.sys.stderr, "\r\x1b[K")
+	}
+}
+
+// clearProgress makes room for a message or for data on the same terminal.
+func (a *app) clearProgress() {
+	if p := a.progress.Load(); p != nil {
+		p.clear()
+	}
+}
+
+// add counts rows that came out.
+func (p *progress) add(rows int64) { p.out.Add(rows) }
+
+// rows are those that came out so far.
+func (p *progress) rows() int64 { return p.out.Load() }
 
 // watch counts the rows that go by.
 func (p *progress) watch(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
@@ -68,9 +167,11 @@ func (p *progress) watch(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow
 	}
 }
 
+// stop takes the line away. It may be called again.
 func (p *progress) stop() {
-	if p.mode == "bar" && p.last != p.start {
-		fmt.Fprint(p.app.sys.stderr, "\r\x1b[K")
+	if p.app.progress.CompareAndSwap(p, nil) {
+		close(p.done)
+		p.stopped.Wait()
 	}
 }
 

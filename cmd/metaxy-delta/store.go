@@ -34,6 +34,9 @@ func (a *app) config() (*configuration, error) {
 		}
 		explicit = env
 	}
+	if explicit == "" {
+		explicit = a.env["METAXY_CONFIG_FILE"] // which Metaxy's command reads
+	}
 	c, err := config.Load(&config.Source{Dir: dir, Environ: a.env, ReadFile: os.ReadFile, Explicit: explicit, SearchParents: true})
 	if err != nil {
 		return nil, err

@@ -16,12 +16,23 @@ type traffic struct {
 	last atomic.Pointer[error]
 }
 
-// observer is where stores tell of their requests; nil unless somebody asks.
+// observer is where stores tell what they do; nil with --quiet, unless somebody
+// asks.
 func (a *app) observer() func(metaxy.Event) {
-	if !a.flags.verbose {
+	if a.flags.quiet && a.flags.metricsFile == "" {
 		return nil
 	}
-	return a.traffic.count
+	return func(e metaxy.Event) {
+		if a.flags.verbose {
+			a.traffic.count(e)
+		}
+		if p := a.progress.Load(); p != nil {
+			p.observe(e)
+		}
+		if a.flags.metricsFile != "" {
+			a.metrics.count(e)
+		}
+	}
 }
 
 func (t *traffic) count(e metaxy.Event) {

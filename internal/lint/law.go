@@ -105,7 +105,7 @@ var outside = []struct {
 	},
 	{
 		"terminals", "a library does not know who looks",
-		[]string{"golang.org/x/term"},
+		[]string{"golang.org/x/term", "github.com/jedib0t/go-pretty"},
 		"cmd/metaxy-delta internal/terminal",
 	},
 }

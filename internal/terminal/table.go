@@ -1,14 +1,98 @@
 package terminal
 
 import (
+	"fmt"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// Column is a column of a table. Right puts its cells to the right.
+// Style is what output may use of a terminal.
+type Style struct {
+	// Width is how many cells a line has, 0 = no limit.
+	Width int
+	Color bool
+	// Whole says how what is cut can be had; it ends the lines that count it.
+	Whole string
+}
+
+// rest writes a count of what is left out, and how it can be had.
+func (s Style) rest(text string) string {
+	if s.Whole != "" {
+		text += "; " + s.Whole
+	}
+	return s.Paint(Faint, Cut(text, s.Width)) + "\n"
+}
+
+// Paint is a way to draw text; the zero value is as it is.
+type Paint string
+
+// The paints are of the sixteen colours that a terminal's theme chooses, so that
+// they can be read on light and dark.
+const (
+	Bold   Paint = "1"
+	Faint  Paint = "2"
+	Red    Paint = "31"
+	Green  Paint = "32"
+	Yellow Paint = "33"
+	Cyan   Paint = "36"
+)
+
+// Paint returns text that must be Printable in a paint.
+func (s Style) Paint(p Paint, text string) string {
+	if !s.Color || p == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + string(p) + "m" + text + "\x1b[0m"
+}
+
+// Cells returns how many cells a text takes: two for wide characters, none for
+// marks that stand on others.
+func Cells(s string) int { return text.StringWidthWithoutEscSequences(s) }
+
+// Cut returns a text of at most width cells; what is cut has an ellipsis.
+func Cut(s string, width int) string {
+	if Cells(s) <= width {
+		return s
+	}
+	if width < 2 {
+		return strings.Repeat("…", max(width, 0))
+	}
+	return text.Trim(s, width-1) + "…"
+}
+
+// CutFront is Cut that keeps the end, as for paths.
+func CutFront(s string, width int) string {
+	if Cells(s) <= width {
+		return s
+	}
+	runes := []rune(s)
+	for len(runes) > 0 && Cells(string(runes)) > width-1 {
+		runes = runes[1:]
+	}
+	return "…" + string(runes)
+}
+
+// Line makes a text one line of Printable text: line feeds become a sign.
+func Line(s string) string {
+	return Printable(strings.NewReplacer("\r\n", "↵", "\n", "↵", "\t", " ").Replace(s))
+}
+
+// pad fills a text up to width cells.
+func pad(s string, width int, right bool) string {
+	blanks := strings.Repeat(" ", max(width-Cells(s), 0))
+	if right {
+		return blanks + s
+	}
+	return s + blanks
+}
+
+// Column is a column of a table. Right puts its cells to the right; Front cuts
+// those that are too wide at their front. Paint chooses how a cell is drawn.
 type Column struct {
-	Title string
-	Right bool
+	Title        string
+	Right, Front bool
+	Paint        func(cell string) Paint
 }
 
 // Left returns columns whose cells stand at the left.
@@ -29,17 +113,81 @@ func Right(titles ...string) []Column {
 	return out
 }
 
-// Table draws rows in a frame, below a title if there is one.
-func Table(title string, columns []Column, rows [][]string) string {
-	widths := make([]int, len(columns))
+// narrowest is the least width that a cut column keeps.
+const narrowest = 8
+
+// Table draws rows in a frame, below a title if there is one. Where the lines
+// are too short, the widest columns of text are cut, and how many cells were is
+// told; where that does not do, each row becomes lines of title and cell.
+func (s Style) Table(title string, columns []Column, rows [][]string) string {
+	natural := make([]int, len(columns))
 	for i, c := range columns {
-		widths[i] = utf8.RuneCountInString(c.Title)
+		natural[i] = Cells(c.Title)
 		for r := range rows {
-			rows[r][i] = strings.ReplaceAll(Printable(rows[r][i]), "\n", " ")
-			widths[i] = max(widths[i], utf8.RuneCountInString(rows[r][i]))
+			rows[r][i] = Line(rows[r][i])
+			natural[i] = max(natural[i], Cells(rows[r][i]))
 		}
 	}
 	var b strings.Builder
+	if title != "" {
+		if title = Printable(title); s.Width > 0 {
+			title = Cut(title, s.Width)
+		}
+		b.WriteString(s.Paint(Bold, title) + "\n")
+	}
+	widths, fits := s.fit(columns, natural)
+	if !fits {
+		s.records(&b, columns, rows)
+		return b.String()
+	}
+	s.frame(&b, columns, rows, widths)
+	if n := countCut(rows, widths); n > 0 {
+		b.WriteString(s.rest(fmt.Sprintf("%d cells cut", n)))
+	}
+	return b.String()
+}
+
+// fit narrows the widest columns of text until a line fits.
+func (s Style) fit(columns []Column, natural []int) (widths []int, ok bool) {
+	widths = append([]int(nil), natural...)
+	if s.Width <= 0 {
+		return widths, true
+	}
+	total := 3*len(columns) + 1
+	for _, w := range widths {
+		total += w
+	}
+	for total > s.Width {
+		widest := -1
+		for i, c := range columns {
+			switch {
+			case c.Right || widths[i] <= max(narrowest, min(natural[i], Cells(c.Title))):
+			case widest < 0, c.Front && !columns[widest].Front, c.Front == columns[widest].Front && widths[i] > widths[widest]:
+				widest = i // paths give way first
+			}
+		}
+		if widest < 0 {
+			return nil, false
+		}
+		widths[widest]--
+		total--
+	}
+	return widths, true
+}
+
+func countCut(rows [][]string, widths []int) int {
+	n := 0
+	for _, r := range rows {
+		for i, cell := range r {
+			if Cells(cell) > widths[i] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (s Style) frame(b *strings.Builder, columns []Column, rows [][]string, widths []int) {
 	rule := func(left, line, cross, right string) {
 		for i, w := range widths {
 			b.WriteString(left + strings.Repeat(line, w+2))
@@ -49,26 +197,50 @@ func Table(title string, columns []Column, rows [][]string) string {
 			}
 		}
 	}
-	row := func(bar string, cells func(i int) string) {
-		for i, w := range widths {
-			pad := strings.Repeat(" ", w-utf8.RuneCountInString(cells(i)))
-			if columns[i].Right {
-				b.WriteString(bar + " " + pad + cells(i) + " ")
-			} else {
-				b.WriteString(bar + " " + cells(i) + pad + " ")
-			}
-		}
-		b.WriteString(bar + "\n")
-	}
-	if title != "" {
-		b.WriteString(Printable(title) + "\n")
-	}
 	rule("┏", "━", "┳", "┓")
-	row("┃", func(i int) string { return columns[i].Title })
+	for i, c := range columns {
+		b.WriteString("┃ " + s.Paint(Bold, pad(Cut(c.Title, widths[i]), widths[i], c.Right)) + " ")
+	}
+	b.WriteString("┃\n")
 	rule("┡", "━", "╇", "┩")
 	for _, r := range rows {
-		row("│", func(i int) string { return r[i] })
+		for i, c := range columns {
+			cut := Cut
+			if c.Front {
+				cut = CutFront
+			}
+			b.WriteString("│ " + s.Paint(c.paint(r[i]), pad(cut(r[i], widths[i]), widths[i], c.Right)) + " ")
+		}
+		b.WriteString("│\n")
 	}
 	rule("└", "─", "┴", "┘")
-	return b.String()
+}
+
+func (c *Column) paint(cell string) Paint {
+	if c.Paint == nil {
+		return ""
+	}
+	return c.Paint(cell)
+}
+
+// records writes a line a cell, and an empty line between rows.
+func (s Style) records(b *strings.Builder, columns []Column, rows [][]string) {
+	names := 0
+	for _, c := range columns {
+		names = max(names, Cells(c.Title))
+	}
+	names = min(names, max(s.Width/2, 1))
+	for r, row := range rows {
+		if r > 0 {
+			b.WriteString("\n")
+		}
+		for i, c := range columns {
+			cut := Cut
+			if c.Front {
+				cut = CutFront
+			}
+			cell := cut(row[i], max(s.Width-names-1, 1))
+			b.WriteString(s.Paint(Bold, pad(Cut(c.Title, names), names, false)) + " " + s.Paint(c.paint(row[i]), cell) + "\n")
+		}
+	}
 }

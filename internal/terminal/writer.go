@@ -69,10 +69,15 @@ func (p *plainWriter) Write(data []byte) (int, error) {
 type Checked struct {
 	W   io.Writer
 	Err error
+	// Before is called before each write; nil = nothing.
+	Before func()
 }
 
 // Write writes to W.
 func (c *Checked) Write(data []byte) (int, error) {
+	if c.Before != nil {
+		c.Before()
+	}
 	n, err := c.W.Write(data)
 	if c.Err == nil {
 		c.Err = err

@@ -166,7 +166,7 @@ func (s settings) client(p place, client *http.Client) (*container.Client, error
 	if err != nil {
 		return nil, err
 	}
-	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: client, Telemetry: policy.TelemetryOptions{ApplicationID: "metaxy-delta"}}}
+	opts := &container.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: reachable{client}, Telemetry: policy.TelemetryOptions{ApplicationID: "metaxy-delta"}}}
 	where := p.service + "/" + url.PathEscape(p.container)
 	key := s.key()
 	if key == "" && p.account == emulatorAccount && strings.HasPrefix(p.service, "http://127.0.0.1") {

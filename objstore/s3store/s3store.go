@@ -7,11 +7,14 @@ package s3store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -251,8 +254,20 @@ func (s settings) config(ctx context.Context, loc service.Location, endpoint str
 // patient also tries requests again that were refused because there were too many, under whatever name.
 func patient() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.Retryables = append(slices.Clone(retry.DefaultRetryables), retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}, http.StatusRequestTimeout: {}}})
+		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(unreachable)}, retry.DefaultRetryables...)
+		o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}, http.StatusRequestTimeout: {}}})
 	})
+}
+
+// unreachable keeps the client from waiting for a service that is not there: one
+// that refuses connections, or whose name is unknown. Our own tries, which follow
+// each other closely, meet one that is being started.
+func unreachable(err error) aws.Ternary {
+	var name *net.DNSError
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &name) && name.IsNotFound {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
 }
 
 // redirect follows only those answers that want the same request elsewhere; another one would not be what was signed.
