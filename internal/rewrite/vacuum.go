@@ -58,7 +58,7 @@ func Vacuum(ctx context.Context, t *delta.Table, opts *VacuumOptions) (VacuumRes
 		o = *opts
 	}
 	res := VacuumResult{Deleted: []string{}}
-	snap, err := t.Snapshot(ctx)
+	snap, err := newest(ctx, t)
 	if err != nil {
 		return res, err
 	}
@@ -109,6 +109,27 @@ func Vacuum(ctx context.Context, t *delta.Table, opts *VacuumOptions) (VacuumRes
 		}
 	}
 	return res, nil
+}
+
+// newest is a snapshot that no commit follows. A listing that leaves the newest
+// commit out would let files go that this commit brought back.
+func newest(ctx context.Context, t *delta.Table) (*delta.Snapshot, error) {
+	const tries = 3
+	for n := 1; ; n++ {
+		snap, err := t.Snapshot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		next := fmt.Sprintf("_delta_log/%020d.json", snap.Version()+1)
+		switch _, err := t.Store().Stat(ctx, next); {
+		case errors.Is(err, fs.ErrNotExist):
+			return snap, nil
+		case err != nil:
+			return nil, err
+		case n == tries:
+			return nil, fmt.Errorf("vacuum: the store has %s and leaves it out of the listing of the log: nothing was deleted", next)
+		}
+	}
 }
 
 // unfinished are the writes that began before the cutoff and never came to their end. A store that does not let us list them has none for us.
