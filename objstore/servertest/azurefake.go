@@ -15,8 +15,11 @@ import (
 )
 
 // AzureFake is the part of Azure's Blob service that the adapter calls, by its public description, with one container. Paths are /account/container/key, whatever
-// the account and the container are called; nothing is signed.
+// the account is called; nothing is signed.
 type AzureFake struct {
+	// Container is the name of the container, others are not there; "" = any.
+	Container string
+
 	mu      sync.Mutex
 	blobs   map[string][]byte
 	blocks  map[string][]byte
@@ -67,7 +70,11 @@ func (f *AzureFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	_, key, _ = strings.Cut(key, "/")
+	container, key, _ := strings.Cut(key, "/")
+	if f.Container != "" && container != f.Container {
+		RefuseAzure(w, http.StatusNotFound, "ContainerNotFound")
+		return
+	}
 	q := r.URL.Query()
 	switch {
 	case key == "" && q.Get("comp") == "list":

@@ -127,7 +127,9 @@ func Azure(t testing.TB) *Server {
 	bin := find(".azurite/node_modules/.bin/azurite-blob")
 	if bin == "" {
 		s := &Server{Store: "az://bucket", Opener: azurestore.Opener{}, endpoint: "AZURE_STORAGE_ENDPOINT"}
-		s.serve(t, NewAzureFake(nil))
+		fake := NewAzureFake(nil)
+		fake.Container = "bucket"
+		s.serve(t, fake)
 		s.Options = map[string]string{"AZURE_STORAGE_ENDPOINT": s.URL + "/devstoreaccount1", "AZURE_STORAGE_USE_EMULATOR": "true"}
 		return s
 	}
