@@ -21,8 +21,10 @@ func listed(t *testing.T) map[string]string {
 	return scenariotest.ReadListed(t, "testdata/gaps.txt", "testdata/decisions.txt")
 }
 
-// TestScenarios runs every operation of every recorded store on the store as it was before.
-func TestScenarios(t *testing.T) { scenariotest.Run(t, &scenariotest.Options{Listed: listed(t)}) }
+// TestScenarios runs every operation of every recorded store on the store as it was before, and asks every resolve for its reasons.
+func TestScenarios(t *testing.T) {
+	scenariotest.Run(t, &scenariotest.Options{Listed: listed(t), Reasons: true})
+}
 
 // TestScenariosSpilled runs them with so little memory that all but the smallest work is cut into partitions on disk.
 func TestScenariosSpilled(t *testing.T) {

@@ -52,9 +52,14 @@ type Status struct {
 	Progress *float64
 	// Waiting are the upstream features that have something to do first, or nothing under their current version; Err is why the feature, or one upstream of
 	// it, could not be examined. Only StatusAll knows them.
-	Waiting  []feature.Key
-	Err      error
-	Warnings []Warning
+	Waiting []feature.Key
+	Err     error
+	// Reasons count the rows of each part by reason, as Increment.Reasons. LaterStale are the stored samples that upstream work may make stale: each is below a
+	// sample that is to be done again or will go. LaterNew are the samples that are to come: as many as upstream features will bring, or as are stored under
+	// older versions of the feature. Only Plan knows them.
+	Reasons              map[Part]map[string]int64
+	LaterNew, LaterStale int64
+	Warnings             []Warning
 }
 
 // NeedsUpdate reports whether there are new, stale or orphaned samples.

@@ -8,7 +8,7 @@ import (
 // Change says what became of a feature or field between two graphs.
 type Change uint8
 
-// The changes. A feature is Changed when its definition version differs, so an Unchanged one may have another feature version because of what is upstream of it.
+// The changes. A feature is Changed when its definition or its feature version differs: what changed may lie upstream of it.
 const (
 	Unchanged Change = iota
 	Changed
@@ -20,9 +20,11 @@ func (c Change) String() string { return [...]string{"unchanged", "changed", "ad
 
 // FeatureDiff is a feature of two graphs. Old and New are its feature versions, "" where it does not exist. Deps and Fields are those of the newer definition, Fields with those that went.
 type FeatureDiff struct {
-	Key      Key
-	Project  string
-	Change   Change
+	Key     Key
+	Project string
+	Change  Change
+	// Upstream: the definition is the same, and the feature Changed through what is upstream of it.
+	Upstream bool
 	Old, New string
 	Deps     []Key
 	Fields   []FieldDiff
@@ -80,6 +82,8 @@ func diffFeature(old, new *Graph, k Key) (FeatureDiff, error) {
 		out.Change, shown = Removed, a
 	case from.definition != to.definition:
 		out.Change = Changed
+	case from.feature != to.feature:
+		out.Change, out.Upstream = Changed, true
 	}
 	out.Project, out.Deps, out.Old, out.New = shown.Project, depKeys(shown.Spec), from.feature, to.feature
 	for _, f := range sortedFields(shown.Spec) {

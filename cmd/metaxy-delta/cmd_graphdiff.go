@@ -66,6 +66,9 @@ func (a *app) renderDiff(cmd *cobra.Command, ends []string, f *renderFlags) erro
 		return err
 	}
 	p := picture.NewDiff(nodes, f.look)
+	if (format == "terminal" || format == "cards") && len(nodes) > 0 && !slices.ContainsFunc(nodes, func(d feature.FeatureDiff) bool { return d.Change != feature.Unchanged }) {
+		return a.printText(fmt.Sprintf("No changes from %s to %s (%d feature(s)).\n", ends[0], ends[1], len(nodes)))
+	}
 	switch format {
 	case "json":
 		return a.printJSON(newDiffJSON(nodes))
@@ -165,6 +168,8 @@ type diffNodeJSON struct {
 	NewVersion   *string           `json:"new_version" yaml:"new_version"`
 	Dependencies []string          `json:"dependencies" yaml:"dependencies"`
 	FieldChanges []fieldChangeJSON `json:"field_changes" yaml:"field_changes"`
+	// Upstream: the definition is the same; this program's own.
+	Upstream bool `json:"through_upstream,omitempty" yaml:"through_upstream,omitempty"`
 }
 
 type fieldChangeJSON struct {
@@ -185,7 +190,7 @@ func newDiffJSON(nodes []feature.FeatureDiff) *diffJSON {
 		return &s
 	}
 	for _, n := range nodes {
-		node := diffNodeJSON{Status: n.Change.String(), OldVersion: orNull(n.Old), NewVersion: orNull(n.New), Dependencies: []string{}, FieldChanges: []fieldChangeJSON{}}
+		node := diffNodeJSON{Status: n.Change.String(), OldVersion: orNull(n.Old), NewVersion: orNull(n.New), Dependencies: []string{}, FieldChanges: []fieldChangeJSON{}, Upstream: n.Upstream}
 		for _, d := range n.Deps {
 			node.Dependencies = append(node.Dependencies, d.String())
 			out.Edges = append(out.Edges, edgeJSON{d.String(), n.Key.String()})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/spf13/cobra"
@@ -121,7 +122,7 @@ func (a *app) noneToRebase(ctx context.Context, store *metaxy.DeltaStore, key fe
 			return err
 		}
 		for i := range int(b.NumRows()) {
-			versions[rowio.Text(b.Column(0), i, "null")]++
+			versions[strings.Clone(rowio.Text(b.Column(0), i, "null"))]++
 		}
 	}
 	if rows, err = store.Read(ctx, key, &metaxy.ReadOptions{FeatureHistory: true, NoFallback: true}); err != nil {

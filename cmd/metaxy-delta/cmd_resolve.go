@@ -22,13 +22,14 @@ type resolveFlags struct {
 	filters, global, target, staleIf          []string
 	skipComparison, explain, inputProgress    bool
 	noRemember, skipFailed, retryFailed       bool
+	reasons, all                              bool
 	maxAttempts                               int64
 	after                                     time.Duration
 }
 
 func (a *app) resolveCommand() *cobra.Command {
 	var f resolveFlags
-	cmd := &cobra.Command{Use: "resolve KEY", Short: "Which samples of a feature are new, stale and orphaned", Args: cobra.ExactArgs(1), Annotations: rowFormats,
+	cmd := &cobra.Command{Use: "resolve KEY|--all", Short: "Which samples of a feature are new, stale and orphaned", Args: cobra.MaximumNArgs(1), Annotations: rowFormats,
 		Long: `Tell which samples of a feature are new, stale and orphaned: how many, and with --part or --out which.
 
 --part streams the rows of one part, or of all with the part of each in a last column metaxy_change, to stdout or -o FILE, in any --format. Arrow on
@@ -38,7 +39,15 @@ stdout is an IPC stream. "input" is what upstream gives, joined and with its pro
 files, parquet by default.
 
 --json prints the summary, whatever the format of the rows is; --summary FILE writes it to a file, which leaves stdout to the rows.`,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.resolve(cmd.Context(), args[0], &f) }}
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.all != (len(args) == 0) {
+				return usagef("name a feature, or --all for the plan of the whole project")
+			}
+			if f.all {
+				return a.plan(cmd.Context(), nil, &statusFlags{fallback: true, noRemember: f.noRemember, global: f.global, staleIf: f.staleIf})
+			}
+			return a.resolve(cmd.Context(), args[0], &f)
+		}}
 	fl := cmd.Flags()
 	fl.StringVar(&f.samples, "samples", "", "file of samples to compare with instead of the upstream features (needed for roots)")
 	fl.StringVar(&f.inputFormat, "input-format", "", "format of --samples; default by suffix")
@@ -60,6 +69,8 @@ files, parquet by default.
 	fl.BoolVar(&f.explain, "explain", false, "say which store served which table, what was read, and how the work is done")
 	fl.BoolVar(&f.inputProgress, "input-progress", false, "compute the share of input that is processed")
 	fl.BoolVar(&f.noRemember, "no-remember", false, "look at all rows, whatever an earlier resolve proved, and keep nothing of this one")
+	fl.BoolVar(&f.all, "all", false, "the plan of the whole project, as `metaxy-delta plan` gives it")
+	fl.BoolVar(&f.reasons, "reasons", false, "say why each sample is new, stale or orphaned: the column metaxy_reason, and counts in the summary")
 	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory to work in, about, such as 512MB; what needs more goes to spill_dir, by default the system's directory for temporary files")
 	fl.StringVar(&f.engine, "engine", "auto", "auto, in-process or native")
 	return cmd
@@ -160,7 +171,7 @@ func (f *resolveFlags) storeOptions(o *metaxy.Options) error {
 }
 
 func (f *resolveFlags) options() (*metaxy.ResolveOptions, error) {
-	o := &metaxy.ResolveOptions{SkipComparison: f.skipComparison, Progress: f.inputProgress, NoRemember: f.noRemember, Filters: map[feature.Key][]filter.Expr{}}
+	o := &metaxy.ResolveOptions{SkipComparison: f.skipComparison, Progress: f.inputProgress, NoRemember: f.noRemember, Reasons: f.reasons, Filters: map[feature.Key][]filter.Expr{}}
 	for _, text := range f.filters {
 		name, expr, ok := strings.Cut(text, "=")
 		key, err := feature.ParseKey(strings.TrimSpace(name))

@@ -135,19 +135,25 @@ func locateFor(ctx context.Context, store *metaxy.DeltaStore, key feature.Key) *
 	return out
 }
 
+func (f *statusFlags) statusOptions() (*metaxy.StatusOptions, error) {
+	o := &metaxy.StatusOptions{Progress: f.progress, NoFallback: !f.fallback, NoRemember: f.noRemember}
+	var err error
+	if o.TargetFilters, err = parseFilters("--filter", f.filters); err != nil {
+		return nil, err
+	}
+	if o.GlobalFilters, err = parseFilters("--global-filter", f.global); err != nil {
+		return nil, err
+	}
+	o.StaleIf, err = parseFilters("--stale-if", f.staleIf)
+	return o, err
+}
+
 func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 	if f.snapshot != "" {
 		a.flags.snapshot = f.snapshot
 	}
-	o := &metaxy.StatusOptions{Progress: f.progress, NoFallback: !f.fallback, NoRemember: f.noRemember}
-	var err error
-	if o.TargetFilters, err = parseFilters("--filter", f.filters); err != nil {
-		return err
-	}
-	if o.GlobalFilters, err = parseFilters("--global-filter", f.global); err != nil {
-		return err
-	}
-	if o.StaleIf, err = parseFilters("--stale-if", f.staleIf); err != nil {
+	o, err := f.statusOptions()
+	if err != nil {
 		return err
 	}
 	store, err := a.openStore(ctx, openOptions{sync: true})

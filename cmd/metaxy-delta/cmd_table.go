@@ -10,6 +10,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
@@ -35,8 +36,25 @@ func (t *tableFlags) register(cmd *cobra.Command) {
 	}
 }
 
-// openTable opens any Delta table by path or URL; close releases its storage. With --dry-run what is written to it is not kept.
+// namesFeature reports whether the table of a verb is named by a feature key: with --store, unless it is a path or URL.
+func (a *app) namesFeature(table string) bool {
+	_, err := feature.ParseKey(table)
+	return a.flags.store != "" && (err == nil || strings.HasPrefix(table, "metaxy-system/"))
+}
+
+// openTable opens any Delta table by path or URL, or that of a feature of --store; close releases its storage. With --dry-run what is written to it is not kept.
 func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.Table, func(), error) {
+	if a.namesFeature(url) {
+		key, err := a.parseKey(url)
+		if err != nil {
+			return nil, nil, err
+		}
+		store, err := a.openStore(ctx, openOptions{})
+		if err != nil {
+			return nil, nil, err
+		}
+		return a.featureTable(store, key, outside), func() { store.Close() }, nil
+	}
 	o := &metaxy.Options{Openers: a.openers(), Now: a.now, Observe: a.observer()}
 	if err := a.storageOptions(o); err != nil {
 		return nil, nil, err
@@ -121,6 +139,7 @@ func parseTime(s string) (time.Time, error) {
 
 func (a *app) tableCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "table", Short: "Look at and maintain any Delta table", Args: cobra.NoArgs,
+		Long: `Look at and maintain any Delta table: URL is a path or URL, or with --store a feature key, whose table is meant.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(a.tableInfoCommand(), a.tableReadCommand(), a.tableFilesCommand(), a.tableChangesCommand(), a.tableHistoryCommand(), a.tableWriteCommand())
 	a.addMaintenance(cmd)

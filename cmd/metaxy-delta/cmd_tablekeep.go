@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,7 +30,11 @@ func (a *app) onTable(ctx context.Context, url string, verb func(*delta.Table) (
 // undo tells how to take back a commit.
 func (a *app) undo(url string, version int64) {
 	if version > 0 && !a.flags.dryRun {
-		a.note(fmt.Sprintf("to undo: metaxy-delta table restore %s --to-version %d", url, version-1))
+		of := ""
+		if a.namesFeature(url) {
+			of = " --store " + a.flags.store
+		}
+		a.note(fmt.Sprintf("to undo: metaxy-delta table restore %s%s --to-version %d", url, of, version-1))
 	}
 }
 
@@ -74,30 +77,19 @@ func (a *app) tableRestoreCommand() *cobra.Command {
 }
 
 func (a *app) tableVacuumCommand() *cobra.Command {
-	var retention time.Duration
-	var shorter bool
+	var f vacuumFlags
 	cmd := &cobra.Command{Use: "vacuum URL", Short: "Delete files that no version within the retention needs", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o := &rewrite.VacuumOptions{Now: a.now(), Retention: -1, Shorter: shorter, DryRun: a.flags.dryRun}
-			if cmd.Flags().Changed("retention") {
-				if o.Retention = retention; retention < 0 {
-					return usagef("--retention %s is below zero", retention)
-				}
+			o, err := a.vacuumOptions(cmd, &f)
+			if err != nil {
+				return err
 			}
 			if err := a.confirm("Delete unused files of "+args[0]+"? Versions older than the retention can no longer be read.", "Deleting files requires --yes", "--dry-run lists them"); err != nil {
 				return err
 			}
-			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) {
-				r, err := rewrite.Vacuum(cmd.Context(), t, o)
-				var short *rewrite.RetentionError
-				if errors.As(err, &short) {
-					return nil, &cliError{code: "RETENTION_TOO_SHORT", exit: exitUsage, msg: short.Error(), hint: "--allow-short-retention deletes all the same"}
-				}
-				return members{member("bytes", r.Bytes), member("dry_run", a.flags.dryRun), member("files", r.Deleted), member("num_files", len(r.Deleted)), member("unfinished_writes", r.Unfinished)}, err
-			})
+			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) { return a.vacuum(cmd.Context(), t, o) })
 		}}
-	cmd.Flags().DurationVar(&retention, "retention", 0, "how long removed files stay, such as 168h; default delta.deletedFileRetentionDuration, else 168h")
-	cmd.Flags().BoolVar(&shorter, "allow-short-retention", false, "accept a retention below the table's own")
+	f.register(cmd)
 	return cmd
 }
 

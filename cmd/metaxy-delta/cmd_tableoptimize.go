@@ -11,7 +11,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 )
 
-// optimizeFlags are the flags of `table optimize`.
+// optimizeFlags are the flags of an optimize.
 type optimizeFlags struct {
 	target             int64
 	sortBy             []string
@@ -28,12 +28,16 @@ func (a *app) tableOptimizeCommand() *cobra.Command {
 			}
 			return a.onTable(cmd.Context(), args[0], func(t *delta.Table) (members, error) { return a.optimize(cmd.Context(), t, o, args[0]) })
 		}}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *optimizeFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.Int64Var(&f.target, "target-size", 100<<20, "bytes that merged files aim at")
 	fl.StringSliceVar(&f.sortBy, "sort-by", nil, "columns to sort the rows of each partition by, such as the ids, so that reads of a few rows skip files")
 	fl.StringVar(&f.where, "where", "", "SQL predicate over partition columns: only those partitions")
 	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory for --sort-by to work in, about, such as 512MB; the rest goes to spill_dir, by default the system's directory for temporary files")
-	return cmd
 }
 
 func (a *app) optimizeOptions(f *optimizeFlags) (*rewrite.OptimizeOptions, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
 // incrementJSON is the summary of a resolve. What was not looked for is null.
@@ -28,6 +29,8 @@ type incrementJSON struct {
 	Warnings       []warningJSON  `json:"warnings"`
 	Sources        []sourceJSON   `json:"sources"`
 	Stats          map[string]any `json:"stats"`
+	// Reasons count the rows of each part by reason.
+	Reasons map[string]map[string]int64 `json:"reasons,omitempty"`
 }
 
 type warningJSON struct {
@@ -75,6 +78,7 @@ func summarize(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, i
 		n := inc.LeftOut()
 		out.LeftOut = &n
 	}
+	out.Reasons = reasonCounts(inc)
 	if inc.Remembered() {
 		out.Stats["remembered"] = true
 	}
@@ -127,6 +131,11 @@ func (a *app) summaryText(ctx context.Context, inc *metaxy.Increment, sum *incre
 		fmt.Fprintf(&b, "%s: %s rows of input\n", sum.Feature, thousands(*sum.Input))
 	} else {
 		fmt.Fprintf(&b, "%s: %s new, %s stale, %s orphaned\n", sum.Feature, thousands(*sum.New), thousands(*sum.Stale), thousands(*sum.Orphaned))
+	}
+	for _, part := range partNames {
+		if text := reasonText(part, sum.Reasons[part]); text != "" {
+			b.WriteString("  " + terminal.Printable(text) + "\n")
+		}
 	}
 	if sum.LeftOut != nil && *sum.LeftOut > 0 {
 		fmt.Fprintf(&b, "%s that failed before were left out\n", thousands(*sum.LeftOut))

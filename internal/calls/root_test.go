@@ -130,6 +130,15 @@ var rootRows = []row{
 	{fn: (*metaxy.DeltaStore).StatusAll, make: storeCall(func(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
 		return told(s.StatusAll(ctx, []feature.Key{root, leaf}, &metaxy.StatusOptions{Inspect: func(ctx context.Context, i *metaxy.Increment) error { w.inside(); return i.Count(ctx) }}))
 	})},
+	{fn: (*metaxy.DeltaStore).Plan, make: storeCall(func(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
+		return told(s.Plan(ctx, []feature.Key{root, leaf}, &metaxy.StatusOptions{Inspect: func(ctx context.Context, i *metaxy.Increment) error { w.inside(); return i.Count(ctx) }}))
+	})},
+	{fn: (*metaxy.DeltaStore).Why, quiet: "samples of the caller are refused: nothing of them is stored", make: storeCall(func(_ *world, s *metaxy.DeltaStore, ctx context.Context) error {
+		return told(s.Why(ctx, leaf, [][]string{{"1"}, {"2"}, {"99"}}, nil))
+	})},
+	{fn: (*metaxy.DeltaStore).Verify, make: storeCall(func(_ *world, s *metaxy.DeltaStore, ctx context.Context) error {
+		return told(s.Verify(ctx, leaf, nil))
+	})},
 	{fn: (*metaxy.DeltaStore).ExternalFeatures, make: storeCall(func(_ *world, s *metaxy.DeltaStore, ctx context.Context) error {
 		_, _, _, err := s.ExternalFeatures(ctx, nil)
 		return err
@@ -217,6 +226,7 @@ var rootRows = []row{
 	{fn: (*metaxy.Increment).Close, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Close(); return nil })},
 	{fn: (*metaxy.Increment).Schema, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Schema(metaxy.New); return nil })},
 	{fn: (*metaxy.Increment).Warnings, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Warnings(); return nil })},
+	{fn: (*metaxy.Increment).Reasons, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Reasons(); return nil })},
 	{fn: (*metaxy.Increment).Stats, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Stats(); return nil })},
 	{fn: (*metaxy.Increment).LeftOut, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.LeftOut(); return nil })},
 	{fn: (*metaxy.Increment).Remembered, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Remembered(); return nil })},

@@ -45,11 +45,12 @@ var law = map[string]string{
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/arrowcheck internal/pqcheck internal/pqread internal/nearest",
 	"config": "feature filter internal/nearest",
+	"why":    "feature filter resolve internal/syscol internal/filtereval",
 
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan txlog feature filter objstore",
 
-	".": "frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
+	".": "why frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
 
 	"internal/outdir": "objstore internal/atomicfile",
 	"internal/rowio":  "frame delta internal/arrowcheck internal/pqcheck internal/pqread",
@@ -63,7 +64,9 @@ var law = map[string]string{
 
 	"bench/compare": "bench objstore objstore/s3store",
 
-	"cmd/metaxy-delta": ". bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"internal/docs": "",
+
+	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
@@ -91,7 +94,7 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame internal/remember internal/declared delta scan hashjoin resolve . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
+		"frame internal/remember internal/declared delta scan hashjoin resolve why . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",

@@ -147,6 +147,8 @@ type Options struct {
 	Only []string
 	// Listed are the steps, as name/number, that do not pass and why: a listed step that passes fails the test too.
 	Listed map[string]string
+	// Reasons asks every resolve for its reasons, too, which must agree with it.
+	Reasons bool
 }
 
 // Run runs every operation of every recorded store on the store as it was before, as parallel subtests, and logs how many there were.

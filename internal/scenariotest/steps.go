@@ -222,7 +222,49 @@ func (c *run) checkResolve(st *step, root string) string {
 	if fault := c.changesFault(st, inc); fault != "" {
 		return fault
 	}
+	if fault := c.reasonFault(st, root, inc.Stats()); fault != "" {
+		return fault
+	}
 	return countFault(st, inc.Stats())
+}
+
+// reasonFault holds the reasons of a resolve against its counts: every row has one.
+func (c *run) reasonFault(st *step, root string, want metaxy.Stats) string {
+	o, err := c.resolveOptions(st)
+	if err != nil {
+		return err.Error()
+	}
+	if !c.o.Reasons || o.Samples != nil || o.SkipComparison {
+		return ""
+	}
+	o.Reasons = true
+	ctx := c.t.Context()
+	inc, err := c.open(st, root, st.Target).ResolveUpdate(ctx, MustKey(c.t, st.Feature), o)
+	if err != nil {
+		return "with reasons: " + err.Error()
+	}
+	defer inc.Close()
+	for pb, err := range inc.All(ctx) {
+		if err != nil {
+			return "with reasons: " + err.Error()
+		}
+		for i := range int(pb.Batch.NumRows()) {
+			if pb.Batch.Column(int(pb.Batch.NumCols())-1).ValueStr(i) == "" {
+				return fmt.Sprintf("a row of part %d has no reason", pb.Part)
+			}
+		}
+	}
+	var got [3]int64
+	for part, counts := range inc.Reasons() {
+		for reason, n := range counts {
+			got[part] += n
+			c.t.Logf("part %d: %d %s", part, n, reason)
+		}
+	}
+	if got != [3]int64{metaxy.New: want.New, metaxy.Stale: want.Stale, metaxy.Orphaned: want.Orphaned} {
+		return fmt.Sprintf("reasons of %v rows, want %d new, %d stale, %d orphaned", got, want.New, want.Stale, want.Orphaned)
+	}
+	return ""
 }
 
 func (c *run) resolveOptions(st *step) (*metaxy.ResolveOptions, error) {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
+)
+
+func (a *app) optimizeCommand() *cobra.Command {
+	var f optimizeFlags
+	var all bool
+	cmd := &cobra.Command{Use: "optimize KEY...", Short: "Merge the small files of features' tables without changing a row",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := a.optimizeOptions(&f)
+			if err != nil {
+				return err
+			}
+			return a.overTables(cmd.Context(), args, all, func(t *delta.Table, url string) (members, error) {
+				own := *o
+				return a.optimize(cmd.Context(), t, &own, url)
+			})
+		}}
+	cmd.Flags().BoolVar(&all, "all-features", false, "every feature of the project")
+	f.register(cmd)
+	return cmd
+}
+
+func (a *app) vacuumCommand() *cobra.Command {
+	var f vacuumFlags
+	var all bool
+	cmd := &cobra.Command{Use: "vacuum KEY...", Short: "Delete files of features' tables that no version within the retention needs",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := a.vacuumOptions(cmd, &f)
+			if err != nil {
+				return err
+			}
+			what := strings.Join(args, ", ")
+			if all {
+				what = "every feature"
+			}
+			if err := a.confirm("Delete unused files of "+what+"? Versions older than the retention can no longer be read.", "Deleting files requires --yes", "--dry-run lists them"); err != nil {
+				return err
+			}
+			return a.overTables(cmd.Context(), args, all, func(t *delta.Table, _ string) (members, error) { return a.vacuum(cmd.Context(), t, o) })
+		}}
+	cmd.Flags().BoolVar(&all, "all-features", false, "every feature of the project")
+	f.register(cmd)
+	return cmd
+}
+
+// vacuumFlags are the flags of a vacuum.
+type vacuumFlags struct {
+	retention time.Duration
+	shorter   bool
+}
+
+func (f *vacuumFlags) register(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.retention, "retention", 0, "how long removed files stay, such as 168h; default delta.deletedFileRetentionDuration, else 168h")
+	cmd.Flags().BoolVar(&f.shorter, "allow-short-retention", false, "accept a retention below the table's own")
+}
+
+func (a *app) vacuumOptions(cmd *cobra.Command, f *vacuumFlags) (*rewrite.VacuumOptions, error) {
+	o := &rewrite.VacuumOptions{Now: a.now(), Retention: -1, Shorter: f.shorter, DryRun: a.flags.dryRun}
+	if cmd.Flags().Changed("retention") {
+		if o.Retention = f.retention; f.retention < 0 {
+			return nil, usagef("--retention %s is below zero", f.retention)
+		}
+	}
+	return o, nil
+}
+
+func (a *app) vacuum(ctx context.Context, t *delta.Table, o *rewrite.VacuumOptions) (members, error) {
+	r, err := rewrite.Vacuum(ctx, t, o)
+	var short *rewrite.RetentionError
+	if errors.As(err, &short) {
+		return nil, &cliError{code: "RETENTION_TOO_SHORT", exit: exitUsage, msg: short.Error(), hint: "--allow-short-retention deletes all the same"}
+	}
+	return members{member("files", r.Deleted), member("num_files", len(r.Deleted)), member("unfinished_writes", r.Unfinished), member("bytes", r.Bytes), member("dry_run", a.flags.dryRun)}, err
+}
+
+// overTables runs a verb on the tables of features, and reports per feature. A feature that has no table is left out with --all-features, else an error.
+func (a *app) overTables(ctx context.Context, args []string, all bool, verb func(*delta.Table, string) (members, error)) error {
+	store, err := a.openStore(ctx, openOptions{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	keys, err := a.chosenToChange(ctx, store, args, all)
+	if err != nil {
+		return err
+	}
+	g, err := store.Graph(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.allDefined(g, keys); err != nil {
+		return err
+	}
+	partial := &metaxy.PartialError{Failed: map[feature.Key]error{}}
+	list := []members{}
+	for _, key := range keys {
+		v, err := verb(a.featureTable(store, key, false), store.TableURL(key))
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return err
+		case errors.Is(err, fs.ErrNotExist) && all:
+			continue
+		case err != nil:
+			partial.Failed[key] = err
+			list = append(list, members{member("feature", key.String()), member("error", err.Error())})
+		default:
+			partial.Done = append(partial.Done, key)
+			list = append(list, append(members{member("feature", key.String())}, v...))
+		}
+	}
+	if len(keys) == 1 && len(partial.Failed) == 1 {
+		return fmt.Errorf("%s: %w", keys[0], partial.Failed[keys[0]])
+	}
+	if err := a.printUpkeep(list); err != nil || len(partial.Failed) == 0 {
+		return err
+	}
+	return partial
+}
+
+// featureTable is the table of a feature. With --dry-run what is written to it is not kept.
+func (a *app) featureTable(store *metaxy.DeltaStore, key feature.Key, outside bool) *delta.Table {
+	objects := store.Table(key).Store()
+	if a.flags.dryRun {
+		objects = objects.Rehearse()
+	}
+	return delta.New(objects, &delta.Options{Now: a.now, AllowOutsideRoot: outside, EngineInfo: engineInfo(), Check: rewrite.Checker})
+}
+
+func (a *app) printUpkeep(list []members) error {
+	if a.forPrograms() {
+		return a.printList(members{member("features", list), member("dry_run", a.flags.dryRun)}, list)
+	}
+	var b strings.Builder
+	for _, o := range list {
+		var parts []string
+		for _, m := range o[1:] {
+			if files, ok := m.Value.([]string); ok {
+				for _, f := range files {
+					parts = append(parts, f)
+				}
+				continue
+			}
+			parts = append(parts, fmt.Sprintf("%s %v", strings.ReplaceAll(m.Name, "_", " "), m.Value))
+		}
+		fmt.Fprintf(&b, "%v: %s\n", o[0].Value, strings.Join(parts, ", "))
+	}
+	return a.printText(terminal.Printable(b.String()))
+}
