@@ -139,7 +139,8 @@ func ExampleOpenDriver() {
 	// Output: []
 }
 
-// TestPushesAtOnce: however many push the same definitions at once, and those of another project beside them, each is recorded once.
+// TestPushesAtOnce: however many push the same definitions at once, and those
+// of another project beside them, each is recorded once.
 func TestPushesAtOnce(t *testing.T) {
 	ctx := t.Context()
 	bucket := memblob.OpenBucket(nil)

@@ -21,7 +21,8 @@ func listed(t *testing.T) map[string]string {
 	return scenariotest.ReadListed(t, "testdata/gaps.txt", "testdata/decisions.txt")
 }
 
-// TestScenarios runs every operation of every recorded store on the store as it was before, and asks every resolve for its reasons.
+// TestScenarios runs every operation of every recorded store on the store as it
+// was before, and asks every resolve for its reasons.
 func TestScenarios(t *testing.T) {
 	scenariotest.Run(t, &scenariotest.Options{Listed: listed(t), Reasons: true})
 }

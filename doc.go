@@ -67,9 +67,15 @@
 //
 // # Engines and memory
 //
-// Compute always runs in this process: EngineAuto and EngineInProcess are the same, and EngineNative is an error, since Delta has none. One upstream table streams; of
-// the others and of the stored rows a few words are held for each sample, up to Options.MemoryLimit, which is half of the memory of the machine or of the process's control group where it is not given: work that needs more is cut
-// by ranges of ids where tables lie in that order, else into partitions on disk, in Options.SpillDir, and without one fails with *hashjoin.LimitError. [Increment.Explain] tells how a resolve is done. Batches have up to about a hundred thousand rows. Options.Parallel bounds the
+// Compute always runs in this process: EngineAuto and EngineInProcess are the
+// same, and EngineNative is an error, since Delta has none. One upstream table
+// streams; of the others and of the stored rows a few words are held for each
+// sample, up to Options.MemoryLimit, which is half of the memory of the machine
+// or of the process's control group where it is not given: work that needs more
+// is cut by ranges of ids where tables lie in that order, else into partitions
+// on disk, in Options.SpillDir, and without one fails with
+// *hashjoin.LimitError. [Increment.Explain] tells how a resolve is done.
+// Batches have up to about a hundred thousand rows. Options.Parallel bounds the
 // goroutines of a call.
 //
 // # Watching

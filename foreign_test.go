@@ -13,8 +13,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
-// TestForeignUpstream: rows of an upstream feature in a store of another kind are read when a part is consumed, by the consumer's context, within the memory
-// limit, and their memory and files are given back.
+// TestForeignUpstream: rows of an upstream feature in a store of another kind
+// are read when a part is consumed, by the consumer's context, within the
+// memory limit, and their memory and files are given back.
 func TestForeignUpstream(t *testing.T) {
 	const batches, each = 6, 2000
 	read := 0

@@ -78,10 +78,12 @@ type Options struct {
 	Cache *objstore.Cache
 	// MaterializationID is written with rows that bring none.
 	MaterializationID string
-	// MemoryLimit in bytes, about, of what a resolve or read holds at once; 0 = half of what the machine has, or of what the control group of the
-	// process allows (on Linux; elsewhere none). Work that needs more is cut: by ranges of ids where tables
-	// lie in their order, else into partitions that go to SpillDir; without one, or on a full disk, that
-	// fails with *hashjoin.LimitError.
+	// MemoryLimit in bytes, about, of what a resolve or read holds at once; 0 =
+	// half of what the machine has, or of what the control group of the process
+	// allows (on Linux; elsewhere none). Work that needs more is cut: by ranges
+	// of ids where tables lie in their order, else into partitions that go to
+	// SpillDir; without one, or on a full disk, that fails with
+	// *hashjoin.LimitError.
 	MemoryLimit int64
 	// SpillDir is a directory for temporary files; "" = none with a MemoryLimit of your own, else the system's.
 	SpillDir string

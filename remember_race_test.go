@@ -15,8 +15,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/scenariotest"
 )
 
-// TestMemoryRaced lets two programs resolve, and so keep what they proved, while a third writes: each sees the store before or after the write, and
-// what is left of their memories leads to the answer of all rows.
+// TestMemoryRaced lets two programs resolve, and so keep what they proved,
+// while a third writes: each sees the store before or after the write, and what
+// is left of their memories leads to the answer of all rows.
 func TestMemoryRaced(t *testing.T) {
 	c := plans()["identity"](t, metaxy.Options{})
 	c.r, c.domain = rand.New(rand.NewPCG(7, 7)), 12

@@ -167,7 +167,8 @@ func (f *failingStore) wants(o *metaxy.FailedOptions, feature, want string) {
 
 var skip = &metaxy.FailedOptions{Skip: true}
 
-// TestFailedSamples: what failed stays away, comes back after a while and while it has attempts left, and is forgotten once it is stored.
+// TestFailedSamples: what failed stays away, comes back after a while and while
+// it has attempts left, and is forgotten once it is stored.
 func TestFailedSamples(t *testing.T) {
 	f := newFailingStore(t)
 	f.wants(skip, "transcript", "+v1 +v2 +v3")
@@ -226,7 +227,8 @@ func TestFailedAgainByANewDefinition(t *testing.T) {
 	f.wants(skip, "transcript", "+v1 +v2 +v3")
 }
 
-// TestFailedExpansion: a parent that failed stays away by its own id, and comes off the record when its children are stored.
+// TestFailedExpansion: a parent that failed stays away by its own id, and comes
+// off the record when its children are stored.
 func TestFailedExpansion(t *testing.T) {
 	f := newFailingStore(t)
 	f.fail("crop", "v1", "v3")
@@ -251,7 +253,8 @@ func TestFailedExpansion(t *testing.T) {
 	f.wants(skip, "crop", "+v2")
 }
 
-// TestFailuresAndFaults: rows are stored before failures are cleared, a store that fails between warns, and nothing is hidden by what was not cleared.
+// TestFailuresAndFaults: rows are stored before failures are cleared, a store
+// that fails between warns, and nothing is hidden by what was not cleared.
 func TestFailuresAndFaults(t *testing.T) {
 	f := newFailingStore(t)
 	f.fail("transcript", "v1")

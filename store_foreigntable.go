@@ -20,8 +20,10 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
-// foreignTable is the rows of a fallback store of another kind, a unit each batch. They are read when the first part is decided, and kept: in memory up to a
-// quarter of the memory limit, then in a file of the spill directory. A read that failed is done again by the next consumer, with its context.
+// foreignTable is the rows of a fallback store of another kind, a unit each
+// batch. They are read when the first part is decided, and kept: in memory up
+// to a quarter of the memory limit, then in a file of the spill directory. A
+// read that failed is done again by the next consumer, with its context.
 type foreignTable struct {
 	key    feature.Key
 	schema *arrow.Schema

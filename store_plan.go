@@ -8,9 +8,12 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// Plan is the status of features in the order in which they are to be done, each after what is upstream of it, with the reasons of what there is to do now and
-// with what will be to do once that is done. It costs a resolve of every feature, a read of the stored ids for each 100,000 samples that are to do, and one of
-// every feature below such samples; those ids are held in memory.
+// Plan is the status of features in the order in which they are to be done,
+// each after what is upstream of it, with the reasons of what there is to do
+// now and with what will be to do once that is done. It costs a resolve of
+// every feature, a read of the stored ids for each 100,000 samples that are to
+// do, and one of every feature below such samples; those ids are held in
+// memory.
 func (s *DeltaStore) Plan(ctx context.Context, keys []feature.Key, opts *StatusOptions) ([]Status, error) {
 	o := StatusOptions{}
 	if opts != nil {
@@ -69,7 +72,8 @@ type planner struct {
 	s       *DeltaStore
 	g       *feature.Graph
 	resolve ResolveOptions
-	// touched are the stored samples of each feature that are to be done again or go, now or later, by the columns they are joined on.
+	// touched are the stored samples of each feature that are to be done again
+	// or go, now or later, by the columns they are joined on.
 	touched map[feature.Key]map[string]bool
 	counts  map[feature.Key]map[Part]map[string]int64
 }
@@ -124,7 +128,9 @@ func (p *planner) see(ctx context.Context, inc *Increment) error {
 	return nil
 }
 
-// later fills what a feature will have to do once its upstream features are done: stored samples below those that are touched, and samples that are to come.
+// later fills what a feature will have to do once its upstream features are
+// done: stored samples below those that are touched, and samples that are to
+// come.
 func (p *planner) later(ctx context.Context, st *Status, known map[feature.Key]*Status) error {
 	if st.Root || st.Err != nil {
 		return nil

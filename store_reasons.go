@@ -16,7 +16,8 @@ import (
 // colReason is the column that ResolveOptions.Reasons adds.
 const colReason = "metaxy_reason"
 
-// reasonChunk is how many rows wait for their reasons: each chunk costs a read of the id columns of every table.
+// reasonChunk is how many rows wait for their reasons: each chunk costs a read
+// of the id columns of every table.
 const reasonChunk = 100_000
 
 // reasons adds to the batches of an increment why their samples are in it.
@@ -25,7 +26,8 @@ type reasons struct {
 	counts map[Part]map[string]int64 // of rows
 }
 
-// Reasons count the rows of each part by reason, such as video/raw.audio; nil without ResolveOptions.Reasons. They are complete after the last part ended.
+// Reasons count the rows of each part by reason, such as video/raw.audio; nil
+// without ResolveOptions.Reasons. They are complete after the last part ended.
 func (i *Increment) Reasons() map[Part]map[string]int64 {
 	if i.reasons == nil {
 		return nil

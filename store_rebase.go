@@ -21,8 +21,10 @@ import (
 type RebaseOptions struct {
 	// ToVersion is a feature version that was pushed to this store; "" is that of the definitions in force.
 	ToVersion string
-	// FromVersion is the feature version of the rows, which was pushed to this store. Rows of samples that were not in sync under it, stale or without
-	// their upstream rows, are left out, so that they stay to do. "" = every row as it comes.
+	// FromVersion is the feature version of the rows, which was pushed to this
+	// store. Rows of samples that were not in sync under it, stale or without
+	// their upstream rows, are left out, so that they stay to do. "" = every
+	// row as it comes.
 	FromVersion string
 	// OnePerRow keeps one row per given row where several upstream rows meet it (aggregation); without it each of them gives a row, as in Metaxy.
 	OnePerRow bool
@@ -32,7 +34,8 @@ type RebaseOptions struct {
 type RebaseResult struct {
 	Rows                           *Rows
 	FeatureVersion, ProjectVersion string
-	// StaleKept rows were left out as not in sync under FromVersion; it is complete, and the warning STALE_KEPT there, after the last row.
+	// StaleKept rows were left out as not in sync under FromVersion; it is
+	// complete, and the warning STALE_KEPT there, after the last row.
 	StaleKept int64
 	Warnings  []Warning
 }

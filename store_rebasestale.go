@@ -11,14 +11,16 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 )
 
-// staleKeys are the samples of a feature that a resolve found stale or orphaned, by the columns that it joins on.
+// staleKeys are the samples of a feature that a resolve found stale or
+// orphaned, by the columns that it joins on.
 type staleKeys struct {
 	on    []string
 	known *hashjoin.Join
 }
 
-// staleUnder are the samples that were not in sync under a version of a feature that was pushed; rows is the schema of those to compare with them. A root is never
-// stale: nil.
+// staleUnder are the samples that were not in sync under a version of a feature
+// that was pushed; rows is the schema of those to compare with them. A root is
+// never stale: nil.
 func (s *DeltaStore) staleUnder(ctx context.Context, key feature.Key, version string, rows *arrow.Schema) (*staleKeys, error) {
 	g, err := s.rebaseTarget(ctx, key, version, &RebaseResult{})
 	if err != nil {

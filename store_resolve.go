@@ -38,8 +38,10 @@ type ResolveOptions struct {
 	// Failed leaves out samples that failed before (WriteFailed); nil = they come
 	// like others.
 	Failed *FailedOptions
-	// Reasons adds to every part the text column metaxy_reason: what made each sample new, stale or orphaned, such as video/raw.audio (see Why). It costs a
-	// read of the id columns of every table for each 100,000 rows. Not with Samples.
+	// Reasons adds to every part the text column metaxy_reason: what made each
+	// sample new, stale or orphaned, such as video/raw.audio (see Why). It
+	// costs a read of the id columns of every table for each 100,000 rows. Not
+	// with Samples.
 	Reasons bool
 	// NoRemember looks at all rows, whatever an earlier resolve proved, and
 	// leaves its memory alone.

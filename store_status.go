@@ -50,13 +50,16 @@ type Status struct {
 	New, Stale, Orphaned int64
 	// Progress is the share of input that is processed, in percent; nil = not asked for, or there is no input.
 	Progress *float64
-	// Waiting are the upstream features that have something to do first, or nothing under their current version; Err is why the feature, or one upstream of
-	// it, could not be examined. Only StatusAll knows them.
+	// Waiting are the upstream features that have something to do first, or
+	// nothing under their current version; Err is why the feature, or one
+	// upstream of it, could not be examined. Only StatusAll knows them.
 	Waiting []feature.Key
 	Err     error
-	// Reasons count the rows of each part by reason, as Increment.Reasons. LaterStale are the stored samples that upstream work may make stale: each is below a
-	// sample that is to be done again or will go. LaterNew are the samples that are to come: as many as upstream features will bring, or as are stored under
-	// older versions of the feature. Only Plan knows them.
+	// Reasons count the rows of each part by reason, as Increment.Reasons.
+	// LaterStale are the stored samples that upstream work may make stale: each
+	// is below a sample that is to be done again or will go. LaterNew are the
+	// samples that are to come: as many as upstream features will bring, or as
+	// are stored under older versions of the feature. Only Plan knows them.
 	Reasons              map[Part]map[string]int64
 	LaterNew, LaterStale int64
 	Warnings             []Warning

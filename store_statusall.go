@@ -17,7 +17,8 @@ const (
 	verdictError   = "error"
 )
 
-// Verdict is "in_sync"; "work": samples are new, stale or orphaned; "waiting": there is nothing to do before upstream features are done, or before a root
+// Verdict is "in_sync"; "work": samples are new, stale or orphaned; "waiting":
+// there is nothing to do before upstream features are done, or before a root
 // without rows has its samples; or "error": it could not be examined.
 func (s *Status) Verdict() string {
 	switch {
@@ -31,8 +32,11 @@ func (s *Status) Verdict() string {
 	return verdictInSync
 }
 
-// StatusAll is the status of each feature, in the order of keys, with what it waits for. It also resolves every feature upstream of them, in the store that
-// serves its rows; GlobalFilters and NoRemember hold for those, too. What is wrong with a feature is its Err; only a canceled context and unknown keys are an error.
+// StatusAll is the status of each feature, in the order of keys, with what it
+// waits for. It also resolves every feature upstream of them, in the store that
+// serves its rows; GlobalFilters and NoRemember hold for those, too. What is
+// wrong with a feature is its Err; only a canceled context and unknown keys are
+// an error.
 func (s *DeltaStore) StatusAll(ctx context.Context, keys []feature.Key, opts *StatusOptions) ([]Status, error) {
 	o := StatusOptions{}
 	if opts != nil {
@@ -88,7 +92,8 @@ type ancestor struct {
 	key   feature.Key
 }
 
-// wait fills Waiting of a feature, or Err when a feature upstream could not be examined; once for each status.
+// wait fills Waiting of a feature, or Err when a feature upstream could not be
+// examined; once for each status.
 func (a *ancestry) wait(ctx context.Context, s *DeltaStore, st *Status, waited map[*Status]bool) {
 	if waited[st] || st.Err != nil {
 		return
@@ -132,7 +137,8 @@ func (a *ancestry) examine(ctx context.Context, s *DeltaStore, key feature.Key, 
 	return st
 }
 
-// look is the status of a feature. Of one that is only known from outside, whose upstream features need not be known, rows are counted.
+// look is the status of a feature. Of one that is only known from outside,
+// whose upstream features need not be known, rows are counted.
 func (a *ancestry) look(ctx context.Context, s *DeltaStore, key feature.Key, o *StatusOptions) (Status, error) {
 	d, ok := a.g.Get(key)
 	if !ok {
@@ -149,7 +155,8 @@ func (a *ancestry) look(ctx context.Context, s *DeltaStore, key feature.Key, o *
 	return Status{Feature: key, Exists: true, Rows: n, Root: true}, err
 }
 
-// serving is the store that serves a feature: the first of this one and its fallback stores, in order, that has its table; this one when none has.
+// serving is the store that serves a feature: the first of this one and its
+// fallback stores, in order, that has its table; this one when none has.
 func (s *DeltaStore) serving(ctx context.Context, key feature.Key) *DeltaStore {
 	if ok, err := s.HasFeature(ctx, key, nil); ok || err != nil {
 		return s

@@ -13,9 +13,13 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
-// Verify tells what is wrong with the stored samples of a feature, although its table is sound: what Examine tells; NULL_IDS and NULL_PROVENANCE; DUPLICATE_STORED
-// for rows that were stored more than once with one version; ORPHANED; and PROVENANCE_UNKNOWN for rows whose provenance neither what upstream says now explains nor
-// what it said before, as far as its tables tell. It costs a resolve, and holds the ids and provenances of the feature, as texts, in memory.
+// Verify tells what is wrong with the stored samples of a feature, although its
+// table is sound: what Examine tells; NULL_IDS and NULL_PROVENANCE;
+// DUPLICATE_STORED for rows that were stored more than once with one version;
+// ORPHANED; and PROVENANCE_UNKNOWN for rows whose provenance neither what
+// upstream says now explains nor what it said before, as far as its tables
+// tell. It costs a resolve, and holds the ids and provenances of the feature,
+// as texts, in memory.
 func (s *DeltaStore) Verify(ctx context.Context, key feature.Key, opts *ExamineOptions) ([]Warning, error) {
 	g, err := s.Graph(ctx)
 	if err != nil {

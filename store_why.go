@@ -12,9 +12,11 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/why"
 )
 
-// Why tells why samples of a feature are what they are. A sample is the values, as texts, of the columns that samples are joined on (Plan.JoinColumns). Of the
-// options, the filters and StaleIf count. It reads the id columns of every table, and holds every stored row of the samples, and of their upstream rows, in
-// memory: ask for some ten thousand at a time.
+// Why tells why samples of a feature are what they are. A sample is the values,
+// as texts, of the columns that samples are joined on (Plan.JoinColumns). Of
+// the options, the filters and StaleIf count. It reads the id columns of every
+// table, and holds every stored row of the samples, and of their upstream rows,
+// in memory: ask for some ten thousand at a time.
 func (s *DeltaStore) Why(ctx context.Context, key feature.Key, samples [][]string, opts *ResolveOptions) ([]why.Sample, error) {
 	o := ResolveOptions{}
 	if opts != nil {
@@ -34,7 +36,8 @@ func (s *DeltaStore) Why(ctx context.Context, key feature.Key, samples [][]strin
 	return e.explain(ctx, samples)
 }
 
-// explainer tells why samples of one feature are what they are, over the table versions that it found.
+// explainer tells why samples of one feature are what they are, over the table
+// versions that it found.
 type explainer struct {
 	store   *DeltaStore
 	g       *feature.Graph

@@ -29,7 +29,8 @@ type wanted struct {
 // The columns of a table that say what its rows are.
 var whyColumns = []string{syscol.ProvenanceByField, syscol.Provenance, syscol.FeatureVersion, syscol.DataVersionByField, syscol.DataVersion, syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt}
 
-// history reads every row that a table has of some samples: of each id that ever was in one of them.
+// history reads every row that a table has of some samples: of each id that
+// ever was in one of them.
 func (e *explainer) history(ctx context.Context, l *located, w *wanted, samples [][]string) (*why.History, error) {
 	h := &why.History{IDs: w.ids, Filters: w.filters}
 	if l.rows != nil {
@@ -135,7 +136,8 @@ func keyText(columns []arrow.Array, i int) (string, bool) {
 	return out.String(), true
 }
 
-// rowsOf shows the rows of a table whose key is in a set, oldest first, with the version that added them, -1 where nothing tells.
+// rowsOf shows the rows of a table whose key is in a set, oldest first, with
+// the version that added them, -1 where nothing tells.
 func (e *explainer) rowsOf(ctx context.Context, l *located, names, by []string, keys map[string]bool, see func(arrow.RecordBatch, []int64, int64) error) error {
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	where := among(l.snap.Schema().Arrow(), by, keys)
@@ -186,7 +188,8 @@ func (e *explainer) rowsOf(ctx context.Context, l *located, names, by []string, 
 	return nil
 }
 
-// commitOf is the commit that brought the rows of a file; -1 where a checkpoint or a compaction hides it.
+// commitOf is the commit that brought the rows of a file; -1 where a checkpoint
+// or a compaction hides it.
 func commitOf(f *delta.File, origins map[string]int64) int64 {
 	switch v, ok := origins[f.Key]; {
 	case !f.DataChange:
@@ -199,7 +202,8 @@ func commitOf(f *delta.File, origins map[string]int64) int64 {
 	return -1
 }
 
-// addedBy reads what is left of the commits below the checkpoint that a snapshot was built on: which of them added which file. One request a commit.
+// addedBy reads what is left of the commits below the checkpoint that a
+// snapshot was built on: which of them added which file. One request a commit.
 func addedBy(ctx context.Context, snap *delta.Snapshot) (map[string]int64, error) {
 	out := map[string]int64{}
 	log := snap.Table().Log()
@@ -255,7 +259,8 @@ func among(schema *arrow.Schema, by []string, keys map[string]bool) []filter.Exp
 	return out
 }
 
-// literals are texts as values of a type, in its order; none for types whose texts are no values of the filter language.
+// literals are texts as values of a type, in its order; none for types whose
+// texts are no values of the filter language.
 func literals(t arrow.DataType, texts []string) []filter.Literal {
 	var out []filter.Literal
 	switch t.ID() {

@@ -36,8 +36,9 @@ type WriteOptions struct {
 	AppVersion int64
 }
 
-// WriteResult is what a write stored, or would store in a dry run: rows, data files, their bytes. TableVersion is the commit, -1 when there was
-// nothing to commit: no rows, and no columns that the table lacks.
+// WriteResult is what a write stored, or would store in a dry run: rows, data
+// files, their bytes. TableVersion is the commit, -1 when there was nothing to
+// commit: no rows, and no columns that the table lacks.
 type WriteResult struct {
 	Feature      feature.Key
 	Rows, Bytes  int64
@@ -177,8 +178,10 @@ func (o *WriteOptions) validate() error {
 	return nil
 }
 
-// append stores completed rows. New columns are added to the table and types are converted to its own. Without rows it makes the table, or adds the columns,
-// unless it is for rows only; where nothing is to be done it commits nothing.
+// append stores completed rows. New columns are added to the table and types
+// are converted to its own. Without rows it makes the table, or adds the
+// columns, unless it is for rows only; where nothing is to be done it commits
+// nothing.
 func (s *DeltaStore) append(ctx context.Context, key feature.Key, v *visit, rows *Rows, o *delta.AppendOptions, rowsOnly bool) (WriteResult, error) {
 	o.MergeSchema, o.Cast, o.ExactNames = true, true, true
 	var r delta.Result

@@ -42,8 +42,10 @@ func (c *toucher) reasoned() (map[metaxy.Part][][]string, *metaxy.Increment) {
 	return out, inc
 }
 
-// TestWhy touches stores at random. Every sample that a resolve finds has a reason, in the same state; what is unknown was stored by others, or its upstream rows
-// were removed; and when the causes of a stale sample are undone, it is not stale.
+// TestWhy touches stores at random. Every sample that a resolve finds has a
+// reason, in the same state; what is unknown was stored by others, or its
+// upstream rows were removed; and when the causes of a stale sample are undone,
+// it is not stale.
 func TestWhy(t *testing.T) {
 	for name, plan := range plans() {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +118,8 @@ func (c *toucher) foreign(id string) bool {
 	return slices.ContainsFunc(texts, func(row string) bool { return strings.Contains(row, id) && strings.Contains(row, "12345678") })
 }
 
-// undo takes back the causes of one stale sample in a copy of the store, after which it must not be stale; it returns how many it tried.
+// undo takes back the causes of one stale sample in a copy of the store, after
+// which it must not be stale; it returns how many it tried.
 func (c *toucher) undo(round int, found []why.Sample) int {
 	i := slices.IndexFunc(found, func(s why.Sample) bool { return len(s.Causes) > 0 && !c.foreign(s.Key[0]) })
 	if i < 0 || round%2 == 1 {

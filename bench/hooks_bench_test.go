@@ -9,8 +9,10 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/bench"
 )
 
-// BenchmarkHooks resolves a store with nobody watching, with events counted, and once more with nobody watching, in turns. It reports what watching costs of the processor time, and
-// how far the two runs that are alike lie apart, which is what the machine cannot tell.
+// BenchmarkHooks resolves a store with nobody watching, with events counted,
+// and once more with nobody watching, in turns. It reports what watching costs
+// of the processor time, and how far the two runs that are alike lie apart,
+// which is what the machine cannot tell.
 func BenchmarkHooks(b *testing.B) {
 	c := bench.StoreConfig{Shape: bench.Simple, Phase: bench.New, Rows: 300_000}
 	path, err := bench.Make(b.Context(), dir(b), c)
@@ -43,7 +45,8 @@ func BenchmarkHooks(b *testing.B) {
 	b.ReportMetric(float64(events.Load())/float64(n), "events/op")
 }
 
-// BenchmarkEvent is what a request of a store in memory costs, with nobody watching, and with its event counted and given to a log that drops it.
+// BenchmarkEvent is what a request of a store in memory costs, with nobody
+// watching, and with its event counted and given to a log that drops it.
 func BenchmarkEvent(b *testing.B) {
 	for name, opts := range map[string]*metaxy.Options{"off": nil, "on": {Logger: slog.New(slog.DiscardHandler), Observe: func(metaxy.Event) {}}} {
 		b.Run(name, func(b *testing.B) {

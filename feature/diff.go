@@ -8,7 +8,8 @@ import (
 // Change says what became of a feature or field between two graphs.
 type Change uint8
 
-// The changes. A feature is Changed when its definition or its feature version differs: what changed may lie upstream of it.
+// The changes. A feature is Changed when its definition or its feature version
+// differs: what changed may lie upstream of it.
 const (
 	Unchanged Change = iota
 	Changed

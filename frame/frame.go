@@ -90,7 +90,8 @@ type Table interface {
 	Take(ctx context.Context, refs []Ref, cols []string) iter.Seq2[arrow.RecordBatch, error]
 }
 
-// Give yields a value and then releases its batch, also where the consumer panics or ends its goroutine.
+// Give yields a value and then releases its batch, also where the consumer
+// panics or ends its goroutine.
 func Give[T any](yield func(T, error) bool, v T, b arrow.RecordBatch) bool {
 	defer b.Release()
 	return yield(v, nil)

@@ -64,8 +64,9 @@ func (e *AccessError) NonRetriable() {}
 // RetryableError tells Amazon's client not to ask again.
 func (e *AccessError) RetryableError() bool { return false }
 
-// Unanswered reports whether an error is that of a request which was sent, or may have been, and to which no answer came: it may be carried out yet. Errors say so
-// by a method of that name.
+// Unanswered reports whether an error is that of a request which was sent, or
+// may have been, and to which no answer came: it may be carried out yet. Errors
+// say so by a method of that name.
 func Unanswered(err error) bool {
 	var u interface {
 		error
@@ -77,5 +78,6 @@ func Unanswered(err error) bool {
 // streamed marks the context of a request whose body a caller reads at leisure.
 type streamed struct{}
 
-// Streamed reports whether the body of a request goes to a caller of Store.Reader, who may send others before it is read.
+// Streamed reports whether the body of a request goes to a caller of
+// Store.Reader, who may send others before it is read.
 func Streamed(ctx context.Context) bool { return ctx.Value(streamed{}) != nil }

@@ -144,8 +144,10 @@ func (e *contradiction) Error() string {
 // Temporary is true: a store that is consistent in the end will give it.
 func (e *contradiction) Temporary() bool { return true }
 
-// Absent judges an error that says that an object is not there which ought to be: where a listing shows it, the store contradicts itself, and the result is another error, which
-// is no fs.ErrNotExist. One request, none for other errors.
+// Absent judges an error that says that an object is not there which ought to
+// be: where a listing shows it, the store contradicts itself, and the result is
+// another error, which is no fs.ErrNotExist. One request, none for other
+// errors.
 func (s *Store) Absent(ctx context.Context, key string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err

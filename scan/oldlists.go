@@ -7,8 +7,10 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 )
 
-// unwrapped puts right what the Arrow reader makes of the lists in lists of old writers, `repeated group array (LIST)`: a list of structs that hold one list
-// each. The table's type says that lists are meant. The caller releases the array.
+// unwrapped puts right what the Arrow reader makes of the lists in lists of old
+// writers, `repeated group array (LIST)`: a list of structs that hold one list
+// each. The table's type says that lists are meant. The caller releases the
+// array.
 func unwrapped(a arrow.Array, t *delta.Type) arrow.Array {
 	l, ok := a.(*array.List)
 	if !ok || !isList(t) || !isList(t.Elem) {

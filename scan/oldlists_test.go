@@ -12,7 +12,9 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
 
-// TestOldListsOfLists reads old_list_structure.parquet of apache/parquet-testing as the data file of a table; the values are those of Spark and pyarrow.
+// TestOldListsOfLists reads old_list_structure.parquet of
+// apache/parquet-testing as the data file of a table; the values are those of
+// Spark and pyarrow.
 func TestOldListsOfLists(t *testing.T) {
 	body, err := os.ReadFile("testdata/old-list-structure.parquet")
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 
 var errLists = errors.New("a list holds more values than the pages have")
 
-// sound judges the lists of an array of the Arrow reader, which makes them from repetition levels without counting the values that came.
+// sound judges the lists of an array of the Arrow reader, which makes them from
+// repetition levels without counting the values that came.
 func sound(a arrow.Array) error {
 	switch a := a.(type) {
 	case *array.Map:

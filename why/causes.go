@@ -6,7 +6,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
-// compare tells what became of the upstream rows of a sample since a time at which they gave what is stored.
+// compare tells what became of the upstream rows of a sample since a time at
+// which they gave what is stored.
 func (s *search) compare(k int, then int64) {
 	out := &s.samples[k]
 	for d, x := range s.deps {
@@ -62,7 +63,8 @@ func (x *index) changed(k int, id string, field feature.FieldKey, old, cur *row,
 
 func same(a, b *string) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
 
-// explainNew tells why a sample is not stored under the current version, or since when it is upstream.
+// explainNew tells why a sample is not stored under the current version, or
+// since when it is upstream.
 func (s *search) explainNew(k int) {
 	out := &s.samples[k]
 	if s.own != nil && s.explainOwn(k) {
@@ -90,7 +92,8 @@ func (s *search) explainNew(k int) {
 	}
 }
 
-// explainOwn tells what the feature's own rows say of a sample that is new: it was deleted, is hidden, or was stored under another version.
+// explainOwn tells what the feature's own rows say of a sample that is new: it
+// was deleted, is hidden, or was stored under another version.
 func (s *search) explainOwn(k int) bool {
 	out := &s.samples[k]
 	key := s.Plan.Feature.Spec.Key.String()

@@ -17,7 +17,8 @@ import (
 // maxStates bounds how many states of the upstream rows of one sample are tried.
 const maxStates = 200
 
-// Explain tells why each sample of a request is what it is, in the order of its keys. Every state costs a resolve of the samples that are not explained yet.
+// Explain tells why each sample of a request is what it is, in the order of its
+// keys. Every state costs a resolve of the samples that are not explained yet.
 func Explain(ctx context.Context, req *Request) ([]Sample, error) {
 	s, err := newSearch(req)
 	if err != nil {
@@ -120,7 +121,8 @@ func (s *search) root(k int) int {
 	return k
 }
 
-// resolve runs the engine over upstream rows that are chosen by index and row, and stored rows, and shows each batch.
+// resolve runs the engine over upstream rows that are chosen by index and row,
+// and stored rows, and shows each batch.
 func (s *search) resolve(ctx context.Context, staleIf []filter.Expr, dep func(x *index, i int) bool, own func(i int) bool, see func(resolve.Part, arrow.RecordBatch)) error {
 	r := &resolve.Request{Plan: s.Plan, Algorithm: s.Algorithm, MapMode: s.MapMode, StaleIf: staleIf, Options: s.Options}
 	var made []arrow.RecordBatch
@@ -277,7 +279,8 @@ func (s *search) explainStale(ctx context.Context) error {
 	return nil
 }
 
-// explainStored explains what the stored rows alone tell: a provenance that is null, or one that is right, so that a predicate made them stale.
+// explainStored explains what the stored rows alone tell: a provenance that is
+// null, or one that is right, so that a predicate made them stale.
 func (s *search) explainStored(k int) bool {
 	forced := true
 	for _, id := range s.own.ids[k] {
@@ -300,7 +303,8 @@ func (s *search) explainStored(k int) bool {
 	return forced
 }
 
-// differs reports whether a stored row has another provenance than it should: rows of one sample may differ.
+// differs reports whether a stored row has another provenance than it should:
+// rows of one sample may differ.
 func (s *search) differs(k, i int) bool {
 	r := &s.own.rows[i]
 	c := column(s.own.Batches[r.batch], syscol.Provenance)

@@ -36,7 +36,8 @@ type index struct {
 	members []string
 }
 
-// newIndex reads a history; columns are the join columns as the table names them, "" where it has none.
+// newIndex reads a history; columns are the join columns as the table names
+// them, "" where it has none.
 func newIndex(h *History, columns []string, keys map[string]int, rename func(string) string, also []filter.Expr) (*index, error) {
 	x := &index{History: h, byID: map[string][]int{}, ids: map[int][]string{}}
 	for _, id := range h.IDs {
@@ -83,7 +84,8 @@ func (x *index) add(r row) {
 	}
 }
 
-// judge returns what tells which rows of a batch pass the filters of a history, by the names of the table, and those of its dep, by the names after renames.
+// judge returns what tells which rows of a batch pass the filters of a history,
+// by the names of the table, and those of its dep, by the names after renames.
 func judge(h *History, rename func(string) string, also []filter.Expr) (func(arrow.RecordBatch) ([]bool, error), error) {
 	renamed := make([]arrow.Field, h.Schema.NumFields())
 	for i, f := range h.Schema.Fields() {

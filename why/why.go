@@ -1,5 +1,7 @@
-// Package why tells why samples of a feature are new, stale or orphaned. It looks for the newest state of the upstream rows that gives the stored provenance,
-// and tells what became of that state since. Nothing is guessed: where the rows that are still there give no such state, the cause is unknown.
+// Package why tells why samples of a feature are new, stale or orphaned. It
+// looks for the newest state of the upstream rows that gives the stored
+// provenance, and tells what became of that state since. Nothing is guessed:
+// where the rows that are still there give no such state, the cause is unknown.
 //
 // It works on rows in memory and imports no storage.
 package why
@@ -32,8 +34,10 @@ const (
 // Change is what became of an upstream row, or of something else that decides.
 type Change string
 
-// The changes. ChangeDefined is a change of definitions; ChangeForced a predicate that calls stored samples stale; ChangeNull a stored provenance that is null;
-// ChangeDeleted and ChangeHidden a stored row that was deleted, or that a filter hides.
+// The changes. ChangeDefined is a change of definitions; ChangeForced a
+// predicate that calls stored samples stale; ChangeNull a stored provenance
+// that is null; ChangeDeleted and ChangeHidden a stored row that was deleted,
+// or that a filter hides.
 const (
 	ChangeChanged Change = "changed"
 	ChangeCame    Change = "came"
@@ -50,13 +54,17 @@ type Cause struct {
 	Change Change
 	// Field of the feature that it reaches; "" = the sample as a whole.
 	Field string
-	// Parent and ParentField are what changed upstream; ParentField "" = the row as a whole, Parent "" = no upstream feature.
+	// Parent and ParentField are what changed upstream; ParentField "" = the
+	// row as a whole, Parent "" = no upstream feature.
 	Parent, ParentField string
-	// Member is the upstream row among those of one sample, such as chunk_id=2; "" where a sample has one row.
+	// Member is the upstream row among those of one sample, such as chunk_id=2;
+	// "" where a sample has one row.
 	Member string
 	// Old and New are the versions; nil = null, or no row.
 	Old, New *string
-	// Since when: the stamp of the row that brought the change, zero where nothing tells. Commit is the version of its table, -1 where nothing tells.
+	// Since when: the stamp of the row that brought the change, zero where
+	// nothing tells. Commit is the version of its table, -1 where nothing
+	// tells.
 	Since  time.Time
 	Commit int64
 	// Note says more, in words.
@@ -117,7 +125,8 @@ func (s *Sample) Reason() string {
 // History is every row that a table still has of some samples, tombstones included.
 type History struct {
 	Schema *arrow.Schema
-	// Batches in tie order, oldest first; Commits are the versions that added them, -1 where nothing tells. The maker releases them.
+	// Batches in tie order, oldest first; Commits are the versions that added
+	// them, -1 where nothing tells. The maker releases them.
 	Batches []arrow.RecordBatch
 	Commits []int64
 	// IDs and Filters are those of resolve.Source.
@@ -134,8 +143,9 @@ type Request struct {
 	Options   resolve.Options
 	// Keys are the samples to explain, as values of the join columns in their order.
 	Keys [][]string
-	// Deps are the upstream tables in the order of Plan.Deps, with the rows of their feature version; nil = no table. Rows of a sample are complete: every row of
-	// each id that any row of the sample has.
+	// Deps are the upstream tables in the order of Plan.Deps, with the rows of
+	// their feature version; nil = no table. Rows of a sample are complete:
+	// every row of each id that any row of the sample has.
 	Deps []*History
 	// Own is the feature's own table, with rows of every feature version; nil = no table.
 	Own *History

@@ -75,7 +75,8 @@ func (a *app) delete(ctx context.Context, args []string, f *deleteFlags) error {
 	return a.each(keys, &said, func(key feature.Key) (metaxy.DeleteResult, error) { return store.Delete(ctx, key, o) })
 }
 
-// confirmAll asks before a delete without a filter. Where nothing is defined there is nothing to ask about.
+// confirmAll asks before a delete without a filter. Where nothing is defined
+// there is nothing to ask about.
 func (a *app) confirmAll(ctx context.Context, store *metaxy.DeltaStore, keys []feature.Key, hard bool) error {
 	g, err := store.Graph(ctx)
 	if err != nil {

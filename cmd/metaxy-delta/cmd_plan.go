@@ -94,7 +94,8 @@ func (a *app) plan(ctx context.Context, args []string, f *statusFlags) error {
 	return a.printText(terminal.Printable(planText(list, pushed)))
 }
 
-// sincePush is how the definitions in force differ from those pushed last, by feature; nil when nothing was pushed, or when they cannot be compared.
+// sincePush is how the definitions in force differ from those pushed last, by
+// feature; nil when nothing was pushed, or when they cannot be compared.
 func sincePush(ctx context.Context, store *metaxy.DeltaStore, g *feature.Graph) (changes map[string]feature.FeatureDiff, pushed *string) {
 	changes = map[string]feature.FeatureDiff{}
 	for _, project := range g.Projects() {

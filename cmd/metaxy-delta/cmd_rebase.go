@@ -110,7 +110,8 @@ func (a *app) rebase(ctx context.Context, text string, f *rebaseFlags) error {
 	return a.printRebased(store, &w, rebasedJSON{Feature: key.String(), From: f.from, To: r.FeatureVersion, StaleKept: r.StaleKept})
 }
 
-// noneToRebase says why no row of a version was found: there is none, which is an error, or newer rows hide them. A wrong target is an error, too.
+// noneToRebase says why no row of a version was found: there is none, which is
+// an error, or newer rows hide them. A wrong target is an error, too.
 func (a *app) noneToRebase(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, f *rebaseFlags) error {
 	rows, err := store.Read(ctx, key, &metaxy.ReadOptions{FeatureHistory: true, SampleHistory: true, SoftDeleted: true, NoFallback: true, Columns: []string{"metaxy_feature_version"}})
 	if err != nil {

@@ -224,7 +224,8 @@ func (a *app) allDefined(g *feature.Graph, keys []feature.Key) error {
 	return nil
 }
 
-// sum fills what is said of all features together. What some need is unknown as long as none is known to need something.
+// sum fills what is said of all features together. What some need is unknown as
+// long as none is known to need something.
 func (out *statusJSON) sum(list []*featureStatus) {
 	needs, unknown := false, false
 	out.InSync = len(list) > 0
@@ -257,7 +258,8 @@ func (a *app) nothingToCheck(store *metaxy.DeltaStore, asserted bool) error {
 	return nil
 }
 
-// notInSync is how a gate ends: quietly with 20 where there is work or one waits, else with the first error.
+// notInSync is how a gate ends: quietly with 20 where there is work or one
+// waits, else with the first error.
 func notInSync(list []metaxy.Status) error {
 	var failed error
 	for i := range list {

@@ -36,13 +36,16 @@ func (t *tableFlags) register(cmd *cobra.Command) {
 	}
 }
 
-// namesFeature reports whether the table of a verb is named by a feature key: with --store, unless it is a path or URL.
+// namesFeature reports whether the table of a verb is named by a feature key:
+// with --store, unless it is a path or URL.
 func (a *app) namesFeature(table string) bool {
 	_, err := feature.ParseKey(table)
 	return a.flags.store != "" && (err == nil || strings.HasPrefix(table, "metaxy-system/"))
 }
 
-// openTable opens any Delta table by path or URL, or that of a feature of --store; close releases its storage. With --dry-run what is written to it is not kept.
+// openTable opens any Delta table by path or URL, or that of a feature of
+// --store; close releases its storage. With --dry-run what is written to it is
+// not kept.
 func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.Table, func(), error) {
 	if a.namesFeature(url) {
 		key, err := a.parseKey(url)

@@ -89,7 +89,8 @@ func (a *app) vacuum(ctx context.Context, t *delta.Table, o *rewrite.VacuumOptio
 	return members{member("files", r.Deleted), member("num_files", len(r.Deleted)), member("unfinished_writes", r.Unfinished), member("bytes", r.Bytes), member("dry_run", a.flags.dryRun)}, err
 }
 
-// overTables runs a verb on the tables of features, and reports per feature. A feature that has no table is left out with --all-features, else an error.
+// overTables runs a verb on the tables of features, and reports per feature. A
+// feature that has no table is left out with --all-features, else an error.
 func (a *app) overTables(ctx context.Context, args []string, all bool, verb func(*delta.Table, string) (members, error)) error {
 	store, err := a.openStore(ctx, openOptions{})
 	if err != nil {

@@ -129,7 +129,8 @@ func joinColumns(ctx context.Context, store *metaxy.DeltaStore, key feature.Key)
 	return plan.JoinColumns(), nil
 }
 
-// parseSamples reads IDs: values of the join columns in their order, or column=value pairs, of which other columns are left out.
+// parseSamples reads IDs: values of the join columns in their order, or
+// column=value pairs, of which other columns are left out.
 func parseSamples(ids, join []string) ([][]string, error) {
 	var out [][]string
 	for _, id := range ids {

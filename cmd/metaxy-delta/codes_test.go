@@ -26,7 +26,9 @@ var codesInSource = []*regexp.Regexp{
 var exitNumbers = map[string]int{"exitFailure": exitFailure, "exitUsage": exitUsage, "exitConflict": exitConflict, "exitCorrupt": exitCorrupt, "exitUnsupported": exitUnsupported,
 	"exitNotFound": exitNotFound, "exitPermission": exitPermission, "exitPartial": exitPartial, "exitWorkFound": exitWorkFound, "exitInterrupted": exitInterrupted}
 
-// TestCodesHaveAPage: every code of a warning or an error in the source has a line in internal/docs/codes.md, with its exit code, and every line has a code.
+// TestCodesHaveAPage: every code of a warning or an error in the source has a
+// line in internal/docs/codes.md, with its exit code, and every line has a
+// code.
 func TestCodesHaveAPage(t *testing.T) {
 	withExit := regexp.MustCompile(`"([A-Z][A-Z0-9_]+)", (?:exit: )?(exit[A-Z]\w+)`)
 	page := map[string]codeJSON{}

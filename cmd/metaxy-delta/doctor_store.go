@@ -35,7 +35,8 @@ func (f *findings) examineConfiguration(c *configuration) {
 	}
 }
 
-// examineAccess lists and, with probe, writes probe objects and compares clocks. Its error is that of the listing: without one nothing can be read.
+// examineAccess lists and, with probe, writes probe objects and compares
+// clocks. Its error is that of the listing: without one nothing can be read.
 func (f *findings) examineAccess(ctx context.Context, s *objstore.Store, now func() time.Time, probe bool) error {
 	for _, err := range s.List(ctx, objstore.ListOptions{}) {
 		if err != nil {

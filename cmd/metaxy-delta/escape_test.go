@@ -69,7 +69,8 @@ func TestKeysMakePaths(t *testing.T) {
 	}
 }
 
-// TestControlCharactersInMessages: errors that repeat what a table or user says are plain, wherever they go.
+// TestControlCharactersInMessages: errors that repeat what a table or user says
+// are plain, wherever they go.
 func TestControlCharactersInMessages(t *testing.T) {
 	p := newPlace(t)
 	for _, args := range [][]string{{"read", "a\x1b[31m/b", "--store", "./store"}, {"table", "info", "./\x1b]0;x\a"}, {"read", "a/b", "--store", "./store", "--filter", "\x1b = 1"}, {"doctor", "--store", "./\x1b"}} {

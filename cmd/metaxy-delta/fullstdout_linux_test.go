@@ -36,7 +36,8 @@ func TestFullStdout(t *testing.T) {
 	}
 }
 
-// TestClosedPipe: a reader that has enough ends a run without a word, whatever the run prints, and leaves no file.
+// TestClosedPipe: a reader that has enough ends a run without a word, whatever
+// the run prints, and leaves no file.
 func TestClosedPipe(t *testing.T) {
 	p := newPlace(t)
 	p.fill("./store")
@@ -63,7 +64,8 @@ func TestClosedPipe(t *testing.T) {
 	}
 }
 
-// TestHangUp: a terminal that goes away ends a run as an interrupt does, with the number of its signal, which leaves nothing; nohup outlives it.
+// TestHangUp: a terminal that goes away ends a run as an interrupt does, with
+// the number of its signal, which leaves nothing; nohup outlives it.
 func TestHangUp(t *testing.T) {
 	p := newPlace(t)
 	p.must("table", "write", "./table", "table.jsonl")

@@ -12,9 +12,10 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
-// readRows opens a file of rows: a path, a URL of what stores can be in, or "-" for stdin. The format is taken from the
-// suffix unless named. known gives the types of columns for formats that have
-// none; nil = none is known. The caller calls done when it needs no more rows.
+// readRows opens a file of rows: a path, a URL of what stores can be in, or "-"
+// for stdin. The format is taken from the suffix unless named. known gives the
+// types of columns for formats that have none; nil = none is known. The caller
+// calls done when it needs no more rows.
 func (a *app) readRows(ctx context.Context, path, format string, known func() (rowio.Types, error)) (rows *frame.Rows, done func(), err error) {
 	o := &rowio.Options{Format: format, Stdin: a.sys.stdin, Types: known}
 	closeBody := func() {}

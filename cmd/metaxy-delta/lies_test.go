@@ -36,17 +36,20 @@ var (
 	oneLie     = flag.String("lie", "", "print what becomes of the cells whose `service verb: lie` matches")
 )
 
-// lieVerb is a verb that is lied to. STORE is the store's URL, OTHER an empty one beside it, OLD the version of a/leaf that its rows have.
+// lieVerb is a verb that is lied to. STORE is the store's URL, OTHER an empty
+// one beside it, OLD the version of a/leaf that its rows have.
 type lieVerb struct {
 	name string
 	args string
-	// parts verbs store in several steps: an error may leave some, and the same command again the rest.
+	// parts verbs store in several steps: an error may leave some, and the same
+	// command again the rest.
 	parts bool
 }
 
 const defs = " --store STORE --definitions two.toml --project p"
 
-// lieVerbs are the verbs that ask a store; TestEveryVerbIsLiedTo holds them against the commands that there are.
+// lieVerbs are the verbs that ask a store; TestEveryVerbIsLiedTo holds them
+// against the commands that there are.
 var lieVerbs = []lieVerb{
 	{name: "push", args: "push --store STORE --definitions three.toml --project p"},
 	{name: "write", args: "write a/root more.csv" + defs},
@@ -223,7 +226,8 @@ func sameText(text string) string {
 	return probes.ReplaceAllString(moments.ReplaceAllString(uuids.ReplaceAllString(text, "U"), "M"), "P")
 }
 
-// state is what tables hold: their versions and rows, and with files also what else lies in the bucket.
+// state is what tables hold: their versions and rows, and with files also what
+// else lies in the bucket.
 type state struct{ rows, files string }
 
 // state reads every table of the bucket.
@@ -314,7 +318,9 @@ fields = [{ key = "y", code_version = "1" }]
 deps = [{ feature = "a/root" }]
 `
 
-// newGallery fills a bucket: features whose definitions were pushed twice, with rows, a table of several commits, one with a checkpoint, and a file that no table knows.
+// newGallery fills a bucket: features whose definitions were pushed twice, with
+// rows, a table of several commits, one with a checkpoint, and a file that no
+// table knows.
 func newGallery(t *testing.T, root string) *gallery {
 	g := &gallery{states: map[string]state{}, files: map[string]string{"": root, "one.toml": oneTOML, "two.toml": strings.Replace(oneTOML, `"y", code_version = "1"`, `"y", code_version = "2"`, 1), "three.toml": strings.Replace(oneTOML, `"y", code_version = "1"`, `"y", code_version = "3"`, 1),
 		"rows.csv": "id,metaxy_provenance_by_field.x\n1,a\n2,b\n", "more.csv": "id,metaxy_provenance_by_field.x\n3,c\n"}}
@@ -405,7 +411,8 @@ type cell struct {
 	detail  string
 }
 
-// endless is longer than any command may take: a request that stands still is ended after a minute, and is tried again for two.
+// endless is longer than any command may take: a request that stands still is
+// ended after a minute, and is tried again for two.
 const endless = 30 * time.Minute
 
 // tell tells a verb a lie and judges what comes of it.

@@ -1,8 +1,10 @@
 // Command metaxy-delta answers what is new, stale and orphaned in a Metaxy store on Delta Lake, and looks after the tables.
 //
-// Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, configuration, definition or filter error, 3 commit
-// conflict, 4 corrupt data, 5 unsupported table feature, 6 not found, 7 permission, 8 partial, 20 work found, 141 nobody reads the output, and
-// 128 with the number of the signal that ended it: 130 interrupted, 143 terminated.
+// Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure,
+// 2 usage, configuration, definition or filter error, 3 commit conflict, 4
+// corrupt data, 5 unsupported table feature, 6 not found, 7 permission, 8
+// partial, 20 work found, 141 nobody reads the output, and 128 with the number
+// of the signal that ended it: 130 interrupted, 143 terminated.
 package main
 
 import (
@@ -27,7 +29,8 @@ func endings() []os.Signal {
 }
 
 func main() {
-	// A write to a pipe that nobody reads fails then, instead of ending the process and leaving what it has on disk.
+	// A write to a pipe that nobody reads fails then, instead of ending the
+	// process and leaving what it has on disk.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)

@@ -52,7 +52,8 @@ func TestOutInBuckets(t *testing.T) {
 	}
 }
 
-// TestFullFolder: where there is no room for the rows an error says so, what was there stays, and nothing of the new is left.
+// TestFullFolder: where there is no room for the rows an error says so, what
+// was there stays, and nothing of the new is left.
 func TestFullFolder(t *testing.T) {
 	p := newPlace(t)
 	p.must("push", "--store", "./store", "--definitions", "definitions.toml")

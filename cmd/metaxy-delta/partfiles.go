@@ -225,7 +225,8 @@ func (p *partFiles) finish(ctx context.Context) error {
 	return nil
 }
 
-// commit has all files appear, the manifest last. While some are there and others not there is no manifest.
+// commit has all files appear, the manifest last. While some are there and
+// others not there is no manifest.
 func (p *partFiles) commit(ctx context.Context, sum *incrementJSON) error {
 	m := manifest{Feature: sum.Feature, FeatureVersion: sum.FeatureVersion, ProjectVersion: sum.ProjectVersion, TableVersion: sum.TableVersion, Sources: sum.Sources,
 		Shard: sum.Shard, Format: p.format, Rows: map[string]int64{}}

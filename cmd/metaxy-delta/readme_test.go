@@ -16,7 +16,8 @@ import (
 
 var fenced = regexp.MustCompile("(?s)```([a-z]+)\n(.*?)```")
 
-// readmeBlocks are the fenced parts of the README's sections about the loop and about clouds, by language.
+// readmeBlocks are the fenced parts of the README's sections about the loop and
+// about clouds, by language.
 func readmeBlocks(t *testing.T) map[string][]string {
 	t.Helper()
 	text := string(readFile(t, filepath.Join("..", "..", "README.md")))
@@ -32,7 +33,8 @@ func readmeBlocks(t *testing.T) map[string][]string {
 	return blocks
 }
 
-// TestReadmeLoop runs the commands of the loop one after the other; each prints what stands under it.
+// TestReadmeLoop runs the commands of the loop one after the other; each prints
+// what stands under it.
 func TestReadmeLoop(t *testing.T) {
 	blocks := readmeBlocks(t)
 	if len(blocks["console"]) != 1 {

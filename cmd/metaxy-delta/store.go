@@ -124,12 +124,14 @@ func (a *app) baseOptions(c *configuration) (*metaxy.Options, error) {
 	return o, a.extOptions(c, o)
 }
 
-// The collected heap gets its share of a limit on memory: in a resolve a third lies in arrays outside of it, and the program itself takes some;
-// a sort holds its rows in the heap.
+// The collected heap gets its share of a limit on memory: in a resolve a third
+// lies in arrays outside of it, and the program itself takes some; a sort holds
+// its rows in the heap.
 const resolveHeap, sortHeap = 55, 100
 
-// keepTo makes the collector work harder as the heap nears its share of a limit on memory, in percent. Too small a heap would leave time for
-// nothing else. It returns the limit.
+// keepTo makes the collector work harder as the heap nears its share of a limit
+// on memory, in percent. Too small a heap would leave time for nothing else. It
+// returns the limit.
 func keepTo(limit, percent int64) int64 {
 	debug.SetMemoryLimit(max(limit/100*percent, 64<<20))
 	return limit

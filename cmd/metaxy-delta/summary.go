@@ -88,7 +88,9 @@ func summarize(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, i
 	return out
 }
 
-// printSummary writes the summary to --summary, and prints it: as JSON when that is asked for, else for people, who read it on stderr while stdout has rows.
+// printSummary writes the summary to --summary, and prints it: as JSON when
+// that is asked for, else for people, who read it on stderr while stdout has
+// rows.
 func (a *app) printSummary(ctx context.Context, inc *metaxy.Increment, sum *incrementJSON, f *resolveFlags) error {
 	if f.summary == "-" {
 		return a.printValue(sum)

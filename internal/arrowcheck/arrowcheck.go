@@ -1,8 +1,11 @@
-// Package arrowcheck judges the metadata of Arrow files, streams and schemas by its bytes, before a library believes what it claims.
+// Package arrowcheck judges the metadata of Arrow files, streams and schemas by
+// its bytes, before a library believes what it claims.
 //
-// Metadata are flatbuffers: tables that lead to each other by offsets. Libraries follow them and allocate lists as long as the bytes say, so that a few
-// flipped bits end the process. What passes here leads nowhere outside, holds what it claims, and claims no body that is not there. A fault is an error
-// that says where.
+// Metadata are flatbuffers: tables that lead to each other by offsets.
+// Libraries follow them and allocate lists as long as the bytes say, so that a
+// few flipped bits end the process. What passes here leads nowhere outside,
+// holds what it claims, and claims no body that is not there. A fault is an
+// error that says where.
 package arrowcheck
 
 import (
@@ -17,8 +20,9 @@ import (
 const (
 	continuation = 0xFFFFFFFF
 	magic        = "ARROW1"
-	// maxPlainRatio is how much larger than its compressed bytes a buffer may be: zstd has four bytes for 128 KiB of one value. maxPlainSlack is
-	// what any buffer may claim.
+	// maxPlainRatio is how much larger than its compressed bytes a buffer may
+	// be: zstd has four bytes for 128 KiB of one value. maxPlainSlack is what
+	// any buffer may claim.
 	maxPlainRatio = 32768
 	maxPlainSlack = 16 << 20
 )
@@ -111,7 +115,8 @@ func messageAt(r io.ReaderAt, pos, n, size int64) (body int64, err error) {
 	return body, nil
 }
 
-// buffers judges those of a record batch: they lie in the body, and compressed ones claim what their bytes could hold.
+// buffers judges those of a record batch: they lie in the body, and compressed
+// ones claim what their bytes could hold.
 func buffers(r io.ReaderAt, b []byte, at int, start, body int64) error {
 	f, err := fieldsAt(b, at)
 	if err != nil || f.sub(2) == 0 {

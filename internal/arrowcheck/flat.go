@@ -79,7 +79,8 @@ var (
 // walker follows every offset of a flatbuffer that a reader of its tables follows.
 type walker struct {
 	b []byte
-	// tables and texts are how many tables, and bytes of texts, may still come: offsets that lead to one place many times make a small buffer endless.
+	// tables and texts are how many tables, and bytes of texts, may still come:
+	// offsets that lead to one place many times make a small buffer endless.
 	tables, texts int
 }
 

@@ -8,9 +8,10 @@ import (
 	"io"
 )
 
-// Reader gives the bytes of a stream whose size nobody knows, a message at a time, each once it is judged. It holds one message, and takes memory as
-// bytes come, not as they claim. A stream that ends within a message, or without its end mark, is an error: its writer may have been
-// ended before all was there.
+// Reader gives the bytes of a stream whose size nobody knows, a message at a
+// time, each once it is judged. It holds one message, and takes memory as bytes
+// come, not as they claim. A stream that ends within a message, or without its
+// end mark, is an error: its writer may have been ended before all was there.
 func Reader(r io.Reader) io.Reader { return &reader{r: r} }
 
 type reader struct {

@@ -1,8 +1,11 @@
-// Package calls lists the exported functions and methods of packages from their source, so that a test can hold a row for each.
+// Package calls lists the exported functions and methods of packages from their
+// source, so that a test can hold a row for each.
 //
-// A package is a folder below the module's root, "." the root itself. Calls come in the order of folder and name, a method as Type.Method; methods of types
-// that are not exported, and those in tests, are left out. A folder without calls, or source that does not parse, is an error. Nothing is type-checked or
-// run: all packages of this module take some milliseconds.
+// A package is a folder below the module's root, "." the root itself. Calls
+// come in the order of folder and name, a method as Type.Method; methods of
+// types that are not exported, and those in tests, are left out. A folder
+// without calls, or source that does not parse, is an error. Nothing is
+// type-checked or run: all packages of this module take some milliseconds.
 package calls
 
 import (
@@ -16,8 +19,10 @@ import (
 	"strings"
 )
 
-// Call is an exported function, or an exported method of an exported type. Dir is the package's folder below the module's root, Name is "F" or "Type.M".
-// Shared says that the documentation of the type calls it safe for concurrent use.
+// Call is an exported function, or an exported method of an exported type. Dir
+// is the package's folder below the module's root, Name is "F" or "Type.M".
+// Shared says that the documentation of the type calls it safe for concurrent
+// use.
 type Call struct {
 	Dir, Name string
 	Shared    bool

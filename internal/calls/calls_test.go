@@ -26,8 +26,10 @@ var public = []string{
 
 var rows = slices.Concat(rootRows, deltaRows, scanRows, logRows, objectRows, valueRows)
 
-// TestCalls runs every exported call under a checked allocator, a count of goroutines, contexts that end, producers that panic or exit, and at once with
-// itself (for the race detector). A call without a row is a failure, and so is a page that does not say what was run.
+// TestCalls runs every exported call under a checked allocator, a count of
+// goroutines, contexts that end, producers that panic or exit, and at once with
+// itself (for the race detector). A call without a row is a failure, and so is
+// a page that does not say what was run.
 func TestCalls(t *testing.T) {
 	list, err := calls.Of(os.DirFS("../.."), public...)
 	if err != nil {

@@ -26,13 +26,16 @@ type call func(ctx context.Context) error
 type row struct {
 	// fn is the function, or the method as an expression; it names the row.
 	fn any
-	// make prepares a call in a world. nil: the arguments are made by reflection, and only a panic, a leak or a race is a fault.
+	// make prepares a call in a world. nil: the arguments are made by
+	// reflection, and only a panic, a leak or a race is a fault.
 	make func(w *world) call
-	// quiet says why the code that the caller hands in (a callback, a stream, a driver) is not run by this call; "" where it is run and ends in panics.
+	// quiet says why the code that the caller hands in (a callback, a stream, a
+	// driver) is not run by this call; "" where it is run and ends in panics.
 	quiet string
 	// repeated tells errors that are right when the call is made again, or at once with itself.
 	repeated func(error) bool
-	// elsewhere: the caller's code runs in a goroutine of the call, so that its end is an error of the call.
+	// elsewhere: the caller's code runs in a goroutine of the call, so that its
+	// end is an error of the call.
 	elsewhere bool
 	// alone says why the call is not made from several goroutines at once on one value.
 	alone string
@@ -92,7 +95,8 @@ func (w *world) end(f func()) {
 	w.ends = append(w.ends, f)
 }
 
-// close ends the world: what it made is closed, newest first, and the allocator has everything back.
+// close ends the world: what it made is closed, newest first, and the allocator
+// has everything back.
 func (w *world) close(what string) {
 	w.Helper()
 	w.armed.Store(false)
@@ -183,7 +187,8 @@ func (c *counted) Err() error            { c.ask(); return c.Context.Err() }
 
 func (r row) allowed(err error) bool { return err == nil || r.repeated != nil && r.repeated(err) }
 
-// plain runs the call to its end, and to the first element; it returns how often the context was asked, the caller's code ran, and requests came.
+// plain runs the call to its end, and to the first element; it returns how
+// often the context was asked, the caller's code ran, and requests came.
 func (r row) plain(t *testing.T) (asked, inside int64, requests int) {
 	for _, first := range []bool{true, false} {
 		before := runtime.NumGoroutine()
@@ -203,7 +208,8 @@ func (r row) plain(t *testing.T) (asked, inside int64, requests int) {
 	return asked, inside, requests
 }
 
-// cancelled ends the context at places chosen at random: the answer is right or context.Canceled, and the call can be repeated.
+// cancelled ends the context at places chosen at random: the answer is right or
+// context.Canceled, and the call can be repeated.
 func (r row) cancelled(t *testing.T, rng *rand.Rand, asked int64, requests int) {
 	try := func(what string, at int64, request int) {
 		before := runtime.NumGoroutine()
@@ -238,7 +244,9 @@ func (r row) cancelled(t *testing.T, rng *rand.Rand, asked int64, requests int) 
 	}
 }
 
-// ended panics, or exits, in the caller's own code: the panic reaches the caller as it was or as an error that is it, nothing is left, and the call can be repeated.
+// ended panics, or exits, in the caller's own code: the panic reaches the
+// caller as it was or as an error that is it, nothing is left, and the call can
+// be repeated.
 func (r row) ended(t *testing.T, rng *rand.Rand, inside int64) {
 	for _, exit := range []bool{false, true} {
 		for _, at := range []int64{1, 1 + rng.Int64N(inside)} {
@@ -277,7 +285,8 @@ func (r row) ended(t *testing.T, rng *rand.Rand, inside int64) {
 	}
 }
 
-// atOnce makes the call from three goroutines: of one value where that is said to be safe, else of three, so that what they share in secret is a race.
+// atOnce makes the call from three goroutines: of one value where that is said
+// to be safe, else of three, so that what they share in secret is a race.
 func (r row) atOnce(t *testing.T, shared bool) {
 	before := runtime.NumGoroutine()
 	var worlds []*world

@@ -15,7 +15,8 @@ var (
 	errorType   = reflect.TypeFor[error]()
 )
 
-// known are interfaces whose implementations are not code of the caller: they belong to Arrow, or have methods that only this module can write.
+// known are interfaces whose implementations are not code of the caller: they
+// belong to Arrow, or have methods that only this module can write.
 func known(t reflect.Type) bool {
 	if t == contextType || t == errorType || strings.Contains(t.PkgPath(), "apache/arrow-go") {
 		return true
@@ -28,7 +29,8 @@ func known(t reflect.Type) bool {
 	return t.NumMethod() == 0 || t.Method(0).Name == "String" && t.NumMethod() == 1
 }
 
-// takesCode reports whether a value of a type brings code of the caller: functions, streams, interfaces.
+// takesCode reports whether a value of a type brings code of the caller:
+// functions, streams, interfaces.
 func takesCode(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false
@@ -149,7 +151,8 @@ func filled(t reflect.Type, depth int) reflect.Value {
 	return v
 }
 
-// byReflection is a call whose arguments are samples, or filled values; what it returns does not matter.
+// byReflection is a call whose arguments are samples, or filled values; what it
+// returns does not matter.
 func byReflection(fn any) func(w *world) call {
 	return func(*world) call {
 		f := reflect.ValueOf(fn)

@@ -1,7 +1,10 @@
-// Package outdir writes files into a folder or below a prefix of a bucket, so that they appear when all of them are complete.
+// Package outdir writes files into a folder or below a prefix of a bucket, so
+// that they appear when all of them are complete.
 //
-// Until then the files of a folder are temporary ones beside their places, and those of a bucket lie in the system's directory for temporary files. Each
-// file appears whole or not at all; the last one that is committed says that the set is complete. A name is that of a file directly in the folder.
+// Until then the files of a folder are temporary ones beside their places, and
+// those of a bucket lie in the system's directory for temporary files. Each
+// file appears whole or not at all; the last one that is committed says that
+// the set is complete. A name is that of a file directly in the folder.
 package outdir
 
 import (
@@ -33,7 +36,8 @@ type Dir interface {
 	Close() error
 }
 
-// File is a file on its way. Close ends the writing, Commit makes it appear, Discard after Commit does nothing.
+// File is a file on its way. Close ends the writing, Commit makes it appear,
+// Discard after Commit does nothing.
 type File interface {
 	io.Writer
 	Close() error

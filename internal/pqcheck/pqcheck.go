@@ -335,7 +335,8 @@ func (w *walker) values(n uint64, types ...byte) error {
 	return nil
 }
 
-// sizes are what a footer says of sizes. Other members may be missing that some writers leave out, such as the values of keys.
+// sizes are what a footer says of sizes. Other members may be missing that some
+// writers leave out, such as the values of keys.
 type sizes struct {
 	RowGroups []struct {
 		Columns []struct {
@@ -377,7 +378,8 @@ func Chunks(footer []byte, size int64) error {
 	return nil
 }
 
-// annotations are what a footer says of logical types: unions, whose members are known here by number only.
+// annotations are what a footer says of logical types: unions, whose members
+// are known here by number only.
 type annotations struct {
 	Schema []struct {
 		Name    string   `thrift:"4"`
@@ -405,7 +407,8 @@ type logical struct {
 	Geography *struct{} `thrift:"18"`
 }
 
-// UnknownType returns the first column of a sound footer whose logical type this build does not know of; "" = there is none.
+// UnknownType returns the first column of a sound footer whose logical type
+// this build does not know of; "" = there is none.
 func UnknownType(footer []byte) (column string, err error) {
 	var meta annotations
 	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer, &meta); err != nil {

@@ -116,7 +116,8 @@ type job struct {
 	adds  []*txlog.Add
 }
 
-// wrongPartitions is the error of a predicate that names other columns than those of the partitions.
+// wrongPartitions is the error of a predicate that names other columns than
+// those of the partitions.
 func wrongPartitions(snap *delta.Snapshot, e filter.Expr) error {
 	if _, err := filtereval.Bind(e, snap.Schema().Arrow()); err != nil {
 		return err

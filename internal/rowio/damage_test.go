@@ -15,7 +15,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
-// TestDamagedMetadata: no number of an Arrow file or stream, however large it is made, ends the process or takes memory that the bytes do not have. A file
+// TestDamagedMetadata: no number of an Arrow file or stream, however large it
+// is made, ends the process or takes memory that the bytes do not have. A file
 // that is still read is one whose damage lies in padding or in values.
 func TestDamagedMetadata(t *testing.T) {
 	schema := arrow.NewSchema([]arrow.Field{

@@ -9,8 +9,9 @@ import (
 // reshape changes a column of the Arrow reader into what the file says.
 type reshape func(arrow.ArrayData) arrow.ArrayData
 
-// legacy returns a field as the file means it, and how to get there. Old writers nest lists in two levels, `repeated group array (LIST)`, of which the Arrow
-// reader makes a struct of one member.
+// legacy returns a field as the file means it, and how to get there. Old
+// writers nest lists in two levels, `repeated group array (LIST)`, of which the
+// Arrow reader makes a struct of one member.
 func legacy(f arrow.Field, n schema.Node) (arrow.Field, reshape) {
 	g, ok := n.(*schema.GroupNode)
 	if !ok {
@@ -48,7 +49,8 @@ func legacy(f arrow.Field, n schema.Node) (arrow.Field, reshape) {
 	return f, retyped(f.Type)
 }
 
-// retyped gives data the names of a type of the same form, and counts of nulls, which the reader leaves open where nothing can be null.
+// retyped gives data the names of a type of the same form, and counts of nulls,
+// which the reader leaves open where nothing can be null.
 func retyped(t arrow.DataType) reshape {
 	nested, ok := t.(arrow.NestedType)
 	return func(d arrow.ArrayData) arrow.ArrayData {

@@ -17,7 +17,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/pqread"
 )
 
-// parquetRows reads the columns of a Parquet file: those without members page by page, as data files of tables are, the others with the Arrow reader, whose
+// parquetRows reads the columns of a Parquet file: those without members page
+// by page, as data files of tables are, the others with the Arrow reader, whose
 // pages are judged before.
 type parquetRows struct {
 	at     io.ReaderAt
@@ -29,7 +30,8 @@ type parquetRows struct {
 	kept   pqread.Scratch
 }
 
-// stamps96 is a column as it is read: 96-bit timestamps as microseconds, which hold every date that these do.
+// stamps96 is a column as it is read: 96-bit timestamps as microseconds, which
+// hold every date that these do.
 func (p *parquetRows) stamps96(f *pqarrow.SchemaField, out arrow.Field) arrow.Field {
 	if f.IsLeaf() && p.meta.Schema.Column(f.ColIndex).PhysicalType() == parquet.Types.Int96 {
 		out.Type = &arrow.TimestampType{Unit: arrow.Microsecond}

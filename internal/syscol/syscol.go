@@ -1,4 +1,5 @@
-// Package syscol names the system columns of feature tables, in the order in which Metaxy lists them (internal/docs/formats.md).
+// Package syscol names the system columns of feature tables, in the order in
+// which Metaxy lists them (internal/docs/formats.md).
 package syscol
 
 // The names.

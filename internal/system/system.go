@@ -189,8 +189,9 @@ type PushOptions struct {
 // maxPushTries bounds how often a push looks at the table anew because another one came first.
 const maxPushTries = 100
 
-// Push records the definitions of a project: all of them when its version is not the newest one recorded, else those that are missing there. What pushes at
-// the same time store counts as recorded: each row is there once.
+// Push records the definitions of a project: all of them when its version is
+// not the newest one recorded, else those that are missing there. What pushes
+// at the same time store counts as recorded: each row is there once.
 func Push(ctx context.Context, t *delta.Table, g *feature.Graph, project string, opts *PushOptions) (PushResult, error) {
 	for try := 1; ; try++ {
 		res, err := pushOnce(ctx, t, g, project, opts)

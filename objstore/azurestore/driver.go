@@ -278,7 +278,8 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	return d.failBucket(err)
 }
 
-// checkStored reports why the answer to an upload is not about its body. The service tells the MD5 of what came in one request.
+// checkStored reports why the answer to an upload is not about its body. The
+// service tells the MD5 of what came in one request.
 func checkStored(etag *azcore.ETag, said, sum []byte) error {
 	if tag(etag) == "" || said != nil && sum != nil && !bytes.Equal(said, sum) {
 		return fmt.Errorf("%w (an upload answered without its ETag, or with the MD5 of another)", errProtocol)

@@ -32,7 +32,8 @@ func calls(ctx context.Context, s *objstore.Store) map[string]func() error {
 	}
 }
 
-// TestAnswersThatAreNotAzure: an answer of somebody else is an error of every call, and never an absence, a refusal or an object.
+// TestAnswersThatAreNotAzure: an answer of somebody else is an error of every
+// call, and never an absence, a refusal or an object.
 func TestAnswersThatAreNotAzure(t *testing.T) {
 	for name, lie := range map[string]http.HandlerFunc{
 		"page": func(w http.ResponseWriter, _ *http.Request) {

@@ -187,11 +187,13 @@ func (d *driver) failCreate(err error) error {
 	return d.fail(err)
 }
 
-// callTries bounds how often the requests of one call are repeated: the client would go on for ever with those that begin an upload.
+// callTries bounds how often the requests of one call are repeated: the client
+// would go on for ever with those that begin an upload.
 const callTries = 12
 
-// always repeats the requests of one call, which do no harm twice, also where the connection was closed before an answer, which the client does not count as
-// worth repeating. It keeps a chunk of a body in memory for that.
+// always repeats the requests of one call, which do no harm twice, also where
+// the connection was closed before an answer, which the client does not count
+// as worth repeating. It keeps a chunk of a body in memory for that.
 func always() []storage.RetryOption {
 	var failed atomic.Int64
 	return []storage.RetryOption{storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(func(err error) bool {

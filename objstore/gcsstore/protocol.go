@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// protocol looks at each answer that says that all went well, before the client reads it: taken for one of the service, a page would be an empty bucket.
+// protocol looks at each answer that says that all went well, before the client
+// reads it: taken for one of the service, a page would be an empty bucket.
 type protocol struct{ base http.RoundTripper }
 
 func (p protocol) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -33,14 +34,16 @@ func (p protocol) RoundTrip(r *http.Request) (*http.Response, error) {
 // CloseIdleConnections closes the connections that no request uses.
 func (p protocol) CloseIdleConnections() { (&http.Client{Transport: p.base}).CloseIdleConnections() }
 
-// listing watches the pages that the client asks for: by itself it goes on for ever while they hold nothing.
+// listing watches the pages that the client asks for: by itself it goes on for
+// ever while they hold nothing.
 type listing struct {
 	token string
 	tries int
 	pages int
 }
 
-// pageTries is how often a page may be asked for, and maxPages how many pages may make one of ours: as many as it has objects, and as many empty ones.
+// pageTries is how often a page may be asked for, and maxPages how many pages
+// may make one of ours: as many as it has objects, and as many empty ones.
 const (
 	pageTries = 4 * retries
 	maxPages  = 2 * pageSize
@@ -60,7 +63,8 @@ func (l *listing) next(token string) error {
 	return nil
 }
 
-// checkAnswer reports why an answer does not come from the service. Of a listing it reads up to the member that names its kind, which the service
+// checkAnswer reports why an answer does not come from the service. Of a
+// listing it reads up to the member that names its kind, which the service
 // writes first.
 func checkAnswer(r *http.Request, resp *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // what cannot be read is no page

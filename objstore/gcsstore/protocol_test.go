@@ -38,7 +38,8 @@ func calls(ctx context.Context, s *objstore.Store) map[string]func() error {
 	}
 }
 
-// TestAnswersThatAreNotGCS: an answer of somebody else is an error of every call, and never an absence, a refusal or an object.
+// TestAnswersThatAreNotGCS: an answer of somebody else is an error of every
+// call, and never an absence, a refusal or an object.
 func TestAnswersThatAreNotGCS(t *testing.T) {
 	for name, lie := range map[string]http.HandlerFunc{
 		"page": func(w http.ResponseWriter, _ *http.Request) {

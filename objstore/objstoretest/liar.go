@@ -43,7 +43,8 @@ type Lie struct {
 // In reports whether the lie can be told in a dialect.
 func (l *Lie) In(d Dialect) bool { return l.Only == nil || slices.Contains(l.Only, d) }
 
-// Liar is an HTTP handler that stands before a stand-in of a service and tells one lie. It is safe for concurrent use.
+// Liar is an HTTP handler that stands before a stand-in of a service and tells
+// one lie. It is safe for concurrent use.
 type Liar struct {
 	dialect Dialect
 	next    http.Handler
@@ -78,7 +79,8 @@ func (l *Liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.lie.tell(l, w, r)
 }
 
-// tooMany requests come from a client that goes round and round: it is answered no more, so that time passes.
+// tooMany requests come from a client that goes round and round: it is answered
+// no more, so that time passes.
 const tooMany = 3000
 
 // begin reports whether a request is lied to.

@@ -12,8 +12,10 @@ import (
 	"syscall"
 )
 
-// Wire serves a handler on a network in memory, for tests whose clock stands still while somebody works (testing/synctest). It returns the transport that leads to it and
-// a function that ends both. Hosts end in .test; there is nobody at elsewhere.test and at any other.
+// Wire serves a handler on a network in memory, for tests whose clock stands
+// still while somebody works (testing/synctest). It returns the transport that
+// leads to it and a function that ends both. Hosts end in .test; there is
+// nobody at elsewhere.test and at any other.
 func Wire(h http.Handler) (*http.Transport, func()) {
 	l := &wire{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}

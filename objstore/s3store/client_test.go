@@ -33,7 +33,8 @@ func TestClientConformance(t *testing.T) {
 	}
 }
 
-// TestClientOfAnything: answers are looked at, a create is sent once and proven first, and the caller's client stays as it was.
+// TestClientOfAnything: answers are looked at, a create is sent once and proven
+// first, and the caller's client stays as it was.
 func TestClientOfAnything(t *testing.T) {
 	s := start(t)
 	client := s.client()

@@ -215,10 +215,12 @@ func (d *driver) Put(ctx context.Context, key string, body io.Reader) error {
 	return d.failBucket(err)
 }
 
-// plainMD5 is the ETag of a body that came in one request, unless it is encrypted with a key of the key service.
+// plainMD5 is the ETag of a body that came in one request, unless it is
+// encrypted with a key of the key service.
 var plainMD5 = regexp.MustCompile(`^"?[0-9a-f]{32}"?$`)
 
-// isOf reports whether the ETag of an upload's answer may be that of a body: there is one, and it is not the MD5 of another. sum may be nil.
+// isOf reports whether the ETag of an upload's answer may be that of a body:
+// there is one, and it is not the MD5 of another. sum may be nil.
 func isOf(etag *string, encryption string, sum []byte) bool {
 	e := aws.ToString(etag)
 	if e == "" {

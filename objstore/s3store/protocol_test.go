@@ -110,7 +110,8 @@ func TestListingsThatDoNotGoOn(t *testing.T) {
 	}
 }
 
-// TestAnswersAboutOthers: an answer about another body or range is no answer, and a delete is no delete without a word of the service.
+// TestAnswersAboutOthers: an answer about another body or range is no answer,
+// and a delete is no delete without a word of the service.
 func TestAnswersAboutOthers(t *testing.T) {
 	s := start(t)
 	store := objstore.New(s.open(t, "s3://bucket"))

@@ -108,10 +108,14 @@ func (o Opener) Open(ctx context.Context, raw string, options map[string]string)
 	return objstore.Below(d, loc.Prefix), nil
 }
 
-// New returns a driver of a bucket over a client that the caller has configured, such as s3.NewFromConfig(cfg): its credentials, endpoint, retries and
-// transport are used, no options or variables are looked at, and what it keeps open stays open. Requests are not bounded in number or in how long they
-// stand still. The client may be of any service, so that the first create is preceded by a proof that creates are conditional; without one it is
-// objstore.ErrNotAtomic. prefix is the folder that is the root, "" = the bucket.
+// New returns a driver of a bucket over a client that the caller has
+// configured, such as s3.NewFromConfig(cfg): its credentials, endpoint, retries
+// and transport are used, no options or variables are looked at, and what it
+// keeps open stays open. Requests are not bounded in number or in how long they
+// stand still. The client may be of any service, so that the first create is
+// preceded by a proof that creates are conditional; without one it is
+// objstore.ErrNotAtomic. prefix is the folder that is the root, "" = the
+// bucket.
 func New(client *s3.Client, bucket, prefix string) objstore.Driver {
 	d := newDriver(client, bucket)
 	d.unproven, d.idle = true, func() {}

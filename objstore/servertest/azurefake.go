@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// AzureFake is the part of Azure's Blob service that the adapter calls, by its public description, with one container. Paths are /account/container/key, whatever
-// the account is called; nothing is signed.
+// AzureFake is the part of Azure's Blob service that the adapter calls, by its
+// public description, with one container. Paths are /account/container/key,
+// whatever the account is called; nothing is signed.
 type AzureFake struct {
 	// Container is the name of the container, others are not there; "" = any.
 	Container string
@@ -29,7 +30,8 @@ type AzureFake struct {
 	puts    int
 }
 
-// NewAzureFake holds the blobs that are given. Folders are empty blobs that accounts with a hierarchy show for directories.
+// NewAzureFake holds the blobs that are given. Folders are empty blobs that
+// accounts with a hierarchy show for directories.
 func NewAzureFake(blobs map[string][]byte, folders ...string) *AzureFake {
 	f := &AzureFake{blobs: map[string][]byte{}, blocks: map[string][]byte{}, folders: map[string]bool{}, etags: map[string]int{}, times: map[string]time.Time{}}
 	for key, body := range blobs {

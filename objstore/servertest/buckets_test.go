@@ -77,7 +77,9 @@ func TestBuckets(t *testing.T) {
 	})
 }
 
-// TestClientOfABucket: a program that has a bucket of s3blob gets every promise of the adapter with the client in it, keys that the bucket would escape included.
+// TestClientOfABucket: a program that has a bucket of s3blob gets every promise
+// of the adapter with the client in it, keys that the bucket would escape
+// included.
 func TestClientOfABucket(t *testing.T) {
 	s := servertest.S3(t)
 	var client *s3.Client
@@ -103,7 +105,9 @@ func (o bucketOpener) Open(_ context.Context, raw string, _ map[string]string) (
 	return objstore.Below(blobstore.New(o.bucket, nil), u.Host+u.Path), nil
 }
 
-// TestScenariosInBuckets runs the recorded scenarios with their stores in buckets of gocloud.dev: in memory, and of its own providers on the servers that there are.
+// TestScenariosInBuckets runs the recorded scenarios with their stores in
+// buckets of gocloud.dev: in memory, and of its own providers on the servers
+// that there are.
 func TestScenariosInBuckets(t *testing.T) {
 	root := deltatest.ModuleRoot()
 	listed := scenariotest.ReadListed(t, filepath.Join(root, "testdata", "gaps.txt"), filepath.Join(root, "testdata", "decisions.txt"))

@@ -19,7 +19,8 @@ import (
 // Services are the names of Fake.
 func Services() []string { return []string{"s3", "gcs", "azure"} }
 
-// Fake is a stand-in for a service that holds objects in its bucket and does not listen: the handler answers what is sent to Server.URL.
+// Fake is a stand-in for a service that holds objects in its bucket and does
+// not listen: the handler answers what is sent to Server.URL.
 func Fake(t testing.TB, service string, objects map[string][]byte) (*Server, http.Handler) {
 	t.Helper()
 	switch service {

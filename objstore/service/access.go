@@ -10,11 +10,14 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
-// lookUpTime bounds a search for credentials: the machine's own service answers within a second, a program or a login within some.
+// lookUpTime bounds a search for credentials: the machine's own service answers
+// within a second, a program or a login within some.
 const lookUpTime = 20 * time.Second
 
-// LookUp runs a search for credentials, which may ask services that do not answer on this machine: it ends after 20 seconds also where the search does
-// not heed its context. A failure is objstore.NoCredentials, unless it is an objstore.AccessError or the caller's context ended.
+// LookUp runs a search for credentials, which may ask services that do not
+// answer on this machine: it ends after 20 seconds also where the search does
+// not heed its context. A failure is objstore.NoCredentials, unless it is an
+// objstore.AccessError or the caller's context ended.
 func LookUp[T any](ctx context.Context, find func(ctx context.Context) (T, error)) (T, error) {
 	type found struct {
 		value T
@@ -66,7 +69,8 @@ func unanswered(err error) error {
 	return &unansweredError{err}
 }
 
-// NotOf is an answer that a service does not give: of a proxy, a login page, the web interface of the service. Taken for one, a page would be an empty
+// NotOf is an answer that a service does not give: of a proxy, a login page,
+// the web interface of the service. Taken for one, a page would be an empty
 // bucket. It is an answer: the request will not be carried out later.
 func NotOf(service string) error { return &notOf{service} }
 

@@ -14,7 +14,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
-// TestLookUp: a search for credentials that does not end, and does not heed its context, is given up after twenty seconds.
+// TestLookUp: a search for credentials that does not end, and does not heed its
+// context, is given up after twenty seconds.
 func TestLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
@@ -43,7 +44,8 @@ func TestLookUp(t *testing.T) {
 	}
 }
 
-// TestUnanswered: only a request that may have been sent and was not answered may be carried out yet.
+// TestUnanswered: only a request that may have been sent and was not answered
+// may be carried out yet.
 func TestUnanswered(t *testing.T) {
 	for _, c := range []struct {
 		status int

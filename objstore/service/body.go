@@ -7,7 +7,8 @@ import (
 	"io"
 )
 
-// Body is the body of an upload. It remembers its own error, so that it is not mistaken for one of the service, and what it held, so that an answer can be
+// Body is the body of an upload. It remembers its own error, so that it is not
+// mistaken for one of the service, and what it held, so that an answer can be
 // held against it. It hides that a body can seek.
 type Body struct {
 	// N is how many bytes were read, CRC32C their Castagnoli checksum.

@@ -8,7 +8,8 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
-// FuzzLocation wants a store URL refused without its credentials, or read into a bucket and a prefix that is a key.
+// FuzzLocation wants a store URL refused without its credentials, or read into
+// a bucket and a prefix that is a key.
 func FuzzLocation(f *testing.F) {
 	for _, u := range []string{"s3://bucket/a/b?region=x", "bucket/prefix", "@bucket", "abfss://c@account.host/p", "s3://b/../a", "://", "s3:///x", "S3://B//a//", "s3://bu%zzcket", "gs://b/%2e%2e/x", "s3://b/a?%zz", "file:///etc", "s3://b\x00"} {
 		f.Add(u)

@@ -11,7 +11,8 @@ type Pages struct {
 // maxEmptyPages is how many pages in a row may hold nothing.
 const maxEmptyPages = 1000
 
-// Next reports why a listing cannot go on behind a page that held n things, whose continuation is token; errProtocol is what NotOf gives.
+// Next reports why a listing cannot go on behind a page that held n things,
+// whose continuation is token; errProtocol is what NotOf gives.
 func (p *Pages) Next(token string, n int, errProtocol error) error {
 	if n > 0 {
 		p.empty = 0

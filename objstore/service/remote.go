@@ -1,5 +1,6 @@
-// Package service is what the drivers of services share: URLs and storage options, a transport that bounds requests, searches for credentials, and
-// the names of package objstore for the answers of HTTP.
+// Package service is what the drivers of services share: URLs and storage
+// options, a transport that bounds requests, searches for credentials, and the
+// names of package objstore for the answers of HTTP.
 //
 // Names of options are those of delta-rs, in either case. Errors never show credentials (Redact).
 package service
@@ -133,9 +134,11 @@ type statusError struct{ name, err error }
 func (e *statusError) Error() string   { return e.err.Error() }
 func (e *statusError) Unwrap() []error { return []error{e.name, e.err} }
 
-// StatusError names the answer of an HTTP service: 404 is fs.ErrNotExist, 401 and 403 are fs.ErrPermission, 408, 429 and 5xx are
-// temporary, and so is a connection that broke before an answer (status 0). Whether 409 and 412 mean objstore.ErrExists depends on the call, so they stay nameless.
-// An objstore.AccessError stays what it is.
+// StatusError names the answer of an HTTP service: 404 is fs.ErrNotExist, 401
+// and 403 are fs.ErrPermission, 408, 429 and 5xx are temporary, and so is a
+// connection that broke before an answer (status 0). Whether 409 and 412 mean
+// objstore.ErrExists depends on the call, so they stay nameless. An
+// objstore.AccessError stays what it is.
 func StatusError(status int, err error) error {
 	if err != nil && status == 0 {
 		err = unanswered(err)
@@ -174,7 +177,8 @@ func (b *temporaryBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// BeginsAt reports whether the Content-Range of an answer begins at an offset; one that cannot be read does not.
+// BeginsAt reports whether the Content-Range of an answer begins at an offset;
+// one that cannot be read does not.
 func BeginsAt(contentRange string, offset int64) bool {
 	rest, ok := strings.CutPrefix(contentRange, "bytes ")
 	first, _, dash := strings.Cut(rest, "-")
