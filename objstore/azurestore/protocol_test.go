@@ -1,57 +1,25 @@
 package azurestore_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
 )
-
-// calls are what a store is asked, each with the request that it makes.
-func calls(ctx context.Context, s *objstore.Store) map[string]func() error {
-	return map[string]func() error{
-		"list": func() error {
-			for _, err := range s.List(ctx, objstore.ListOptions{Prefix: "a/"}) {
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		"stat":   func() error { _, err := s.Stat(ctx, "a/k"); return err },
-		"read":   func() error { _, err := s.ReadAll(ctx, "a/k", 1<<20); return err },
-		"put":    func() error { return s.Put(ctx, "a/k", strings.NewReader("body")) },
-		"create": func() error { return s.PutIfAbsent(ctx, "a/new", []byte("body")) },
-		"delete": func() error { return s.Delete(ctx, "a/k") },
-	}
-}
 
 // TestAnswersThatAreNotAzure: an answer of somebody else is an error of every
 // call, and never an absence, a refusal or an object.
 func TestAnswersThatAreNotAzure(t *testing.T) {
-	for name, lie := range map[string]http.HandlerFunc{
-		"page": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprint(w, "<!DOCTYPE html><html><body>Log in</body></html>")
-		},
-		"text":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "it works") },
-		"other JSON": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"Contents": []}`) },
-		"empty":      func(http.ResponseWriter, *http.Request) {},
-	} {
+	for name, lie := range objstoretest.Strangers() {
 		s := start(t)
 		store := objstore.New(s.open(t, "az://container"))
 		s.set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { lie(w, r) })
-		for call, do := range calls(t.Context(), store) {
-			if err := do(); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) {
-				t.Errorf("%s, %s: %v", name, call, err)
-			}
-		}
+		objstoretest.NotTheService(t, name, objstoretest.Calls(t.Context(), store))
 	}
 }
 
@@ -67,7 +35,7 @@ func TestListingsThatDoNotGoOn(t *testing.T) {
 			w.Header().Set("Content-Type", "application/xml")
 			fmt.Fprint(w, strings.ReplaceAll(page, "%d", fmt.Sprint(n.Add(1))))
 		})
-		if err := calls(t.Context(), objstore.New(s.open(t, "az://container")))["list"](); err == nil || !strings.Contains(err.Error(), "not one of Azure") {
+		if err := objstoretest.Calls(t.Context(), objstore.New(s.open(t, "az://container")))["list"](); err == nil || !strings.Contains(err.Error(), "not one of Azure") {
 			t.Errorf("%s: %v after %d pages", name, err, n.Load())
 		}
 	}

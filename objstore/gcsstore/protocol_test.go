@@ -2,10 +2,8 @@ package gcsstore_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -19,45 +17,14 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/objstore/servertest"
 )
 
-// calls are what a store is asked, each with the request that it makes.
-func calls(ctx context.Context, s *objstore.Store) map[string]func() error {
-	return map[string]func() error{
-		"list": func() error {
-			for _, err := range s.List(ctx, objstore.ListOptions{Prefix: "a/"}) {
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		"stat":   func() error { _, err := s.Stat(ctx, "a/k"); return err },
-		"read":   func() error { _, err := s.ReadAll(ctx, "a/k", 1<<20); return err },
-		"put":    func() error { return s.Put(ctx, "a/k", strings.NewReader("body")) },
-		"create": func() error { return s.PutIfAbsent(ctx, "a/new", []byte("body")) },
-		"delete": func() error { return s.Delete(ctx, "a/k") },
-	}
-}
-
 // TestAnswersThatAreNotGCS: an answer of somebody else is an error of every
 // call, and never an absence, a refusal or an object.
 func TestAnswersThatAreNotGCS(t *testing.T) {
-	for name, lie := range map[string]http.HandlerFunc{
-		"page": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprint(w, "<!DOCTYPE html><html><body>Log in</body></html>")
-		},
-		"text":       func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "it works") },
-		"other JSON": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"Contents": []}`) },
-		"empty":      func(http.ResponseWriter, *http.Request) {},
-	} {
+	for name, lie := range objstoretest.Strangers() {
 		s := start(t)
 		store := objstore.New(s.open(t, "gs://bucket"))
 		s.set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { lie(w, r) })
-		for call, do := range calls(t.Context(), store) {
-			if err := do(); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) {
-				t.Errorf("%s, %s: %v", name, call, err)
-			}
-		}
+		objstoretest.NotTheService(t, name, objstoretest.Calls(t.Context(), store))
 	}
 }
 
@@ -73,7 +40,7 @@ func TestListingsThatDoNotGoOn(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, strings.ReplaceAll(page, "%d", fmt.Sprint(n.Add(1))))
 		})
-		if err := calls(t.Context(), objstore.New(s.open(t, "gs://bucket")))["list"](); err == nil || !strings.Contains(err.Error(), "not one of Google") {
+		if err := objstoretest.Calls(t.Context(), objstore.New(s.open(t, "gs://bucket")))["list"](); err == nil || !strings.Contains(err.Error(), "not one of Google") {
 			t.Errorf("%s: %v after %d pages", name, err, n.Load())
 		}
 	}

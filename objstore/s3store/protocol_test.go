@@ -7,76 +7,61 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
 	"github.com/metaxy-delta/metaxy-delta/objstore/s3store"
 )
 
 // calls are what a store is asked, each with the request that it makes.
 func calls(t *testing.T, s *objstore.Store) map[string]func() error {
 	ctx := t.Context()
-	return map[string]func() error{
-		"list": func() error {
-			for _, err := range s.List(ctx, objstore.ListOptions{Prefix: "a/"}) {
-				if err != nil {
-					return err
-				}
+	out := objstoretest.Calls(ctx, s)
+	delete(out, "delete") // of which any answer of 204 is one
+	out["uploads"] = func() error {
+		for _, err := range s.UnfinishedWrites(ctx) {
+			if err != nil {
+				return err
 			}
-			return nil
-		},
-		"uploads": func() error {
-			for _, err := range s.UnfinishedWrites(ctx) {
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		"stat":        func() error { _, err := s.Stat(ctx, "a/k"); return err },
-		"read":        func() error { _, err := s.ReadAll(ctx, "a/k", 1<<20); return err },
-		"put":         func() error { return s.Put(ctx, "a/k", strings.NewReader("body")) },
-		"put stream":  func() error { return s.Put(ctx, "a/k", bytes.NewBufferString("body")) },
-		"put large":   func() error { return s.Put(ctx, "a/k", bytes.NewReader(make([]byte, 20<<20))) },
-		"create":      func() error { return s.PutIfAbsent(ctx, "a/k", []byte("body")) },
-		"delete many": func() error { return s.Delete(ctx, "a/k", "a/l") },
+		}
+		return nil
 	}
+	out["put stream"] = func() error { return s.Put(ctx, "a/k", bytes.NewBufferString("body")) }
+	out["put large"] = func() error { return s.Put(ctx, "a/k", bytes.NewReader(make([]byte, 20<<20))) }
+	out["delete many"] = func() error { return s.Delete(ctx, "a/k", "a/l") }
+	return out
 }
 
-// TestAnswersThatAreNotS3: a page of somebody else is an error of every call, and never an absence, a refusal or an object.
+// TestAnswersThatAreNotS3: a page of somebody else is an error of every call,
+// and never an absence, a refusal or an object.
 func TestAnswersThatAreNotS3(t *testing.T) {
-	for name, lie := range map[string]http.HandlerFunc{
-		"page": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprint(w, "<!DOCTYPE html><html><body>Log in</body></html>")
-		},
-		"text":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "it works") },
-		"JSON":  func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"Contents": []}`) },
-		"XML":   func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<?xml version="1.0"?><Other/>`) },
-		"empty": func(http.ResponseWriter, *http.Request) {},
-		"204":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-		"cut XML": func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("ETag", `"x"`)
-			fmt.Fprint(w, `<ListBucketResult><Contents><Key>a/k`)
-		},
-	} {
+	strangers := objstoretest.Strangers()
+	strangers["XML"] = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `<?xml version="1.0"?><Other/>`) }
+	strangers["204"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
+	strangers["cut XML"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"x"`)
+		fmt.Fprint(w, `<ListBucketResult><Contents><Key>a/k`)
+	}
+	for name, lie := range strangers {
 		s := start(t)
 		store := objstore.New(s.open(t, "s3://bucket"))
 		s.set(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { lie(w, r) })
-		for call, do := range calls(t, store) {
-			if name == "cut XML" && call != "list" && call != "uploads" && call != "delete many" && call != "put large" {
-				continue // any bytes with an ETag are an object
-			}
-			if err := do(); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrExist) {
-				t.Errorf("%s, %s: %v", name, call, err)
-			}
+		asked := calls(t, store)
+		if name == "cut XML" { // any bytes with an ETag are an object
+			maps.DeleteFunc(asked, func(call string, _ func() error) bool {
+				return !slices.Contains([]string{"list", "uploads", "delete many", "put large"}, call)
+			})
 		}
+		objstoretest.NotTheService(t, name, asked)
 	}
 }
 
