@@ -47,15 +47,8 @@ func (a *app) check(ctx context.Context, args []string, all, readData bool) erro
 		return err
 	}
 	defer store.Close()
-	keys, err := a.chosen(ctx, store, args, all)
+	keys, _, err := a.chosenDefined(ctx, store, args, all)
 	if err != nil {
-		return err
-	}
-	g, err := store.Graph(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.allDefined(g, keys); err != nil {
 		return err
 	}
 	if len(keys) == 0 {

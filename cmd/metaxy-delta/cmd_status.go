@@ -161,15 +161,8 @@ func (a *app) status(ctx context.Context, args []string, f *statusFlags) error {
 		return err
 	}
 	defer store.Close()
-	keys, err := a.chosen(ctx, store, args, f.all || len(args) == 0)
+	keys, _, err := a.chosenDefined(ctx, store, args, f.all || len(args) == 0)
 	if err != nil {
-		return err
-	}
-	g, err := store.Graph(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.allDefined(g, keys); err != nil {
 		return err
 	}
 	shown := map[feature.Key][]string{}

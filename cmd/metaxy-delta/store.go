@@ -350,6 +350,20 @@ func (a *app) chosen(ctx context.Context, s *metaxy.DeltaStore, args []string, a
 	return keys, nil
 }
 
+// chosenDefined are the chosen features and the definitions in force. A feature
+// that nothing defines is an error.
+func (a *app) chosenDefined(ctx context.Context, s *metaxy.DeltaStore, args []string, all bool) ([]feature.Key, *feature.Graph, error) {
+	keys, err := a.chosen(ctx, s, args, all)
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := s.Graph(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return keys, g, a.allDefined(g, keys)
+}
+
 // chosenToChange are the chosen features of a verb that changes them: --all-features with a --project that is not the configured one is refused.
 func (a *app) chosenToChange(ctx context.Context, s *metaxy.DeltaStore, args []string, all bool) ([]feature.Key, error) {
 	c, err := a.config()
