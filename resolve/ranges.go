@@ -171,7 +171,7 @@ func runsOf(b *frame.Block, keys *hashjoin.Keys) (out []run) {
 	if n == 0 {
 		return nil
 	}
-	make := func(from, to int, lo, hi int64) run {
+	between := func(from, to int, lo, hi int64) run {
 		return run{frame.Span{From: b.Row(from), To: b.Row(to-1) + 1}, int64(to - from), lo, hi}
 	}
 	from := 0
@@ -183,11 +183,11 @@ func runsOf(b *frame.Block, keys *hashjoin.Keys) (out []run) {
 			out, from = nil, 0
 			break
 		}
-		out = append(out, make(from, i, int64(keys.Lo[from]), int64(keys.Lo[i-1])))
+		out = append(out, between(from, i, int64(keys.Lo[from]), int64(keys.Lo[i-1])))
 		from = i
 	}
 	if from == 0 {
-		return []run{make(0, n, keys.Min, keys.Max)}
+		return []run{between(0, n, keys.Min, keys.Max)}
 	}
 	return out
 }
