@@ -88,43 +88,27 @@ func (p *planner) see(ctx context.Context, inc *Increment) error {
 	if err != nil {
 		return err
 	}
-	join := e.plan.JoinColumns()
-	touched, counts := map[string]bool{}, map[Part]map[string]int64{}
-	for _, part := range []Part{New, Stale, Orphaned} {
-		if [...]int64{New: st.New, Stale: st.Stale, Orphaned: st.Orphaned}[part] == 0 {
+	inc.reasons = &reasons{e: e, counts: map[Part]map[string]int64{}}
+	touched := map[string]bool{}
+	for part, n := range [...]int64{New: st.New, Stale: st.Stale, Orphaned: st.Orphaned} {
+		if n == 0 {
 			continue
 		}
-		counts[part] = map[string]int64{}
-		var keys [][]string
-		flush := func() error {
-			found, err := e.reasons(ctx, keys)
-			for _, k := range keys {
-				counts[part][found.of(k)]++
-			}
-			keys = nil
-			return err
-		}
-		for b, err := range inc.rows(ctx, part).Batches {
+		for b, err := range inc.rows(ctx, Part(part)).Batches {
 			if err != nil {
 				return err
 			}
-			for _, k := range keysOf(b, join) {
-				keys = append(keys, k)
-				if part != New && k != nil {
+			if Part(part) == New {
+				continue
+			}
+			for _, k := range keysOf(b, e.plan.JoinColumns()) {
+				if k != nil {
 					touched[strings.Join(k, "\x00")] = true
 				}
 			}
-			if len(keys) >= reasonChunk {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-		if err := flush(); err != nil {
-			return err
 		}
 	}
-	p.touched[inc.key], p.counts[inc.key] = touched, counts
+	p.touched[inc.key], p.counts[inc.key] = touched, inc.reasons.counts
 	return nil
 }
 
