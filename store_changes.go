@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
@@ -130,9 +131,7 @@ func (u *union) batches(in iter.Seq2[PartBatch, error]) iter.Seq2[arrow.RecordBa
 				return
 			}
 			out := u.batch(b)
-			ok := yield(out, nil)
-			out.Release()
-			if !ok {
+			if !frame.Give(yield, out, out) {
 				return
 			}
 		}

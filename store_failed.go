@@ -15,6 +15,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
@@ -311,10 +312,8 @@ func (f *failures) newest(ctx context.Context, sc *scan.Scan, want func([2]uint6
 				return
 			}
 			part := array.NewRecordBatch(arrow.NewSchema(out.Schema().Fields()[:columns], nil), out.Columns()[:columns], out.NumRows())
-			ok := yield(part, nil)
-			part.Release()
 			out.Release()
-			if !ok {
+			if !frame.Give(yield, part, part) {
 				return
 			}
 		}

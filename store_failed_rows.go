@@ -14,6 +14,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
@@ -30,9 +31,7 @@ func (r *failedRows) batches(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[a
 				yield(nil, err)
 				return
 			}
-			ok := yield(out, nil)
-			out.Release()
-			if !ok {
+			if !frame.Give(yield, out, out) {
 				return
 			}
 		}
@@ -163,9 +162,11 @@ func (f *failing) all(ctx context.Context, in iter.Seq2[PartBatch, error], parts
 				yield(PartBatch{}, err)
 				return
 			}
-			ok := b.Batch.NumRows() == 0 || yield(b, nil)
-			b.Batch.Release()
-			if !ok {
+			if b.Batch.NumRows() == 0 {
+				b.Batch.Release()
+				continue
+			}
+			if !frame.Give(yield, b, b.Batch) {
 				return
 			}
 		}
@@ -174,19 +175,25 @@ func (f *failing) all(ctx context.Context, in iter.Seq2[PartBatch, error], parts
 
 // part is a stream of one part without what is left out.
 func (f *failing) part(ctx context.Context, p Part, in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
-	return func(yield func(arrow.RecordBatch, error) bool) {
-		for b, err := range f.all(ctx, tagged(p, in), p) {
-			if !yield(b.Batch, err) {
+	return untagged(f.all(ctx, tagged(p, in), p))
+}
+
+// tagged says of each batch which part it is of.
+func tagged(p Part, in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[PartBatch, error] {
+	return func(yield func(PartBatch, error) bool) {
+		for b, err := range in {
+			if !yield(PartBatch{Part: p, Batch: b}, err) {
 				return
 			}
 		}
 	}
 }
 
-func tagged(p Part, in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[PartBatch, error] {
-	return func(yield func(PartBatch, error) bool) {
+// untagged is a stream of parts of which only one comes.
+func untagged(in iter.Seq2[PartBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
 		for b, err := range in {
-			if !yield(PartBatch{Part: p, Batch: b}, err) {
+			if !yield(b.Batch, err) {
 				return
 			}
 		}
@@ -254,9 +261,7 @@ func (c *clearing) done(ctx context.Context, now time.Time) error {
 			cols[last] = constantArray(stampType, now, int(b.NumRows()))
 			out := array.NewRecordBatch(sc.Schema(), cols, b.NumRows())
 			cols[last].Release()
-			ok := yield(out, nil)
-			out.Release()
-			if !ok {
+			if !frame.Give(yield, out, out) {
 				return
 			}
 		}

@@ -80,20 +80,7 @@ func (r *reasons) part(ctx context.Context, p Part, in iter.Seq2[arrow.RecordBat
 	if r == nil {
 		return in
 	}
-	tagged := func(yield func(PartBatch, error) bool) {
-		for b, err := range in {
-			if !yield(PartBatch{Part: p, Batch: b}, err) {
-				return
-			}
-		}
-	}
-	return func(yield func(arrow.RecordBatch, error) bool) {
-		for b, err := range r.all(ctx, tagged) {
-			if !yield(b.Batch, err) {
-				return
-			}
-		}
-	}
+	return untagged(r.all(ctx, tagged(p, in)))
 }
 
 // waiting are batches whose reasons are looked for together.

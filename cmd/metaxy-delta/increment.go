@@ -129,9 +129,7 @@ func limitParts(in iter.Seq2[arrow.RecordBatch, error], limit int64) iter.Seq2[a
 				full++
 			}
 			cut := b.NewSlice(0, n)
-			ok := yield(cut, nil)
-			cut.Release()
-			if !ok || full == len(partNames) {
+			if !frame.Give(yield, cut, cut) || full == len(partNames) {
 				return
 			}
 		}

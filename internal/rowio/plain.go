@@ -49,9 +49,7 @@ func plainRows(ctx context.Context, s *arrow.Schema, in iter.Seq2[arrow.RecordBa
 				return
 			}
 			row += b.NumRows()
-			ok := yield(out, nil)
-			out.Release()
-			if !ok {
+			if !frame.Give(yield, out, out) {
 				return
 			}
 		}
