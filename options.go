@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
@@ -103,6 +104,11 @@ type Options struct {
 	Observe func(Event)
 	// Switches restore Metaxy's answer where this store deliberately gives another.
 	Switches Switches
+
+	// force and doubt are those of resolve.Options, for tests: they never change
+	// an answer.
+	force hashjoin.Strategy
+	doubt bool
 }
 
 // Switches restore Metaxy's own behaviour; each names the decision it undoes.

@@ -266,7 +266,7 @@ func (s *DeltaStore) HasFeature(ctx context.Context, key feature.Key, opts *HasO
 }
 
 func (s *DeltaStore) resolveOptions() resolve.Options {
-	o := resolve.Options{MemoryLimit: s.opts.MemoryLimit, SpillDir: s.opts.SpillDir, Parallel: s.opts.Parallel}
+	o := resolve.Options{MemoryLimit: s.opts.MemoryLimit, SpillDir: s.opts.SpillDir, Parallel: s.opts.Parallel, Force: s.opts.force, Doubt: s.opts.doubt}
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = machine.Memory() / 2
 		o.SpillDir = cmp.Or(o.SpillDir, os.TempDir())

@@ -342,5 +342,5 @@ class Program:
 
     def rebase(self, step, path):
         old, new = rebased(self.seq, step)
-        said = json.loads(self.call("rebase", step["feature"], "--from", old, "--store", "main", "--allow-cross-project-writes", "--json", *(["--to", new] if new else [])))
+        said = json.loads(self.call("rebase", step["feature"], "--from", old, "--include-stale", "--store", "main", "--allow-cross-project-writes", "--json", *(["--to", new] if new else [])))
         self.said = [w["code"] for w in said["warnings"]]

@@ -147,8 +147,13 @@ type Options struct {
 	Only []string
 	// Listed are the steps, as name/number, that do not pass and why: a listed step that passes fails the test too.
 	Listed map[string]string
+	// Ops are the operations that are looked at, nil = all.
+	Ops []string
 	// Reasons asks every resolve for its reasons, too, which must agree with it.
 	Reasons bool
+	// Again makes every resolve a second time, on what the first one remembered; Remembered counts those that did stand on it.
+	Again      bool
+	Remembered *atomic.Int64
 }
 
 // Run runs every operation of every recorded store on the store as it was before, as parallel subtests, and logs how many there were.
@@ -176,7 +181,7 @@ func Run(t *testing.T, o *Options) {
 			c := newScenario(t, filepath.Dir(f), o)
 			for i := range c.s.Steps {
 				st := &c.s.Steps[i]
-				if !st.runs() {
+				if !st.runs() || o.Ops != nil && !slices.Contains(o.Ops, st.Op) {
 					others.Add(1)
 					continue
 				}
@@ -304,7 +309,13 @@ func (c *run) check(st *step) string {
 	case "read":
 		return c.checkRead(st, root)
 	case "resolve_update":
-		return c.checkResolve(st, root)
+		fault := c.checkResolve(st, root)
+		if fault == "" && c.o.Again {
+			if fault = c.checkResolve(st, root); fault != "" {
+				fault = "once more: " + fault
+			}
+		}
+		return fault
 	case "history":
 		return c.checkHistory(st, root)
 	case "rebase":

@@ -225,6 +225,9 @@ func (c *run) checkResolve(st *step, root string) string {
 	if fault := c.reasonFault(st, root, inc.Stats()); fault != "" {
 		return fault
 	}
+	if c.o.Remembered != nil && inc.Remembered() {
+		c.o.Remembered.Add(1)
+	}
 	return countFault(st, inc.Stats())
 }
 
