@@ -44,7 +44,7 @@ const (
 	Near      Phase = "near"
 )
 
-// IDs are the sample ids: Ints are int64 that ascend, Texts look like UUIDs in no order.
+// IDs are the sample ids: Ints are int64 that ascend, Texts are UUIDs in no order.
 type IDs string
 
 // The kinds of ids.
@@ -292,7 +292,8 @@ func addSample(b *array.RecordBuilder, c StoreConfig, fields []string, root uint
 	case *array.Int64Builder:
 		id.Append(int64(row))
 	case *array.StringBuilder:
-		id.Append(fmt.Sprintf("%016x-%016x", mix(row, 7), row))
+		a, b := mix(row, 7), uint64(row)
+		id.Append(fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&0xffffffffffff))
 	}
 	st := b.Field(1).(*array.StructBuilder)
 	st.Append(true)

@@ -1,21 +1,26 @@
 package bench_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/bench"
+	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
 // memory is where a resolve keeps what it proved, below a store.
 const memory = "bench/leaf.delta/_metaxy_delta/resolve"
 
 // touched is a store of which one row in ten thousand was written again since it
-// was resolved, and what that resolve left.
-func touched(tb testing.TB, base string, c bench.StoreConfig) (path string, left []byte) {
+// was resolved, and what that resolve left; sorted tables were optimized before.
+func touched(tb testing.TB, base string, c bench.StoreConfig, sorted bool) (path string, left []byte) {
 	tb.Helper()
 	same := c
 	same.Phase = bench.Unchanged
@@ -34,6 +39,9 @@ func touched(tb testing.TB, base string, c bench.StoreConfig) (path string, left
 		}
 		return os.Link(p, filepath.Join(path, rel))
 	})
+	if err == nil && sorted {
+		err = sortTables(tb, path)
+	}
 	if err == nil {
 		_, err = bench.ResolveConfig{Store: path}.Run(tb.Context())
 	}
@@ -47,6 +55,22 @@ func touched(tb testing.TB, base string, c bench.StoreConfig) (path string, left
 		tb.Fatal(err)
 	}
 	return path, left
+}
+
+// sortTables sorts the tables of a store by id.
+func sortTables(tb testing.TB, path string) error {
+	tables, err := filepath.Glob(filepath.Join(path, "bench", "*.delta"))
+	for _, table := range tables {
+		driver, openErr := objstore.NewLocal(table)
+		if openErr != nil {
+			return openErr
+		}
+		o := &rewrite.OptimizeOptions{SortBy: []string{"sample_uid"}, KeepOrder: true, Now: 1, SpillDir: tb.TempDir()}
+		r, optErr := rewrite.Optimize(tb.Context(), delta.New(objstore.New(driver), &delta.Options{Now: time.Now}), o)
+		err = errors.Join(err, optErr)
+		tb.Logf("%s: %+v", table, r)
+	}
+	return err
 }
 
 // resolveTouched resolves a touched store as if for the first time since.
@@ -73,11 +97,15 @@ func BenchmarkTouch(b *testing.B) {
 		sizes = append(sizes, 10_000_000)
 	}
 	for _, rows := range sizes {
-		for _, ids := range []bench.IDs{bench.Ints, bench.Texts} {
+		for _, of := range []struct {
+			name   string
+			ids    bench.IDs
+			sorted bool
+		}{{"int", bench.Ints, false}, {"text", bench.Texts, false}, {"text-optimized", bench.Texts, true}} {
 			for _, phase := range []bench.Phase{bench.Near, bench.Few} {
-				c := bench.StoreConfig{Phase: phase, Rows: rows, IDs: ids}
-				b.Run(fmt.Sprintf("%s/%s/%d", ids, phase, rows), func(b *testing.B) {
-					path, left := touched(b, base, c)
+				c := bench.StoreConfig{Phase: phase, Rows: rows, IDs: of.ids}
+				b.Run(fmt.Sprintf("%s/%s/%d", of.name, phase, rows), func(b *testing.B) {
+					path, left := touched(b, base, c, of.sorted)
 					var cpu float64
 					var last bench.Result
 					for b.Loop() {
@@ -98,7 +126,7 @@ func TestTouch(t *testing.T) {
 	base := t.TempDir()
 	for _, phase := range []bench.Phase{bench.Near, bench.Few} {
 		c := bench.StoreConfig{Phase: phase, Rows: 200_000}
-		path, left := touched(t, base, c)
+		path, left := touched(t, base, c, false)
 		r := resolveTouched(t, path, left, c)
 		if err := os.Remove(filepath.Join(path, memory)); err != nil {
 			t.Fatal(err)

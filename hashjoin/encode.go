@@ -26,6 +26,9 @@ type Keys struct {
 	// Ascending reports whether the one-word keys rise strictly and none is
 	// null, which proves that no two are equal.
 	Ascending bool
+	// UUIDs reports that every row is a UUID in its usual form, and that the two
+	// words stand for its bytes, so that [Index.UUIDs] gives its text.
+	UUIDs bool
 
 	hi, null []uint64 // memory of Hi and Null
 	cols     []source
@@ -70,6 +73,7 @@ func (l *Layout) Encode(cols []arrow.Array, k *Keys) error {
 	if l.word {
 		return k.oneWord()
 	}
+	k.UUIDs = l.mask.lo != 0 && len(k.cols) == 1 && k.cols[0].column.class == classBytes
 	for from := 0; from < n; from += blockRows {
 		if err := k.hash(l, from, min(blockRows, n-from)); err != nil {
 			return err
@@ -86,7 +90,7 @@ func (k *Keys) reset(l *Layout, n int) {
 		k.Hi = k.hi
 		k.texts, k.words, k.ends = grow(k.texts, blockRows), grow(k.words, blockRows), grow(k.ends, blockRows)
 	}
-	k.Min, k.Max, k.Ascending = math.MaxInt64, math.MinInt64, false
+	k.Min, k.Max, k.Ascending, k.UUIDs = math.MaxInt64, math.MinInt64, false, false
 	k.null = grow(k.null, (n+63)/64)
 	clear(k.null)
 	k.cols = grow(k.cols, len(l.cols))
@@ -155,8 +159,11 @@ func (k *Keys) hash(l *Layout, from, n int) error {
 		c := &k.cols[0]
 		c.strings(from, k.texts[:n])
 		for i, s := range k.texts[:n] {
-			h := xxh3.HashString128Seed(s, l.seed)
-			lo[i], hi[i] = h.Lo, h.Hi
+			var packed bool
+			if lo[i], hi[i], packed = l.mask.pack(s); !packed {
+				h := xxh3.HashString128Seed(s, l.seed)
+				lo[i], hi[i], k.UUIDs = h.Lo, h.Hi, false
+			}
 		}
 		var null [blockRows / 64]uint64
 		if c.nulls(from, n, null[:]) {

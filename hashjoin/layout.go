@@ -14,6 +14,7 @@ import (
 // It is safe for concurrent use.
 type Layout struct {
 	seed uint64
+	mask mask
 	cols []keyColumn
 	word bool
 }
@@ -61,7 +62,7 @@ func NewLayout(sides ...[]arrow.DataType) (*Layout, error) {
 	if len(sides) == 0 || len(sides[0]) == 0 {
 		return nil, errors.New("a key has no columns")
 	}
-	l := &Layout{seed: maphash.Comparable(maphash.MakeSeed(), uint64(1)), cols: make([]keyColumn, len(sides[0]))}
+	l := &Layout{seed: maphash.Comparable(maphash.MakeSeed(), uint64(1)), mask: newMask(), cols: make([]keyColumn, len(sides[0]))}
 	for _, side := range sides {
 		if len(side) != len(l.cols) {
 			return nil, fmt.Errorf("the key has %d columns on one side and %d on another", len(l.cols), len(side))
@@ -86,7 +87,7 @@ func NewLayout(sides ...[]arrow.DataType) (*Layout, error) {
 func NewStableLayout(sides ...[]arrow.DataType) (*Layout, error) {
 	l, err := NewLayout(sides...)
 	if err == nil {
-		l.seed = 0
+		l.seed, l.mask = 0, mask{}
 	}
 	return l, err
 }

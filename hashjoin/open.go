@@ -21,17 +21,22 @@ type probes struct {
 	word   [probeRows]uint64 // of the key in the bucket's slot
 }
 
-// start makes the first two passes over keys.
-func (x *Index) start(keys []uint64, p *probes) {
+// start makes the first two passes over rows from to to.
+func (x *Index) start(k *Keys, from, to int, p *probes) {
+	keys := k.Lo[from:to]
 	keys = keys[:min(len(keys), probeRows)]
+	salt, mix := x.salt, x.mix
 	if x.layout.word {
-		salt, mix := x.salt, x.mix
 		for i, w := range keys {
 			hi, lo := bits.Mul64(w^salt, mix)
 			p.hash[i] = hi ^ lo
 		}
-	} else {
-		copy(p.hash[:], keys) // random in every bit
+	} else { // not all words are random: UUIDs may be times
+		second := k.Hi[from:to]
+		for i, w := range keys {
+			hi, lo := bits.Mul64(w^salt, second[i]^mix)
+			p.hash[i] = hi ^ lo
+		}
 	}
 	buckets, size := x.buckets, x.size
 	for i := range keys {
@@ -87,7 +92,7 @@ func (x *Index) insertHash(k *Keys, slots []int32) bool {
 	ownNulls := k.Null != nil && x.ownNulls()
 	for from := 0; from < len(slots); from += probeRows {
 		to := min(from+probeRows, len(slots))
-		x.start(k.Lo[from:to], &p)
+		x.start(k, from, to, &p)
 		for i := from; i < to; i++ {
 			if ownNulls && k.IsNull(i) {
 				slots[i] = x.insertNull()
@@ -126,7 +131,7 @@ func (x *Index) findHash(k *Keys, slots []int32) {
 	var p probes
 	for from := 0; from < len(slots); from += probeRows {
 		to := min(from+probeRows, len(slots))
-		x.start(k.Lo[from:to], &p)
+		x.start(k, from, to, &p)
 		for i := from; i < to; i++ {
 			if x.hit(k, &p, i, i-from) {
 				slots[i] = int32(p.bucket[i-from]) - 1

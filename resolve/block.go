@@ -79,7 +79,10 @@ func (s *stream) newWorker() *worker {
 
 // block decides the expected rows that a block of a driver leads to.
 func (w *worker) block(l *leg, p *picked, unit int) error {
-	keys := columnsOf(p.Batch, l.cols, l.keys)
+	var keys []arrow.Array // none of ids that are not read, of which none is null
+	if l.skip == 0 {
+		keys = columnsOf(p.Batch, l.cols, l.keys)
+	}
 	if err := w.find(l, p, unit, keys); err != nil {
 		return err
 	}
@@ -302,7 +305,7 @@ func (w *worker) driverVersions(l *leg, p *picked, member string) (rowhash.Strin
 		picks, _ := pick32(nil, slots, w.rows)
 		return l.groups.texts[slices.Index(w.s.inc.deps[l.dep].members, member)].Strings().Pick(picks), nil
 	}
-	v, err := stringsOf(p.Batch.Column(slices.Index(l.cols, memberColumn(member))))
+	v, err := stringsOf(p.Batch.Column(slices.Index(l.cols[l.skip:], memberColumn(member))))
 	if err != nil || v.Len() == 0 || len(w.rows) == int(p.Batch.NumRows()) && len(l.joins) == 0 {
 		return v, err
 	}

@@ -39,7 +39,7 @@ func pickOf[T any](t *rapid.T, name string, of ...T) T { return rapid.SampledFro
 // newMaker draws a shape.
 func newMaker(t *rapid.T) *maker {
 	mk := &maker{t: t, shape: rapid.SampledFrom(shapes).Draw(t, "shape")}
-	mk.idKind = pickOf(t, "ids", "int64", "int64", "widths", "text", "long text", "two")
+	mk.idKind = pickOf(t, "ids", "int64", "int64", "widths", "text", "long text", "uuid", "uuid", "nearly uuid", "two")
 	mk.ids = []string{"id"}
 	if mk.idKind == "two" || mk.shape == "coarse" {
 		mk.ids = []string{"id", "part"}
@@ -272,6 +272,10 @@ func (mk *maker) id(column string, i int) any {
 		return int64(i / 3)
 	case mk.idKind == "long text":
 		return fmt.Sprintf("a rather long id that no word holds %d-é", mk.coarse(i))
+	case mk.idKind == "uuid", mk.idKind == "nearly uuid" && i%7 != 3:
+		return fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(mk.coarse(i))*2654435761, mk.coarse(i))
+	case mk.idKind == "nearly uuid":
+		return fmt.Sprintf("%08X-000A-4000-8000-%012X", uint32(mk.coarse(i))*2654435761, mk.coarse(i))
 	case mk.idKind == "text":
 		return fmt.Sprintf("v%04d", mk.coarse(i))
 	case mk.idKind == "two":

@@ -106,8 +106,10 @@ func (e *emitter) fill(ctx context.Context, p *piece, b *picked, picks []int32) 
 	for i, c := range e.leg.out {
 		var err error
 		switch {
+		case c.kept >= 0 && c.kept < e.leg.skip:
+			p.cols[i], err = e.ids(ctx, picks, c.typ)
 		case c.kept >= 0:
-			p.cols[i], err = keptColumn(ctx, b.Batch.Column(c.kept), rows, c.typ)
+			p.cols[i], err = keptColumn(ctx, b.Batch.Column(c.kept-e.leg.skip), rows, c.typ)
 		case c.dep < 0:
 			p.cols[i] = e.version(p, c.outColumn, texts)
 		case c.late < 0 && c.side < 0:
@@ -159,6 +161,25 @@ func keptColumn(ctx context.Context, a arrow.Array, rows []int32, t arrow.DataTy
 	if err != nil {
 		return nil, err
 	}
+	if err := castTo(ctx, &a, t); err != nil {
+		a.Release()
+		return nil, err
+	}
+	return a, nil
+}
+
+// ids are those of joined rows, which their slots give back.
+func (e *emitter) ids(ctx context.Context, picks []int32, t arrow.DataType) (arrow.Array, error) {
+	const size = len("00000000-0000-0000-0000-000000000000")
+	slots, offsets := make([]int32, len(picks)), make([]int32, len(picks)+1)
+	for k, j := range picks {
+		slots[k], offsets[k+1] = e.w.slots[j], int32(size*(k+1))
+	}
+	texts := make([]byte, size*len(picks))
+	e.pass.s.index().UUIDs(slots, texts)
+	d := array.NewData(arrow.BinaryTypes.String, len(picks), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets)), memory.NewBufferBytes(texts)}, nil, 0, 0)
+	defer d.Release()
+	var a arrow.Array = array.NewStringData(d)
 	if err := castTo(ctx, &a, t); err != nil {
 		a.Release()
 		return nil, err

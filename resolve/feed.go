@@ -40,6 +40,9 @@ type feed struct {
 	// slots are, for each unit, those of the join keys of its rows as they are
 	// read; nil where keys are encoded anew.
 	slots [][]int32
+	// uuids says that slots give back the ids, so that these need not be read
+	// again.
+	uuids bool
 	read  int64
 	// surveyed says that dead is known; keepsDeleted that tombstones count.
 	surveyed, keepsDeleted bool

@@ -19,7 +19,8 @@ type leg struct {
 	joins  []int // deps that are joined, required ones first
 	before []int // deps whose keys are left out
 	groups *groups
-	cols   []string // what a block has
+	cols   []string // what a block has, without the first skip of them
+	skip   int
 	out    []legColumn
 	late   []string // columns of the driver that only results need
 }
@@ -52,6 +53,7 @@ func (l *leg) plan() {
 	for _, c := range inc.columns {
 		l.out = append(l.out, l.column(c))
 	}
+	l.skips()
 }
 
 // column finds a column of the result.
@@ -84,6 +86,15 @@ func (l *leg) column(c outColumn) legColumn {
 		}
 	}
 	return col
+}
+
+// skips leaves ids out of blocks that their slots give back, where nothing else
+// asks for them.
+func (l *leg) skips() {
+	l.skip = 0
+	if l.feed.uuids && len(l.keys) == 1 && len(l.cols) > 1 && l.groups == nil && !l.s.inc.req.Options.WithInput {
+		l.skip = 1
+	}
 }
 
 // waits reports whether results have columns that are read after deciding.

@@ -182,7 +182,7 @@ func (p *pass) unit(ctx context.Context, w *worker, leg, unit int) error {
 	l := p.s.legs[leg]
 	e := &emitter{pass: p, leg: l, w: w, unit: unit}
 	defer e.release()
-	err := l.feed.live(ctx, unit, l.cols, func(b *picked) error {
+	err := l.feed.live(ctx, unit, l.cols[l.skip:], func(b *picked) error {
 		if p.decided != nil {
 			p.only(b, leg, unit)
 		}
@@ -194,8 +194,10 @@ func (p *pass) unit(ctx context.Context, w *worker, leg, unit int) error {
 		}
 		if p.decided == nil {
 			p.mark(w, b, leg, unit)
-			if err := p.progress.add(w, columnsOf(b.Batch, l.cols, l.keys)); err != nil {
-				return err
+			if l.skip == 0 {
+				if err := p.progress.add(w, columnsOf(b.Batch, l.cols, l.keys)); err != nil {
+					return err
+				}
 			}
 		}
 		for _, part := range []Part{New, Stale} {

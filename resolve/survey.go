@@ -144,7 +144,7 @@ func (f *feed) survey(ctx context.Context, m *matching, ids []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	f.slots = nil
+	f.slots, f.uuids = nil, false
 	if !m.doubt {
 		if err := f.disjoint(ctx, m.layout, m.parallel); !errors.Is(err, errBelief) {
 			return err
@@ -158,6 +158,7 @@ func (f *feed) survey(ctx context.Context, m *matching, ids []string) error {
 		var mu sync.Mutex
 		clear(f.dead)
 		clear(f.slots)
+		f.uuids = f.slots != nil
 		var arena slab.Arena // only the survey needs this
 		defer arena.Free()
 		n := newNewest(&arena, x.Slots(), !layered)
@@ -177,8 +178,9 @@ func (f *feed) survey(ctx context.Context, m *matching, ids []string) error {
 				}
 				f.bury(b)
 				if f.slots != nil {
+					f.uuids = f.uuids && b.keys.UUIDs
 					maskNulls(&b.keys, b.slots)
-					f.slots[b.unit] = append(f.slots[b.unit], b.slots...)
+					f.slots[b.unit] = append(slices.Grow(f.slots[b.unit], max(int(f.units[b.unit].Rows)-len(f.slots[b.unit]), 0)), b.slots...)
 				}
 				return nil
 			}
@@ -200,7 +202,7 @@ func (f *feed) surveyApart(ctx context.Context, m *matching) error {
 		defer m.arena.Free()
 		return f.survey(ctx, m, f.ids)
 	})
-	f.slots, f.surveyed = nil, err == nil // slots are of that index
+	f.slots, f.uuids, f.surveyed = nil, false, err == nil // slots are of that index
 	return err
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,6 +80,95 @@ func TestSmallFilesAreOffered(t *testing.T) {
 	if out := do(0, "table", "info", table); strings.Contains(out, offer) {
 		t.Errorf("after merging: %s", out)
 	}
+}
+
+// TestOptimizeSortsFeatures: `optimize` sorts a feature's rows by its ids, leaves them alone after that until a tenth is new, and merges what is small meanwhile;
+// with --as-written it only merges. No read changes.
+func TestOptimizeSortsFeatures(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	do := func(want int, args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		code := run(context.Background(), &system{args: append(args, "--store", dir), stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getwd: func() (string, error) { return filepath.Dir(dir), nil }})
+		if code != want {
+			t.Fatalf("%v: exit %d\n%s%s", args, code, stdout.String(), stderr.String())
+		}
+		return stdout.String() + stderr.String()
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run(context.Background(), &system{args: []string{"demo", dir}, stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getwd: func() (string, error) { return filepath.Dir(dir), nil }}); code != 0 {
+		t.Fatal(stderr.String())
+	}
+	store, err := metaxy.Open(t.Context(), dir, &metaxy.Options{Project: "demo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	key, err := feature.ParseKey("video/raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := func(rows *metaxy.Rows) {
+		t.Helper()
+		if _, err := store.Write(t.Context(), key, rows, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tags := func() (sorted, others int) {
+		t.Helper()
+		snap, err := store.Table(key).Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range snap.Files() {
+			if tag := f.Tags["metaxy_delta.sorted"]; tag != nil && strings.HasSuffix(*tag, ` ["video_id"]`) {
+				sorted++
+			} else {
+				others++
+			}
+		}
+		return sorted, others
+	}
+	more(oneVideo(t))
+	do(2, "optimize", "video/raw", "--as-written", "--sort-by", "video_id")
+	do(0, "optimize", "video/raw", "--as-written")
+	if sorted, others := tags(); sorted != 0 || others != 1 {
+		t.Errorf("as written: %d sorted files, %d others", sorted, others)
+	}
+	for i := range 6 { // enough that one more is little
+		more(videos(t, i*1500, 2000))
+	}
+	before := do(0, "read", "video/raw", "--format", "csv")
+	do(0, "optimize", "video/raw")
+	if sorted, others := tags(); sorted != 1 || others != 0 {
+		t.Errorf("%d sorted files, %d others", sorted, others)
+	}
+	if after := do(0, "read", "video/raw", "--format", "csv"); sortedLines(after) != sortedLines(before) {
+		t.Error("the feature reads other rows than it did")
+	}
+	if out := do(0, "optimize", "--all-features", "--json"); strings.Contains(out, `"files_removed":2`) {
+		t.Errorf("again: %s", out)
+	}
+	more(oneVideo(t))
+	more(oneVideo(t))
+	do(0, "optimize", "video/raw")
+	if sorted, others := tags(); sorted != 1 || others != 1 {
+		t.Errorf("little is new: %d sorted files, %d others", sorted, others)
+	}
+}
+
+// videos are n videos from the i-th on, their ids in no order.
+func videos(t *testing.T, i, n int) *metaxy.Rows {
+	var rows []string
+	for k := range n {
+		rows = append(rows, fmt.Sprintf(`{"video_id": "v%x-%d", "metaxy_provenance_by_field": {"audio": "a%d", "frames": "f"}}`, uint32(i+k)*2654435761, i+k, k))
+	}
+	one := oneVideo(t)
+	rec, _, err := array.RecordFromJSON(memory.DefaultAllocator, one.Schema, strings.NewReader("["+strings.Join(rows, ",")+"]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &metaxy.Rows{Schema: one.Schema, Batches: func(yield func(arrow.RecordBatch, error) bool) { yield(rec, nil) }}
 }
 
 func sortedLines(text string) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -32,8 +33,11 @@ type OptimizeOptions struct {
 	// SortBy are columns to sort the rows of each partition by, so that a reader who asks for a few keys skips files. Files that are sorted so already, and
 	// hold no key that other files hold too, are left alone.
 	SortBy []string
-	// KeepOrder keeps the tie order of all rows of a partition: small files are merged with their neighbours in that order alone, and newer files are
-	// named again in the commit.
+	// Lazy leaves sorted files alone as long as what is not sorted beside them, and shares keys with them, is less than a tenth of it; only small files are
+	// merged then. So a table to which little is added is not written again as a whole.
+	Lazy bool
+	// KeepOrder keeps the tie order of all rows of a partition: small files are merged with their neighbours in that order alone, and newer files, also
+	// those that others add meanwhile, are named again in the commit.
 	KeepOrder bool
 	// MemoryLimit is what a sort works in, about; 0 = 512 MiB. What needs more goes to SpillDir; without one it is a *hashjoin.LimitError.
 	MemoryLimit int64
@@ -93,7 +97,7 @@ const ManySmallFiles = 100
 // Mergeable is how many files of a table Optimize would merge, keeping their order, into files of the default size.
 func Mergeable(snap *delta.Snapshot) int {
 	n := 0
-	for _, j := range pack(snap.Files(), defaultTargetBytes, true) {
+	for _, j := range pack(snap.Files(), defaultTargetBytes, true, "") {
 		n += len(j.files)
 	}
 	return n
@@ -106,14 +110,17 @@ type compaction struct {
 	opts  OptimizeOptions
 	by    *sortKeys // nil: not sorted
 	jobs  []*job
-	adds  []*txlog.Add
-	res   OptimizeResult
+	// planned are the keys of the files that were there when jobs were chosen.
+	planned map[string]bool
+	adds    []*txlog.Add
+	res     OptimizeResult
 }
 
 // job is a set of files of one partition, in tie order, whose rows move into others, the adds.
 type job struct {
-	files []delta.File
-	adds  []*txlog.Add
+	files  []delta.File
+	sorted bool
+	adds   []*txlog.Add
 }
 
 // wrongPartitions is the error of a predicate that names other columns than
@@ -128,6 +135,10 @@ func wrongPartitions(snap *delta.Snapshot, e filter.Expr) error {
 // plan chooses the files.
 func (c *compaction) plan() error {
 	files := c.snap.Files()
+	c.planned = make(map[string]bool, len(files))
+	for i := range files {
+		c.planned[files[i].Key] = true
+	}
 	if c.opts.Where != nil {
 		in, err := scan.ByPartition(c.snap, c.opts.Where)
 		if err != nil {
@@ -149,13 +160,20 @@ func (c *compaction) plan() error {
 		files = chosen
 	}
 	if len(c.opts.SortBy) == 0 {
-		c.jobs = pack(files, c.opts.TargetBytes, c.opts.KeepOrder)
+		c.jobs = pack(files, c.opts.TargetBytes, c.opts.KeepOrder, "")
 	} else {
 		var err error
 		if c.by, err = sortKeysOf(c.snap, c.opts.SortBy); err != nil {
 			return err
 		}
-		c.jobs = sortJobs(files, c.snap.Schema().Fields[c.by.columns[0]].Name, c.order(), c.opts.TargetBytes)
+		for _, j := range sortJobs(files, c.snap.Schema().Fields[c.by.columns[0]].Name, c.order(), c.opts.TargetBytes) {
+			if c.opts.Lazy && j.almostSorted(c.order()) {
+				c.jobs = append(c.jobs, pack(j.files, c.opts.TargetBytes, c.opts.KeepOrder, c.order())...)
+			} else {
+				j.sorted = true
+				c.jobs = append(c.jobs, j)
+			}
+		}
 	}
 	for _, j := range c.jobs {
 		for i := range j.files {
@@ -170,14 +188,14 @@ func (c *compaction) plan() error {
 // run writes the rows of a job.
 func (c *compaction) run(ctx context.Context, j *job) error {
 	o := &scan.Options{Files: j.files, Parallel: 1}
-	if c.by != nil {
+	if j.sorted {
 		o.BatchRows = sortedRows
 	}
 	sc, err := scan.New(c.snap, o)
 	if err != nil {
 		return err
 	}
-	if c.by != nil {
+	if j.sorted {
 		return c.runSorted(ctx, j, sc)
 	}
 	return c.write(ctx, j, &delta.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}, &delta.FileOptions{TargetBytes: -1})
@@ -227,9 +245,58 @@ func (c *compaction) write(ctx context.Context, j *job, rows *delta.Rows, o *del
 	return err
 }
 
-// commit puts removes and adds into one commit.
+// commit puts removes and adds into one commit. Where order counts, files that others add meanwhile must come behind the rows that were there before: the commit
+// is made again over the newer snapshot then.
 func (c *compaction) commit(ctx context.Context) (OptimizeResult, error) {
-	ch := &delta.Change{Read: c.snap, Operation: "OPTIMIZE", Parameters: map[string]any{"predicate": "[]", "targetSize": strconv.FormatInt(c.opts.TargetBytes, 10)}, Adds: c.adds}
+	c.res.FilesAdded = len(c.adds)
+	for _, a := range c.adds {
+		c.res.BytesAdded += a.Size
+	}
+	var err error
+	for try := 0; ; try++ {
+		c.res.Version, err = c.table.Commit(ctx, c.change())
+		var lost *txlog.ConflictError
+		if !c.opts.KeepOrder || !errors.As(err, &lost) || try == maxOvertaken {
+			break
+		}
+		snap, newer := c.table.Snapshot(ctx)
+		if newer != nil || !c.holds(snap) {
+			break
+		}
+		c.snap = snap
+	}
+	if notCommitted(err) {
+		err = errors.Join(err, discardAdds(ctx, c.table, c.adds))
+	}
+	return c.res, err
+}
+
+// maxOvertaken bounds how often a commit is made again for what others added.
+const maxOvertaken = 20
+
+// holds reports whether a newer snapshot has all that was compacted as it was, and can take the files that were written.
+func (c *compaction) holds(snap *delta.Snapshot) bool {
+	if now, then := snap.State(), c.snap.State(); !reflect.DeepEqual(now.Metadata, then.Metadata) || !reflect.DeepEqual(now.Protocol, then.Protocol) {
+		return false
+	}
+	live := map[string]delta.File{}
+	for _, f := range snap.Files() {
+		live[f.Key] = f
+	}
+	for _, j := range c.jobs {
+		for i := range j.files {
+			f, ok := live[j.files[i].Key]
+			if !ok || !reflect.DeepEqual(f.DeletionVector, j.files[i].DeletionVector) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (c *compaction) change() *delta.Change {
+	ch := &delta.Change{Read: c.snap, Operation: "OPTIMIZE", Parameters: map[string]any{"predicate": "[]", "targetSize": strconv.FormatInt(c.opts.TargetBytes, 10)}, Adds: c.adds,
+		NoneSince: c.opts.KeepOrder}
 	if c.opts.Where != nil {
 		ch.Parameters["predicate"] = listText([]string{c.opts.Where.String()})
 	}
@@ -241,29 +308,21 @@ func (c *compaction) commit(ctx context.Context) (OptimizeResult, error) {
 			ch.Removes = append(ch.Removes, j.files[i].Remove(c.opts.Now, false))
 		}
 	}
-	if c.opts.KeepOrder && c.by == nil {
+	if c.opts.KeepOrder {
 		ch.Adds = c.inOrder()
-	}
-	c.res.FilesAdded = len(c.adds)
-	for _, a := range c.adds {
-		c.res.BytesAdded += a.Size
 	}
 	ch.Metrics = map[string]any{"numRemovedFiles": strconv.Itoa(c.res.FilesRemoved), "numAddedFiles": strconv.Itoa(c.res.FilesAdded),
 		"numRemovedBytes": strconv.FormatInt(c.res.BytesRemoved, 10), "numAddedBytes": strconv.FormatInt(c.res.BytesAdded, 10)}
-	var err error
-	c.res.Version, err = c.table.Commit(ctx, ch)
-	if notCommitted(err) {
-		err = errors.Join(err, discardAdds(ctx, c.table, c.adds))
-	}
-	return c.res, err
+	return ch
 }
 
-// inOrder are the adds of the commit in tie order: merged files stand where their rows stood, and files that are newer than one of them are added again behind
-// it. A merged file is as old as its newest source, since the order of a checkpoint is that of the times.
+// inOrder are the adds of the commit in tie order: written files stand where their rows stood, and files that are newer than one of them are added again behind
+// it, unless they share no key with it, as beside a sort. A written file is as old as its newest source, since the order of a checkpoint is that of the times.
 func (c *compaction) inOrder() (out []*txlog.Add) {
 	jobs, left := map[string]*job{}, map[*job]int{}
+	merged := false
 	for _, j := range c.jobs {
-		left[j] = len(j.files)
+		left[j], merged = len(j.files), merged || !j.sorted
 		for i := range j.files {
 			jobs[j.files[i].Key] = j
 		}
@@ -273,7 +332,7 @@ func (c *compaction) inOrder() (out []*txlog.Add) {
 		f := &files[i]
 		j := jobs[f.Key]
 		switch {
-		case j == nil && len(out) > 0:
+		case j == nil && len(out) > 0 && (merged || !c.planned[f.Key]):
 			again := *f.Add
 			again.DataChange = false
 			out = append(out, &again)

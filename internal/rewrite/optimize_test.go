@@ -368,27 +368,36 @@ func TestOptimizeKeepsTies(t *testing.T) {
 	fewChecks(t, 30)
 	rapid.Check(t, func(t *rapid.T) {
 		clock := time.UnixMilli(now)
-		tb := delta.New(objstore.New(objstore.NewMem()), &delta.Options{Now: func() time.Time { clock = clock.Add(time.Second); return clock }, CheckpointInterval: -1})
+		mem := objstore.NewMem()
+		o := &delta.Options{Now: func() time.Time { clock = clock.Add(time.Second); return clock }, CheckpointInterval: -1}
+		tb := delta.New(objstore.New(mem), o)
 		rows := 0
+		more := func() {
+			var list []string
+			for range rapid.SampledFrom([]int{1, 3, 300}).Draw(t, "rows") {
+				list = append(list, fmt.Sprint("k", rapid.Uint64().Draw(t, "key")%uint64(math.Pow10(rapid.IntRange(0, 4).Draw(t, "keys")))))
+			}
+			if _, err := tb.Append(context.Background(), keyed(rows, list), nil); err != nil {
+				t.Fatal(err)
+			}
+			rows += len(list)
+		}
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			ctx := context.Background()
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0, 1, 2:
-				var list []string
-				for range rapid.SampledFrom([]int{1, 3, 300}).Draw(t, "rows") {
-					list = append(list, fmt.Sprint("k", rapid.Uint64().Draw(t, "key")%uint64(math.Pow10(rapid.IntRange(0, 4).Draw(t, "keys")))))
-				}
-				if _, err := tb.Append(ctx, keyed(rows, list), nil); err != nil {
-					t.Fatal(err)
-				}
-				rows += len(list)
+				more()
 			default:
-				o := rewrite.OptimizeOptions{Now: clock.UnixMilli(), TargetBytes: 4000, KeepOrder: true}
+				how := rewrite.OptimizeOptions{Now: clock.UnixMilli(), TargetBytes: 4000, KeepOrder: true, Lazy: rapid.Bool().Draw(t, "lazy")}
 				if rapid.Bool().Draw(t, "sort") {
-					o.SortBy = []string{"k"}
+					how.SortBy = []string{"k"}
+				}
+				d := objstoretest.NewFaulty(mem, 1)
+				for range rapid.IntRange(0, 2).Draw(t, "appends meanwhile") {
+					d.Add(objstoretest.Rule{Op: objstoretest.OpCreate, Times: 1, Fault: objstoretest.None, Do: func(objstoretest.Op, string) { more() }})
 				}
 				if rows > 0 {
-					if _, err := rewrite.Optimize(ctx, tb, &o); err != nil {
+					if _, err := rewrite.Optimize(ctx, delta.New(objstore.New(d), o), &how); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -474,7 +483,19 @@ func TestOptimizeConflicts(t *testing.T) {
 			if _, err := rewrite.Delete(t.Context(), tb, where(t, "id = 2000"), nil); err != nil {
 				t.Error(err)
 			}
+		}, true, false, 3009},
+		"append, which comes later": {func(t *testing.T, tb *delta.Table) { write(t, tb, 200, 210, nil) }, true, false, 3020},
+		"delete from a small file, whose place is kept": {func(t *testing.T, tb *delta.Table) {
+			if _, err := rewrite.Delete(t.Context(), tb, where(t, "id = 1"), nil); err != nil {
+				t.Error(err)
+			}
 		}, true, true, 3009},
+		"another schema": {func(t *testing.T, tb *delta.Table) {
+			rows := keyed(0, []string{"k"})
+			if _, err := tb.Append(t.Context(), rows, &delta.AppendOptions{MergeSchema: true}); err != nil {
+				t.Error(err)
+			}
+		}, true, true, 3011},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mem := objstore.NewMem()

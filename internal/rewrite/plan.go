@@ -34,14 +34,14 @@ func sortOf(f *delta.File, order string) string {
 }
 
 // pack puts the files worth merging into bins of one partition, in file order, each filled up to the target. neighbours ends a bin at a file of the partition
-// that stays.
-func pack(files []delta.File, target int64, neighbours bool) []*job {
+// that stays, as those of a sort do.
+func pack(files []delta.File, target int64, neighbours bool, sort string) []*job {
 	open, size := map[string]*job{}, map[string]int64{}
 	var bins []*job
 	for i := range files {
 		f := &files[i]
 		key := partitionKey(f)
-		if f.Size >= target/4*3 && !worn(f) {
+		if !worn(f) && (f.Size >= target/4*3 || sort != "" && sortOf(f, sort) != "") {
 			if neighbours {
 				delete(open, key)
 			}
@@ -57,6 +57,19 @@ func pack(files []delta.File, target int64, neighbours bool) []*job {
 		size[key] += f.Size
 	}
 	return slices.DeleteFunc(bins, func(b *job) bool { return len(b.files) == 1 && !worn(&b.files[0]) })
+}
+
+// almostSorted reports whether less than a tenth of the bytes beside sorted files is not sorted.
+func (j *job) almostSorted(order string) bool {
+	sorted, rest := int64(0), int64(0)
+	for i := range j.files {
+		if f := &j.files[i]; sortOf(f, order) != "" && !worn(f) {
+			sorted += f.Size
+		} else {
+			rest += f.Size
+		}
+	}
+	return rest*10 < sorted
 }
 
 // worn reports whether a twentieth of the rows of a file or more is deleted.

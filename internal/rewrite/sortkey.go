@@ -55,6 +55,22 @@ func sortKeysOf(snap *delta.Snapshot, names []string) (*sortKeys, error) {
 	return out, nil
 }
 
+// Sortable are the columns among some, in their order, up to the first that a sort cannot take; partition columns, which are the same in a whole file, are left
+// out.
+func Sortable(snap *delta.Snapshot, names []string) []string {
+	var out []string
+	for _, name := range names {
+		if slices.Contains(snap.PartitionColumns(), name) {
+			continue
+		}
+		if _, err := sortKeysOf(snap, append(slices.Clone(out), name)); err != nil {
+			break
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
 // of encodes the keys of a batch whose columns are those of the table, or with few only the ones to sort by.
 func (s *sortKeys) of(b arrow.RecordBatch, few bool) (*keys, error) {
 	var parts []func(dst []byte, row int) []byte
