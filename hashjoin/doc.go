@@ -8,11 +8,10 @@
 // its value, one word; any other is a seeded 128-bit hash of its canonical bytes,
 // two words, so that keys are compared without going back to the columns. A UUID
 // in its usual form is its 16 bytes instead, so that its text can be had from the
-// key ([Index.UUIDs]). Values
-// that are equal have equal keys whatever their width, layout or unit; types that
-// cannot be equal are refused when the layout is made. The seed dies with the
-// process: nothing made here can be stored. Keys tell on the way what strategies
-// live on: bounds, and whether they ascend.
+// key ([Index.UUIDs]). Values that are equal have equal keys whatever their width,
+// layout or unit; types that cannot be equal are refused when the layout is made.
+// The seed dies with the process: nothing made here can be stored. Keys tell on
+// the way what strategies live on: bounds, and whether they ascend.
 //
 // # Index
 //
