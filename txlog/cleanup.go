@@ -1,9 +1,11 @@
 package txlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +39,9 @@ type CleanupResult struct {
 func (l *Log) Cleanup(ctx context.Context, opts *CleanupOptions) (CleanupResult, error) {
 	res := CleanupResult{Checkpoint: -1}
 	ls, err := l.list(ctx, 0)
+	if err == nil && len(ls.commits) > 0 {
+		err = ls.fill(ctx, l, ls.commits[0].Version)
+	}
 	if err != nil {
 		return res, err
 	}
@@ -45,7 +50,7 @@ func (l *Log) Cleanup(ctx context.Context, opts *CleanupOptions) (CleanupResult,
 		return res, err
 	}
 	res.Checkpoint = cut.version
-	gone, err := l.expired(ctx, cut.version)
+	gone, err := l.expired(ctx, ls, cut.version)
 	if err != nil {
 		return res, err
 	}
@@ -101,9 +106,14 @@ func (l *Log) cutoff(ctx context.Context, ls *listing, before time.Time) (*check
 	return nil, nil
 }
 
-// expired lists the files older than a version, and the compactions that start by it.
-func (l *Log) expired(ctx context.Context, version int64) ([]objstore.Object, error) {
-	var out []objstore.Object
+// expired lists the files older than a version, and the compactions that start by it, in ascending order.
+func (l *Log) expired(ctx context.Context, ls *listing, version int64) ([]objstore.Object, error) {
+	files := map[string]objstore.Object{}
+	for _, c := range ls.commits { // those that a listing passes over, too
+		if c.Version < version {
+			files[commitKey(c.Version)] = objstore.Object{Key: commitKey(c.Version), Size: c.Size}
+		}
+	}
 	for o, err := range l.store.List(ctx, objstore.ListOptions{Prefix: logDir}) {
 		if err != nil {
 			return nil, err
@@ -113,15 +123,15 @@ func (l *Log) expired(ctx context.Context, version int64) ([]objstore.Object, er
 		case kindStray:
 		case kindCompaction:
 			if f.version <= version {
-				out = append(out, o)
+				files[o.Key] = o
 			}
 		default:
 			if f.version < version {
-				out = append(out, o)
+				files[o.Key] = o
 			}
 		}
 	}
-	return out, nil
+	return slices.SortedFunc(maps.Values(files), func(a, b objstore.Object) int { return cmp.Compare(a.Key, b.Key) }), nil
 }
 
 // looseSidecars lists the sidecars that no retained checkpoint names and that are old enough. A checkpoint that cannot be read keeps them all.

@@ -80,7 +80,16 @@ func (l *Log) WriteChecksum(ctx context.Context, st *State) error {
 	}
 	err = l.store.PutIfAbsent(ctx, crcKey(st.Version), buf.Bytes())
 	if errors.Is(err, objstore.ErrExists) {
-		return nil
+		return l.isThere(ctx, crcKey(st.Version), err)
+	}
+	return err
+}
+
+// isThere looks for a file that the store refuses to create because it is there.
+func (l *Log) isThere(ctx context.Context, key string, refused error) error {
+	_, err := l.store.Stat(ctx, key)
+	if isMissing(err) {
+		return fmt.Errorf("the store refuses to create %s because it is there, and says that it is not there: %v", key, refused) // not wrapped: it does not exist
 	}
 	return err
 }

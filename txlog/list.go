@@ -120,26 +120,34 @@ func (ls *listing) filled(ctx context.Context, log *Log, version int64, bad reje
 	if !errors.Is(err, ErrCorrupt) || len(ls.commits) == 0 {
 		return s, err
 	}
+	if err := ls.fill(ctx, log, max(ls.from, ls.commits[0].Version-maxPassedOver)); err != nil {
+		return nil, err
+	}
+	return ls.segment(log, version, bad)
+}
+
+// fill looks for the commits from a version on that the listing passed over: one request each.
+func (ls *listing) fill(ctx context.Context, log *Log, from int64) error {
 	there := map[int64]bool{}
 	for _, c := range ls.commits {
 		there[c.Version] = true
 	}
 	// The newest commits are those that others are being made beside.
-	for v, tries := ls.commits[len(ls.commits)-1].Version, 0; v >= ls.from && v >= ls.commits[0].Version-maxPassedOver && tries < maxPassedOver; v-- {
+	for v, tries := ls.commits[len(ls.commits)-1].Version, 0; v >= from && tries < maxPassedOver; v-- {
 		if there[v] {
 			continue
 		}
 		tries++
-		o, serr := log.store.Stat(ctx, commitKey(v))
+		c, err := log.statCommit(ctx, v)
 		switch {
-		case serr == nil:
-			ls.commits = append(ls.commits, CommitFile{Version: v, Size: o.Size, ModTime: o.ModTime, tag: o.Tag})
-		case !isMissing(serr):
-			return nil, serr
+		case err == nil:
+			ls.commits = append(ls.commits, c)
+		case !isMissing(err):
+			return err
 		}
 	}
 	slices.SortFunc(ls.commits, func(a, b CommitFile) int { return cmp.Compare(a.Version, b.Version) })
-	return ls.segment(log, version, bad)
+	return nil
 }
 
 // segment chooses the files that make a version.

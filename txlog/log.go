@@ -31,13 +31,15 @@ type CommitFile struct {
 	tag string // objstore.Object.Tag
 }
 
-// Commits lists the commits from a version on that exist as JSON files, ascending, with their file times. A table without a log has none.
+// Commits lists the commits from a version on that exist as JSON files, ascending, with their file times. A table without a log has none. A few commits that
+// the listing passed over are looked for by their names, one request each; versions that are still left out are not there.
 func (l *Log) Commits(ctx context.Context, from int64) iter.Seq2[CommitFile, error] {
 	return func(yield func(CommitFile, error) bool) {
 		opts := objstore.ListOptions{Prefix: logDir}
 		if from > 0 {
 			opts.After = versionStart(from)
 		}
+		next, tries := int64(-1), maxPassedOver
 		for o, err := range l.store.List(ctx, opts) {
 			if err != nil {
 				if !errors.Is(err, fs.ErrNotExist) {
@@ -46,11 +48,33 @@ func (l *Log) Commits(ctx context.Context, from int64) iter.Seq2[CommitFile, err
 				return
 			}
 			f := parseName(o.Key)
-			if f.kind == kindCommit && !yield(CommitFile{Version: f.version, Size: o.Size, ModTime: o.ModTime, tag: o.Tag}, nil) {
+			if f.kind != kindCommit {
+				continue
+			}
+			for passed := f.version - next; next >= 0 && next < f.version && passed <= int64(tries); next++ {
+				c, err := l.statCommit(ctx, next)
+				if tries--; isMissing(err) {
+					continue
+				}
+				if !yield(c, err) || err != nil {
+					return
+				}
+			}
+			if !yield(CommitFile{Version: f.version, Size: o.Size, ModTime: o.ModTime, tag: o.Tag}, nil) {
 				return
 			}
+			next = f.version + 1
 		}
 	}
+}
+
+// statCommit is a commit that no listing shows.
+func (l *Log) statCommit(ctx context.Context, version int64) (CommitFile, error) {
+	o, err := l.store.Stat(ctx, commitKey(version))
+	if err != nil {
+		return CommitFile{}, err
+	}
+	return CommitFile{Version: version, Size: o.Size, ModTime: o.ModTime, tag: o.Tag}, nil
 }
 
 // ReadCommit returns the actions of one commit in file order. fs.ErrNotExist when it is not there.

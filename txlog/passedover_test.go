@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -64,4 +65,57 @@ func TestPassedOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCommitsPassedOver lists commits, and cleans them up, although listings leave some out; what is really gone stays out.
+func TestCommitsPassedOver(t *testing.T) {
+	for name, tc := range map[string]struct{ over, gone, want []int64 }{
+		"one":        {[]int64{3}, nil, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		"many":       {[]int64{1, 2, 4, 6, 7}, nil, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},
+		"and a hole": {[]int64{3, 6}, []int64{2}, []int64{0, 1, 3, 4, 5, 6, 7, 8}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem := objstore.NewMem()
+			real := txlog.Open(objstore.New(mem))
+			commits(t, real, 8)
+			st, err := stateAt(t, real, 7)
+			if err == nil {
+				_, err = real.WriteCheckpoint(t.Context(), st, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range tc.gone {
+				if err := objstore.New(mem).Delete(t.Context(), "_delta_log/"+commitName(v)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := &passing{Driver: mem}
+			for _, v := range tc.over {
+				d.over = append(d.over, "_delta_log/"+commitName(v))
+			}
+			log := txlog.Open(objstore.New(d))
+			if got := versions(t, log); !slices.Equal(got, tc.want) {
+				t.Errorf("commits %d, want %d", got, tc.want)
+			}
+			res, err := log.Cleanup(t.Context(), &txlog.CleanupOptions{Before: time.Now().Add(time.Hour), Now: time.Now()})
+			if err != nil || res.Checkpoint != 7 || len(res.Deleted) != len(tc.want)-2 {
+				t.Errorf("cleaned up %+v, %v", res, err)
+			}
+			if got := versions(t, real); !slices.Equal(got, []int64{7, 8}) {
+				t.Errorf("commits %d are left, want 7 and 8", got)
+			}
+		})
+	}
+}
+
+func versions(t *testing.T, log *txlog.Log) (out []int64) {
+	t.Helper()
+	for c, err := range log.Commits(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, c.Version)
+	}
+	return out
 }

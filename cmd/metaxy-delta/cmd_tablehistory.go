@@ -55,7 +55,8 @@ type commitEntry struct {
 }
 
 // tableHistory returns the commits up to a snapshot, newest first, each with
-// the time by which --timestamp finds it.
+// the time by which --timestamp finds it. A version that is missing between
+// others is a *txlog.CorruptError.
 func tableHistory(ctx context.Context, t *delta.Table, s *delta.Snapshot, limit int) ([]commitEntry, error) {
 	var files []txlog.CommitFile
 	for c, err := range t.Log().Commits(ctx, 0) {
@@ -67,6 +68,9 @@ func tableHistory(ctx context.Context, t *delta.Table, s *delta.Snapshot, limit 
 	times := s.CommitTimes(files)
 	out := []commitEntry{}
 	for i := len(files) - 1; i >= 0 && (limit <= 0 || len(out) < limit); i-- {
+		if gap := files[min(i+1, len(files)-1)].Version - 1; gap > files[i].Version {
+			return nil, &txlog.CorruptError{Path: fmt.Sprintf("_delta_log/%020d.json", gap), Err: fmt.Errorf("missing, although version %d is there; --limit %d lists what is younger", files[i].Version, len(out))}
+		}
 		actions, err := t.Log().ReadCommit(ctx, files[i].Version)
 		if err != nil {
 			return nil, err

@@ -489,19 +489,7 @@ func (c *cell) mark() string {
 	if m := marks[c.outcome]; m != "" {
 		return m
 	}
-	if lieGaps[c.verb.name+": "+c.lie.Name] != "" {
-		return "x"
-	}
 	return "!"
-}
-
-// lieGaps are cells that are wrong, with what is. One that is right again fails.
-var lieGaps = map[string]string{
-	"table history: list: a commit in the middle is left out":           "the version is left out, and nothing said",
-	"table check: list: a commit in the middle is left out":             "the log is said to have a gap",
-	"table cleanup: list: a commit in the middle is left out":           "its file stays for the next cleanup",
-	"table checkpoint: create: not stored, and said to have been there": "a checkpoint that another wrote is taken as there, and not looked for",
-	"table checkpoint: create: not stored, and 409, once":               "as above",
 }
 
 // lieTable is the page of all outcomes.
@@ -519,7 +507,6 @@ the clock of the test stands still while somebody works, so that minutes of wait
 | E P B R U | an error that names the store's fault, and nothing is stored: GENERIC_ERROR (with the request that failed and why), PERMISSION, BUCKET_NOT_FOUND, WRONG_REGION, UNSAFE_STORE. Of a verb of several steps, the same command does what is left |
 | ? | COMMIT_UNKNOWN: nobody answered, and reading back did not settle it |
 | H D | PARTIAL and DOCTOR: the verbs of several features, and of several checks, that name what failed |
-| x | wrong, and known to be: see the end |
 
 `
 
@@ -564,10 +551,6 @@ func renderLies(page string, cells []*cell) string {
 			out.WriteString(lieLine(lie.Name, row))
 		}
 		out.WriteString("```\n")
-	}
-	out.WriteString("\n## Wrong, and known to be\n")
-	for _, name := range slices.Sorted(maps.Keys(lieGaps)) {
-		fmt.Fprintf(&out, "- %s: %s.\n", name, lieGaps[name])
 	}
 	return out.String()
 }
