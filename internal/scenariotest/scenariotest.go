@@ -229,6 +229,14 @@ type run struct {
 	s     scenario
 	snaps map[string]map[string]string
 	o     *Options
+	laid  laid
+}
+
+// laid is a copy of a store: a snapshot, and the steps that changed it since.
+type laid struct {
+	root     string
+	snapshot *string
+	steps    []int
 }
 
 func newScenario(t *testing.T, dir string, o *Options) *run {
@@ -244,6 +252,33 @@ func newScenario(t *testing.T, dir string, o *Options) *run {
 		}
 	}
 	return c
+}
+
+// reads are the operations that change no store.
+var reads = []string{"read", "resolve_update", "rebase", "history", "has_feature"}
+
+// before lays out the store as it was before a step. A step that follows another finds the copy that the other left, where that is what would be
+// laid out again.
+func (c *run) before(st *step) (root, fault string) {
+	c.t.Helper()
+	b, was := &st.Before, c.laid
+	same := was.snapshot == b.Snapshot || was.snapshot != nil && b.Snapshot != nil && *was.snapshot == *b.Snapshot
+	if root = was.root; root == "" || !same || !slices.Equal(was.steps, b.Replay) {
+		c.laid = laid{} // what fails half-way is not gone on with
+		root = c.build(b.Snapshot)
+		for _, n := range b.Replay {
+			i := slices.IndexFunc(c.s.Steps, func(s step) bool { return s.Step == n })
+			before := &c.s.Steps[i]
+			if _, err := c.act(before, root); err != nil && before.Expect.Error == nil {
+				return root, fmt.Sprintf("replayed step %d (%s) failed: %v", n, before.Op, err)
+			}
+		}
+	}
+	c.laid = laid{root, b.Snapshot, b.Replay}
+	if !slices.Contains(reads, st.Op) {
+		c.laid.steps = append(slices.Clone(b.Replay), st.Step)
+	}
+	return root, ""
 }
 
 // build lays out a snapshot in an empty place.
@@ -297,13 +332,9 @@ func (c *run) open(st *step, root, name string) *metaxy.DeltaStore {
 
 // check runs a step; "" is a pass.
 func (c *run) check(st *step) string {
-	root := c.build(st.Before.Snapshot)
-	for _, n := range st.Before.Replay {
-		i := slices.IndexFunc(c.s.Steps, func(s step) bool { return s.Step == n })
-		before := &c.s.Steps[i]
-		if _, err := c.act(before, root); err != nil && before.Expect.Error == nil {
-			return fmt.Sprintf("replayed step %d (%s) failed: %v", n, before.Op, err)
-		}
+	root, fault := c.before(st)
+	if fault != "" {
+		return fault
 	}
 	switch st.Op {
 	case "read":

@@ -92,8 +92,10 @@ func TestClientOfABucket(t *testing.T) {
 	}, &objstoretest.Options{RaceRounds: 20, LargeBytes: 6 << 20})
 }
 
-// bucketOpener serves stores in one bucket of memory: bucket://prefix.
-type bucketOpener struct{ bucket *blob.Bucket }
+// bucketOpener serves stores in one bucket: bucket://prefix. They share a driver, since each proves its creates by racing.
+type bucketOpener struct{ driver objstore.Driver }
+
+func openerOf(b *blob.Bucket) bucketOpener { return bucketOpener{blobstore.New(b, nil)} }
 
 func (bucketOpener) Schemes() []string { return []string{"bucket"} }
 
@@ -102,7 +104,7 @@ func (o bucketOpener) Open(_ context.Context, raw string, _ map[string]string) (
 	if err != nil {
 		return nil, err
 	}
-	return objstore.Below(blobstore.New(o.bucket, nil), u.Host+u.Path), nil
+	return objstore.Below(o.driver, u.Host+u.Path), nil
 }
 
 // TestScenariosInBuckets runs the recorded scenarios with their stores in
@@ -111,23 +113,19 @@ func (o bucketOpener) Open(_ context.Context, raw string, _ map[string]string) (
 func TestScenariosInBuckets(t *testing.T) {
 	root := deltatest.ModuleRoot()
 	listed := scenariotest.ReadListed(t, filepath.Join(root, "testdata", "gaps.txt"), filepath.Join(root, "testdata", "decisions.txt"))
-	replay := func(t *testing.T, bucket *blob.Bucket, only []string) {
+	replay := func(t *testing.T, only []string, opener bucketOpener) {
 		if *long {
 			only = nil
 		}
-		opener := bucketOpener{bucket}
-		var copies atomic.Int64
-		upload := func(t *testing.T, dir string) string {
-			place := fmt.Sprintf("bucket://copy-%d", copies.Add(1))
-			d, err := opener.Open(t.Context(), place, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			copyDir(t, objstore.New(d), dir)
-			return place
-		}
-		scenariotest.Run(t, &scenariotest.Options{Only: only, Listed: listed, Upload: upload, Store: metaxy.Options{Openers: []objstore.Opener{opener}}})
+		scenariotest.Run(t, &scenariotest.Options{Only: only, Listed: listed, Store: metaxy.Options{Openers: []objstore.Opener{opener}},
+			Upload: copies("bucket://", func(t *testing.T, place string) objstore.Driver {
+				d, err := opener.Open(t.Context(), place, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return d
+			})})
 	}
-	t.Run("memory", func(t *testing.T) { replay(t, memblob.OpenBucket(nil), few) })
-	servertest.All(t, func(t *testing.T, s *servertest.Server) { replay(t, bucketOf(t, s), few[:1]) })
+	t.Run("memory", func(t *testing.T) { replay(t, few, openerOf(memblob.OpenBucket(nil))) })
+	servertest.All(t, func(t *testing.T, s *servertest.Server) { replay(t, few[:1], openerOf(bucketOf(t, s))) })
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,19 +30,28 @@ func TestScenarios(t *testing.T) {
 		only = nil
 	}
 	servertest.All(t, func(t *testing.T, s *servertest.Server) {
-		var copies atomic.Int64
-		var last sync.Map // of a scenario, whose steps follow each other: what is left of them slows down some servers
-		upload := func(t *testing.T, dir string) string {
-			prefix := fmt.Sprintf("copy-%d", copies.Add(1))
-			store := objstore.New(s.Open(t, prefix))
-			if before, ok := last.Swap(t, store); ok {
-				empty(t, before.(*objstore.Store))
-			}
-			copyDir(t, store, dir)
-			return s.Store + "/" + prefix
-		}
+		upload := copies(s.Store+"/", func(t *testing.T, url string) objstore.Driver {
+			return s.Open(t, strings.TrimPrefix(url, s.Store+"/"))
+		})
 		scenariotest.Run(t, &scenariotest.Options{Only: only, Listed: listed, Upload: upload, Store: metaxy.Options{Openers: []objstore.Opener{s.Opener}, StorageOptions: s.Options}})
 	})
+}
+
+// copies copies stores to places of their own below a URL. A scenario's steps
+// follow each other, so that what the last one left is deleted first: listings
+// of some servers go through all objects of their bucket.
+func copies(below string, open func(t *testing.T, url string) objstore.Driver) func(t *testing.T, dir string) string {
+	var n atomic.Int64
+	var last sync.Map // of a scenario
+	return func(t *testing.T, dir string) string {
+		url := fmt.Sprintf("%scopy-%d", below, n.Add(1))
+		store := objstore.New(open(t, url))
+		if before, ok := last.Swap(t, store); ok {
+			empty(t, before.(*objstore.Store))
+		}
+		copyDir(t, store, dir)
+		return url
+	}
 }
 
 // empty deletes every object of a store.
