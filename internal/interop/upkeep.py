@@ -1,11 +1,12 @@
 """Maintenance by metaxy-delta beside delta-spark's own: copies of one table get the same overwrite by predicate, delete, optimize and restore from both.
 
-usage: upkeep.py BIN [PART]. PART limits the tables to those whose name contains it. Needs the Python packages pyspark 4.0, delta-spark 4.0 and pyarrow; deltalake takes part where it is installed. After every step Spark reads
+usage: upkeep.py BIN [PART]. PART limits the tables to those whose name contains it, memory to what a resolve keeps beside a log. Needs the Python packages pyspark 4.0, delta-spark 4.0 and pyarrow; deltalake takes part where it is installed. After every step Spark reads
 both copies, and the change feed of the step where there is one; refusals must agree too. Prints what it saw; exit 1 on a difference.
 """
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -133,6 +134,25 @@ def life(p: Pair) -> None:
             p.same(step)
 
 
+def remembered(spark, store: Path) -> None:
+    """Spark's vacuum removes what no version needs, and leaves what a resolve remembered beside the log; a resolve that lost it gives the same answer."""
+    run("demo", store)
+    key, table = "video/transcript", store / "video/transcript.delta"
+    memory = table / "_metaxy_delta/resolve"
+    counts = run("resolve", key, "--store", store)
+    kept, stray = memory.read_bytes(), table / "stray.parquet"
+    stray.write_bytes(b"no file of the table")
+    os.utime(stray, (0, 0))
+    spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    spark.sql(f"VACUUM delta.`{table}` RETAIN 0 HOURS")
+    check("Spark's vacuum removes what the table does not know", not stray.exists())
+    check("Spark's vacuum leaves what a resolve remembered", memory.exists() and memory.read_bytes() == kept)
+    plan = run("resolve", key, "--store", store, "--explain")
+    check("the next resolve stands on it", "remember" in plan[1] and run("resolve", key, "--store", store) == counts, plan)
+    shutil.rmtree(table / "_metaxy_delta")
+    check("without it the answer is the same", run("resolve", key, "--store", store) == counts)
+
+
 def main() -> None:
     from delta import configure_spark_with_delta_pip
     from pyspark.sql import SparkSession
@@ -143,9 +163,11 @@ def main() -> None:
              .config("spark.sql.session.timeZone", "UTC").config("spark.log.level", "OFF").config("spark.ui.showConsoleProgress", "false").config("spark.databricks.delta.snapshotPartitions", "2"))
         spark = configure_spark_with_delta_pip(b).getOrCreate()
         tables = 0
+        if len(sys.argv) < 3 or sys.argv[2] == "memory":
+            remembered(spark, Path(tmp) / "store")
         for parts, vectors, feed in LAYOUTS:
             name = f"{'partitioned' if parts else 'flat'}-{'vectors' if vectors else 'whole'}-{'feed' if feed else 'plain'}"
-            if len(sys.argv) > 2 and sys.argv[2] not in name:
+            if len(sys.argv) > 2 and sys.argv[2] not in name or sys.argv[2:] == ["memory"]:
                 continue
             tables += 1
             before = len(FAULTS)

@@ -17,7 +17,6 @@ const (
 	large                // 64-bit offsets
 	views                // 16-byte headers
 	packed               // texts of 1 to 8 bytes as words; 0 = null
-	parts                // several columns, one after another
 )
 
 // viewBytes is the size of a header of a string view: length, then the text itself when it has at most viewInline bytes, else 4 bytes of it, buffer and offset.
@@ -35,8 +34,6 @@ type Strings struct {
 	data    []byte // text, or headers of views
 	buffers [][]byte
 	words   []uint64
-	parts   []Strings
-	starts  []int
 	rows    []int32 // picked rows; -1 = null
 }
 
@@ -87,23 +84,16 @@ func StringsOf(a arrow.Array) (Strings, error) {
 	return s, nil
 }
 
-// Concat views columns one after another as one. It costs a look-up per row that is not near the last one.
-func Concat(list []Strings) Strings {
-	if len(list) == 1 {
-		return list[0]
-	}
-	s := Strings{layout: parts, parts: list}
-	for i := range list {
-		s.starts = append(s.starts, s.n)
-		s.n += list[i].n
-	}
-	return s
-}
-
-// Pick views chosen rows: row i is rows[i] of the column, null where that is -1. rows is not copied. A column can be picked from once.
+// Pick views chosen rows: row i is rows[i] of the column, null where that is -1. rows is not copied, unless the column was picked from before.
 func (s Strings) Pick(rows []int32) Strings {
 	if s.rows != nil {
-		return Strings{layout: parts, parts: []Strings{s}, starts: []int{0}, rows: rows, n: len(rows)}
+		composed := make([]int32, len(rows))
+		for i, r := range rows {
+			if composed[i] = -1; r >= 0 {
+				composed[i] = s.rows[r]
+			}
+		}
+		rows = composed
 	}
 	s.rows, s.n = rows, len(rows)
 	return s
@@ -129,10 +119,6 @@ func (s *Strings) value(i int) ([]byte, bool) {
 		if i = int(s.rows[i]); i < 0 {
 			return nil, false
 		}
-	}
-	if s.layout == parts {
-		p := s.find(i)
-		return s.parts[p].value(i - s.starts[p])
 	}
 	i += s.at
 	if s.layout == nulls || s.valid != nil && s.valid[i>>3]>>(i&7)&1 == 0 {
@@ -173,7 +159,7 @@ const blockRows = 256
 // load fills the lane with rows from to from+n.
 func (l *lane) load(s *Strings, from, n int) {
 	l.longest, l.any = 0, false
-	if s.layout == nulls || s.valid != nil || s.rows != nil || s.layout == parts || s.layout == packed {
+	if s.layout == nulls || s.valid != nil || s.rows != nil || s.layout == packed {
 		clear(l.null[:])
 	}
 	switch {
@@ -181,8 +167,6 @@ func (l *lane) load(s *Strings, from, n int) {
 		clear(l.size[:n])
 		l.nullRows(0, n)
 		return
-	case s.layout == parts:
-		l.loadParts(s, from, n)
 	case s.rows != nil:
 		l.loadPicked(s, s.rows[from:from+n])
 	default:
@@ -332,45 +316,6 @@ func (l *lane) loadRow(s *Strings, row, i int) {
 			l.nullRow(i)
 		}
 	}
-}
-
-func (l *lane) loadParts(s *Strings, from, n int) {
-	near := 0
-	for i := range n {
-		row := from + i
-		if s.rows != nil {
-			if row = int(s.rows[row]); row < 0 {
-				l.nullRow(i)
-				continue
-			}
-		}
-		if row < s.starts[near] || near+1 < len(s.starts) && row >= s.starts[near+1] {
-			near = s.find(row)
-		}
-		p := &s.parts[near]
-		if p.rows != nil {
-			if v, ok := p.value(row - s.starts[near]); ok {
-				l.word[i], l.size[i] = first8(v, 0), uint32(len(v))
-			} else {
-				l.nullRow(i)
-			}
-			continue
-		}
-		l.loadRow(p, row-s.starts[near], i)
-	}
-}
-
-// find is the part of a row, from scratch.
-func (s *Strings) find(row int) int {
-	lo, hi := 0, len(s.starts)
-	for hi-lo > 1 {
-		if m := (lo + hi) / 2; s.starts[m] <= row {
-			lo = m
-		} else {
-			hi = m
-		}
-	}
-	return lo
 }
 
 // wordLen is the number of bytes of a text that is a word.

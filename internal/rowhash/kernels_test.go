@@ -74,35 +74,17 @@ func arrowOf(t *rapid.T, list []cell) arrow.Array {
 	return array.NewSlice(a, int64(extra), int64(extra+len(list)))
 }
 
-// column gives cells as input of a kernel, whole, in parts or picked, and the cells that it then stands for.
+// column gives cells as input of a kernel, whole, picked, or picked twice, and the cells that it then stands for.
 func column(t *rapid.T, n int) (rowhash.Strings, []cell) {
-	switch rapid.SampledFrom([]string{"whole", "parts", "picked", "picked parts"}).Draw(t, "shape") {
-	case "whole":
+	times := rapid.IntRange(0, 2).Draw(t, "picked")
+	if times == 0 {
 		return whole(t, n)
-	case "parts":
-		k := rapid.IntRange(0, n).Draw(t, "cut")
-		a, x := whole(t, k)
-		b, y := whole(t, n-k)
-		return rowhash.Concat(nonEmpty(a, b)), append(x, y...)
-	case "picked":
-		m := rapid.IntRange(1, 300).Draw(t, "from")
-		a, x := whole(t, m)
-		return pick(t, a, x, n)
 	}
-	a, x := whole(t, 20)
-	b, y := whole(t, 30)
-	b, y = pick(t, b, y, 25)
-	return pick(t, rowhash.Concat([]rowhash.Strings{a, b}), append(x, y...), n)
-}
-
-func nonEmpty(a, b rowhash.Strings) []rowhash.Strings {
-	var out []rowhash.Strings
-	for _, s := range []rowhash.Strings{a, b} {
-		if s.Len() > 0 {
-			out = append(out, s)
-		}
+	a, x := whole(t, rapid.IntRange(1, 300).Draw(t, "from"))
+	if times == 2 {
+		a, x = pick(t, a, x, 25)
 	}
-	return out
+	return pick(t, a, x, n)
 }
 
 func pick(t *rapid.T, s rowhash.Strings, list []cell, n int) (rowhash.Strings, []cell) {
