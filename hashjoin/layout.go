@@ -84,10 +84,14 @@ func NewLayout(sides ...[]arrow.DataType) (*Layout, error) {
 // NewStableLayout is NewLayout whose keys are the same in every process and on
 // every machine, for those that share work by their keys. Whoever chooses the
 // values can make keys collide.
-func NewStableLayout(sides ...[]arrow.DataType) (*Layout, error) {
+func NewStableLayout(sides ...[]arrow.DataType) (*Layout, error) { return NewSeededLayout(0, sides...) }
+
+// NewSeededLayout is NewStableLayout for those who share a seed that whoever
+// chooses the values does not know. Keys of one word are values and have none.
+func NewSeededLayout(seed uint64, sides ...[]arrow.DataType) (*Layout, error) {
 	l, err := NewLayout(sides...)
 	if err == nil {
-		l.seed, l.mask = 0, mask{}
+		l.seed, l.mask = seed, mask{}
 	}
 	return l, err
 }

@@ -3,7 +3,6 @@ package hashjoin
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,21 +13,38 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
-	"github.com/zeebo/xxh3"
 )
 
 // LimitError is work that would need more memory than allowed and has nowhere else to go.
 type LimitError struct {
 	LimitBytes, NeedBytes int64
-	// Err is why the disk did not take it; nil when there is no spill directory, or when the rows of one key alone are too many.
+	// Err is why the disk did not take it; nil when there is no spill directory, or when a partition is too large.
 	Err error
+	// Rows are those of a partition that is too large, of all tables or of one; 0 when it is the whole that is. Share is the
+	// part of them that has the most frequent key, 0 where that is not known. The rows of one key are never divided.
+	Rows  int64
+	Share float64
 }
 
 func (e *LimitError) Error() string {
+	if e.Rows > 0 {
+		return fmt.Sprintf("a partition of %d rows needs %d bytes of memory, %d are allowed: %s", e.Rows, e.NeedBytes, e.LimitBytes, e.cure())
+	}
 	if e.Err != nil {
 		return fmt.Sprintf("the join needs %d bytes, %d of memory are allowed, and the spill directory takes no more: %v", e.NeedBytes, e.LimitBytes, e.Err)
 	}
 	return fmt.Sprintf("the join needs %d bytes of memory, %d are allowed: raise the memory limit or name a spill directory", e.NeedBytes, e.LimitBytes)
+}
+
+// cure is what helps a partition that is too large.
+func (e *LimitError) cure() string {
+	switch {
+	case e.Share == 0:
+		return "raise the memory limit; the rows of one key stay together"
+	case e.Share < 0.5:
+		return fmt.Sprintf("its most frequent key has %.1f percent of the rows, so more partitions help", e.Share*100)
+	}
+	return fmt.Sprintf("one key has %.1f percent of the rows, which stay together, so only a higher memory limit helps", e.Share*100)
 }
 
 func (e *LimitError) Unwrap() error { return e.Err }
@@ -60,9 +76,6 @@ type spillStream struct {
 
 // extent is a block: where it lies, how long it is, in bytes.
 type extent struct{ at, size int64 }
-
-// blockHeader is length and checksum before a block.
-const blockHeader = 16
 
 // NewSpill makes a spill of so many partitions below dir. limitBytes is the limit on memory that made it necessary, for messages.
 // Without a directory it is a *LimitError.
@@ -101,7 +114,7 @@ func (s *Spill) Write(part, stream int, b arrow.RecordBatch) error {
 		return nil
 	}
 	var buf bytes.Buffer
-	buf.Write(make([]byte, blockHeader))
+	buf.Write(make([]byte, BlockHeader))
 	w := ipc.NewWriter(&buf, ipc.WithSchema(b.Schema()))
 	if err := w.Write(b); err != nil {
 		return fmt.Errorf("spill: %w", err)
@@ -110,8 +123,7 @@ func (s *Spill) Write(part, stream int, b arrow.RecordBatch) error {
 		return fmt.Errorf("spill: %w", err)
 	}
 	block := buf.Bytes()
-	binary.LittleEndian.PutUint64(block, uint64(len(block)-blockHeader))
-	binary.LittleEndian.PutUint64(block[8:], xxh3.Hash(block[blockHeader:]))
+	SealBlock(block, 0, uint64(stream), b.NumRows())
 	e, err := s.append(block)
 	if err != nil {
 		return err
@@ -208,8 +220,8 @@ func (s *Spill) block(e extent) (b arrow.RecordBatch, err error) {
 		}
 		return nil, fmt.Errorf("spill: %w", err)
 	}
-	body := block[blockHeader:]
-	if binary.LittleEndian.Uint64(block) != uint64(len(body)) || binary.LittleEndian.Uint64(block[8:]) != xxh3.Hash(body) {
+	_, rows, body, err := OpenBlock(block, 0)
+	if err != nil {
 		return nil, fmt.Errorf("spill: the block at %d of %s was changed since it was written", e.at, s.file.Name())
 	}
 	r, err := ipc.NewReader(bytes.NewReader(body))
@@ -221,6 +233,9 @@ func (s *Spill) block(e extent) (b arrow.RecordBatch, err error) {
 		return nil, fmt.Errorf("spill: a block without rows: %w", errors.Join(r.Err(), io.ErrUnexpectedEOF))
 	}
 	b = r.RecordBatch()
+	if b.NumRows() != rows {
+		return nil, fmt.Errorf("spill: %d rows in a block of %d", b.NumRows(), rows)
+	}
 	b.Retain()
 	return b, nil
 }

@@ -49,7 +49,7 @@ func (w *warning) text(feature string) Warning {
 	if f.counted {
 		args = append([]any{w.count}, args...)
 	}
-	return Warning{Code: f.code, Message: feature + ": " + fmt.Sprintf(f.sentence, args...), Feature: feature}
+	return Warning{Code: f.code, Message: feature + ": " + fmt.Sprintf(f.sentence, args...), Feature: feature, Count: int64(w.count)}
 }
 
 // warn keeps a finding, a counted one unless there is none.

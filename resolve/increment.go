@@ -35,6 +35,8 @@ type Increment struct {
 	// one of them.
 	cut  *cut
 	part bool
+	// given is what UpdateParts was given.
+	given Parts
 	// ahead is the samples while some of them were read before their time.
 	ahead *ahead
 
@@ -269,6 +271,10 @@ func (inc *Increment) forget() {
 }
 
 func (inc *Increment) decideNow(ctx context.Context) (err error) {
+	if inc.given != nil {
+		inc.cut = &cut{parts: inc.given.Len(), deps: make([]parted, len(inc.deps)), given: inc.given}
+		return nil
+	}
 	s, err := inc.planStream(ctx)
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ type cut struct {
 	// readers is how many units are read at once; 0 = as many as without a cut.
 	readers int
 	counted bool
+	// given has the partitions where they were cut before; the tables are its.
+	given Parts
 }
 
 // parted is a table in partitions.
@@ -66,39 +68,28 @@ func (inc *Increment) split(ctx context.Context, st *stream) (*cut, error) {
 }
 
 func (inc *Increment) splitAll(ctx context.Context, s *splitter, keys *hashjoin.Layout, c *cut) error {
-	for _, i := range inc.order {
-		d := inc.deps[i]
-		cols, err := d.deciding(ctx, inc)
-		if err != nil {
-			return err
-		}
-		names := make([]string, 0, len(inc.joinColumns()))
-		for _, c := range inc.joinColumns() {
-			names = append(names, d.original(c))
-		}
-		t, err := s.split(ctx, d.src.Table, cols, names, d.src.IDs, keys)
-		if err != nil {
-			return err
-		}
-		c.deps[i] = t
-		c.rows += t.rows
-		inc.warnWeak(d.key(), t.rows)
+	inputs, err := inc.Inputs(ctx)
+	if err != nil {
+		return err
 	}
-	if inc.compares() {
-		src := &inc.req.Current
-		cols, err := inc.currentColumns(ctx)
+	for _, in := range inputs {
+		if in.Dep == SamplesInput {
+			if err := inc.splitSamples(ctx, s, keys, c); err != nil {
+				return err
+			}
+			continue
+		}
+		t, err := s.split(ctx, &in, keys)
 		if err != nil {
 			return err
 		}
-		t, err := s.split(ctx, src.Table, cols, inc.joinColumns(), src.IDs, keys)
-		if err != nil {
-			return err
-		}
-		c.current = t
 		c.rows += t.rows
-	}
-	if inc.req.Samples != nil {
-		return inc.splitSamples(ctx, s, keys, c)
+		if in.Dep == CurrentInput {
+			c.current = t
+			continue
+		}
+		c.deps[in.Dep] = t
+		inc.warnWeak(inc.deps[in.Dep].key(), t.rows)
 	}
 	return nil
 }
@@ -220,8 +211,8 @@ func (c *cut) close() {
 	}
 }
 
-// sub is the resolve of one partition.
-func (inc *Increment) sub(ctx context.Context, p int) (*Increment, error) {
+// sub is the resolve of one partition; done gives back what it is made from.
+func (inc *Increment) sub(ctx context.Context, p int) (sub *Increment, done func(), err error) {
 	req := *inc.req
 	req.Options.MemoryLimit = 0
 	if inc.cut.readers > 0 {
@@ -239,11 +230,18 @@ func (inc *Increment) sub(ctx context.Context, p int) (*Increment, error) {
 	if inc.cut.samples != nil {
 		req.Samples = &Rows{Schema: req.Samples.Schema, Batches: inc.cut.samples.spill.Read(ctx, p, 0)}
 	}
-	sub, err := Update(ctx, &req)
-	if err == nil {
-		sub.part = true
+	done = func() {}
+	if inc.cut.given != nil {
+		if done, err = inc.cut.ofParts(ctx, &req, p); err != nil {
+			return nil, nil, err
+		}
 	}
-	return sub, err
+	if sub, err = Update(ctx, &req); err != nil {
+		done()
+		return nil, nil, err
+	}
+	sub.part = true
+	return sub, done, nil
 }
 
 // partitions resolves one partition after another; f gives out what it wants of
@@ -252,22 +250,32 @@ func (inc *Increment) partitions(ctx context.Context, f func(sub *Increment) boo
 	total := Stats{RowsRead: inc.cut.rows}
 	var warnings []warning
 	var units, fresh int64
-	for p := range inc.cut.parts {
-		sub, err := inc.sub(ctx, p)
+	each := func(p int) (more bool, err error) {
+		sub, done, err := inc.sub(ctx, p)
 		if err != nil {
-			return err
+			return false, err
 		}
+		defer done()
+		defer sub.Close()
 		if !f(sub) {
-			return nil
+			return false, nil
 		}
 		if err := sub.Count(ctx); err != nil {
-			return err
+			return false, err
 		}
 		total.New, total.Stale, total.Orphaned = total.New+sub.stats.New, total.Stale+sub.stats.Stale, total.Orphaned+sub.stats.Orphaned
 		total.Expected, total.Current = total.Expected+sub.stats.Expected, total.Current+sub.stats.Current
 		units, fresh = units+sub.units, fresh+sub.fresh
 		warnings = addWarnings(warnings, sub.warnings)
-		sub.Close()
+		if inc.cut.given != nil {
+			total.RowsRead += sub.stats.RowsRead
+		}
+		return true, nil
+	}
+	for p := range inc.cut.parts {
+		if more, err := each(p); !more || err != nil {
+			return err
+		}
 	}
 	if inc.cut.counted {
 		return nil

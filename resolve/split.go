@@ -99,20 +99,20 @@ func (s *splitter) spill() (*hashjoin.Spill, error) {
 // split reads columns of a table once and writes them to partitions by key. Where
 // rows with equal ids could differ in their key columns the newest row of each id
 // is found first, in partitions by id: a partition must have all rows of its ids.
-func (s *splitter) split(ctx context.Context, t frame.Table, cols, keys, ids []string, l *hashjoin.Layout) (*splitTable, error) {
-	if !slices.ContainsFunc(keys, func(k string) bool { return !slices.Contains(ids, k) }) {
-		return s.scatter(ctx, t, cols, keys, l)
+func (s *splitter) split(ctx context.Context, in *Input, l *hashjoin.Layout) (*splitTable, error) {
+	if !in.NewestFirst() {
+		return s.scatter(ctx, in.Table, in.Deciding, in.Keys, l)
 	}
-	own, err := hashjoin.NewLayout(typesOf(t.Schema(), ids))
+	own, err := hashjoin.NewLayout(typesOf(in.Schema, in.IDs))
 	if err != nil {
 		return nil, err
 	}
-	byID, err := s.scatter(ctx, t, cols, ids, own)
+	byID, err := s.scatter(ctx, in.Table, in.Deciding, in.IDs, own)
 	if err != nil {
 		return nil, err
 	}
 	defer byID.spill.Close()
-	return s.newest(ctx, byID, cols, keys, ids, l)
+	return s.newest(ctx, byID, in.Deciding, in.Keys, in.IDs, l)
 }
 
 // scatter writes every row of a table.
@@ -148,7 +148,7 @@ func (s *splitter) check(t *splitTable) error {
 	share := int64(float64(s.need) * float64(most) / float64(max(t.rows, 1)))
 	if need := min(share, most*int64(rowBytes+columnBytes*t.cols)); need > max(s.opts.MemoryLimit, leastLimit) {
 		t.spill.Close()
-		return &hashjoin.LimitError{LimitBytes: s.opts.MemoryLimit, NeedBytes: need}
+		return &hashjoin.LimitError{LimitBytes: s.opts.MemoryLimit, NeedBytes: need, Rows: most}
 	}
 	return nil
 }
@@ -186,47 +186,8 @@ func withRowNumbers(block *frame.Block) arrow.RecordBatch {
 
 // batch writes the rows of a batch to their partitions.
 func (s *splitter) batch(ctx context.Context, b arrow.RecordBatch, stream int, keys []string, l *hashjoin.Layout, to *hashjoin.Spill) error {
-	arrays := make([]arrow.Array, len(keys))
-	for i, k := range keys {
-		arrays[i] = b.Column(b.Schema().FieldIndices(k)[0])
-	}
-	var list hashjoin.Keys
-	if err := l.Encode(arrays, &list); err != nil {
-		return err
-	}
-	start := make([]int, s.parts+1)
-	of := make([]int32, list.Len())
-	for i := range of {
-		p := list.Part(i, s.parts)
-		of[i] = int32(p)
-		start[p+1]++
-	}
-	for p := range s.parts {
-		start[p+1] += start[p]
-	}
-	order := make([]int64, len(of))
-	at := slices.Clone(start)
-	for i, p := range of {
-		order[at[p]] = int64(i)
-		at[p]++
-	}
-	sorted, err := takeBatch(ctx, b, order)
-	if err != nil {
-		return err
-	}
-	defer sorted.Release()
-	for p := range s.parts {
-		if start[p] == start[p+1] {
-			continue
-		}
-		piece := sorted.NewSlice(int64(start[p]), int64(start[p+1]))
-		err := to.Write(p, stream, piece)
-		piece.Release()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	c := Cutter{Layout: l, Keys: keys, Parts: s.parts}
+	return c.Cut(ctx, b, func(p int, piece arrow.RecordBatch) error { return to.Write(p, stream, piece) })
 }
 
 // newest writes the newest row of each id to partitions by other columns.
@@ -246,28 +207,7 @@ func (s *splitter) newest(ctx context.Context, from *splitTable, cols, keys, ids
 }
 
 func (s *splitter) newestOf(ctx context.Context, t frame.Table, cols, keys, ids []string, l *hashjoin.Layout, to *hashjoin.Spill) error {
-	f, err := newFeed(ctx, "", t, ids)
-	if err != nil {
-		return err
-	}
-	if err := f.surveyApart(ctx, &matching{parallel: 1}); err != nil {
-		return err
-	}
-	return f.each(ctx, 1, func(ctx context.Context, unit int) error {
-		return f.live(ctx, unit, cols, func(p *picked) error {
-			numbered := withRowNumbers(&p.Block)
-			defer numbered.Release()
-			if p.rows == nil {
-				return s.batch(ctx, numbered, unit, keys, l, to)
-			}
-			kept, err := takeBatch(ctx, numbered, wide(p.rows))
-			if err != nil {
-				return err
-			}
-			defer kept.Release()
-			return s.batch(ctx, kept, unit, keys, l, to)
-		})
-	})
+	return Newest(ctx, t, ids, cols, func(unit int, b arrow.RecordBatch) error { return s.batch(ctx, b, unit, keys, l, to) })
 }
 
 // wide are rows as indices of a gather.

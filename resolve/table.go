@@ -22,6 +22,8 @@ func (e *InputError) Error() string {
 // sentence. It changes nothing.
 type Warning struct {
 	Code, Message string
+	// Count is how many rows or samples it is about; 0 where nobody counts.
+	Count int64
 	// Feature is the key of the feature that it is about, "" where it is of none
 	// or of several.
 	Feature string

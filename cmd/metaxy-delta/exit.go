@@ -34,6 +34,7 @@ const (
 	exitNotFound    = 6
 	exitPermission  = 7
 	exitPartial     = 8
+	exitCutOff      = 9
 	exitWorkFound   = 20
 	exitInterrupted = 130
 	exitClosedPipe  = 141
@@ -144,7 +145,7 @@ var classes = slices.Concat([]class{
 	{"INTERRUPTED", exitInterrupted, is(context.Canceled), nil},
 	{"COMMIT_UNKNOWN", exitFailure, unknownCommit, say(unknownHint)},
 	{"PARTIAL", exitPartial, as[*metaxy.PartialError], say("the features that succeeded are complete; run the command again for the others")},
-}, accessClasses, []class{
+}, clusterClasses, accessClasses, []class{
 	{"CORRUPT", exitCorrupt, is(txlog.ErrCorrupt), say("`metaxy-delta table check URL --read-data` lists every problem of the table; `table read URL --unverified` gives rows that contradict the log's statistics")},
 	{"OUTSIDE_ROOT", exitPermission, is(delta.ErrOutsideRoot), say("--allow-outside-root reads such files if you trust the table")},
 	{"OUTSIDE_ROOT", exitPermission, is(objstore.ErrOutside), say("a symbolic link in the store leads out of it; open the directory that it leads to, if you trust it")},

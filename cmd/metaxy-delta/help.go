@@ -242,7 +242,7 @@ func exitsOf(cmd *cobra.Command) []int {
 var exitMeanings = map[int]string{
 	exitOK: "ok", exitFailure: "failure", exitUsage: "usage, configuration, definition or filter error", exitConflict: "commit conflict after retries",
 	exitCorrupt: "corrupt data, also a missing data file", exitUnsupported: "unsupported table feature", exitNotFound: "not found", exitPermission: "permission, also a path outside the table",
-	exitPartial: "some features failed", exitWorkFound: "--assert-in-sync found work", exitInterrupted: "interrupted (129 hang-up, 143 SIGTERM)", exitClosedPipe: "nobody reads the output",
+	exitPartial: "some features failed", exitCutOff: "the input was cut off: try again", exitWorkFound: "--assert-in-sync found work", exitInterrupted: "interrupted (129 hang-up, 143 SIGTERM)", exitClosedPipe: "nobody reads the output",
 }
 
 // exitCodes are all of them, in order.

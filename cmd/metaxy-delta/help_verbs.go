@@ -12,6 +12,7 @@ type verbHelp struct {
 var (
 	readExits   = []int{exitCorrupt, exitUnsupported, exitNotFound, exitPermission}
 	commitExits = []int{exitConflict, exitCorrupt, exitUnsupported, exitNotFound, exitPermission}
+	workExits   = []int{exitCorrupt, exitUnsupported, exitNotFound, exitPermission, exitCutOff}
 	manyExits   = []int{exitConflict, exitCorrupt, exitUnsupported, exitNotFound, exitPermission, exitPartial}
 )
 
@@ -64,6 +65,14 @@ var verbHelps = map[string]verbHelp{
 	"completion":        {[]string{"metaxy-delta completion bash > metaxy-delta.bash"}, nil},
 	"man":               {[]string{"metaxy-delta man ./man1"}, nil},
 	"help":              {[]string{"metaxy-delta help exit-codes"}, nil},
+
+	"cluster plan": {[]string{"metaxy-delta cluster plan video/transcript", "metaxy-delta cluster plan video/transcript --columns ids --partition-rows 200000 --output plan.json"}, readExits},
+	"cluster cut": {[]string{"metaxy-delta cluster plan video/transcript --output plan.json && metaxy-delta cluster cut --plan plan.json --task 0 > pieces.arrows"},
+		workExits},
+	"cluster newest": {[]string{"metaxy-delta cluster plan video/transcript -o plan.json && metaxy-delta cluster cut --plan plan.json --task 0 | metaxy-delta cluster newest --plan plan.json > pieces.arrows"},
+		workExits},
+	"cluster resolve": {[]string{"metaxy-delta cluster plan video/transcript -o plan.json && metaxy-delta cluster cut --plan plan.json --task 0 | metaxy-delta cluster resolve --plan plan.json > rows.arrows"},
+		workExits},
 
 	"table info":       {[]string{"metaxy-delta table info stores/prod/video/raw.delta"}, readExits},
 	"table read":       {[]string{`metaxy-delta table read stores/prod/video/raw.delta --where "size BETWEEN 1 AND 20" --columns video_id`, "metaxy-delta table read stores/prod/video/raw.delta --version 0 --format csv"}, readExits},

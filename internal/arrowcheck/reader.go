@@ -14,6 +14,9 @@ import (
 // end mark, is an error: its writer may have been ended before all was there.
 func Reader(r io.Reader) io.Reader { return &reader{r: r} }
 
+// ErrNoEnd is a stream that ends between messages, without its end mark.
+var ErrNoEnd = errors.New("the stream ends without its end mark: who wrote it stopped before all rows were there")
+
 type reader struct {
 	r    io.Reader
 	held bytes.Buffer
@@ -36,7 +39,7 @@ func (c *reader) next() error {
 	c.held.Reset()
 	err := c.take(4)
 	if errors.Is(err, io.ErrUnexpectedEOF) && c.held.Len() == 0 {
-		return errors.New("the stream ends without its end mark: who wrote it stopped before all rows were there")
+		return ErrNoEnd
 	}
 	n := int64(0)
 	if err == nil {

@@ -150,6 +150,12 @@ var deltaRows = []row{
 	{fn: (*delta.Snapshot).Retention, make: look(func(s *delta.Snapshot) { s.Retention("delta.logRetentionDuration", time.Hour) })},
 	{fn: (*delta.Snapshot).Rewritable, make: look(func(s *delta.Snapshot) { _ = s.Rewritable() })},
 	{fn: (*delta.Snapshot).Schema, make: look(func(s *delta.Snapshot) { s.Schema() })},
+	{fn: (*delta.Snapshot).Pinned, make: look(func(s *delta.Snapshot) { s.Pinned() })},
+	{fn: (*delta.Table).Pin, make: snapCall(func(_ *world, s *delta.Snapshot, _ context.Context) error {
+		p := s.Pinned()
+		p.Adds = append(p.Adds, s.Files()[0].Add)
+		return told(s.Table().Pin(p))
+	})},
 	{fn: (*delta.Snapshot).State, make: look(func(s *delta.Snapshot) { s.State() })},
 	{fn: (*delta.Snapshot).Table, make: look(func(s *delta.Snapshot) { s.Table() })},
 	{fn: (*delta.Snapshot).Timestamp, make: look(func(s *delta.Snapshot) { s.Timestamp() })},

@@ -230,6 +230,7 @@ var rootRows = []row{
 	{fn: (*metaxy.Increment).Stats, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Stats(); return nil })},
 	{fn: (*metaxy.Increment).LeftOut, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.LeftOut(); return nil })},
 	{fn: (*metaxy.Increment).Remembered, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Remembered(); return nil })},
+	{fn: (*metaxy.Increment).Pinned, make: incCall(func(_ *world, i *metaxy.Increment, ctx context.Context) error { return told(i.Pinned(ctx)) })},
 	{fn: (*metaxy.Increment).Sources, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Sources(); return nil })},
 	{fn: (*metaxy.Writer).Put, make: writerCall(func(w *world, b *metaxy.Writer, _ context.Context) error {
 		rows := w.batch(40)
@@ -239,7 +240,7 @@ var rootRows = []row{
 	{fn: (*metaxy.Writer).Flush, make: writerCall(func(_ *world, b *metaxy.Writer, ctx context.Context) error { return b.Flush(ctx) })},
 	{fn: (*metaxy.Writer).Close, make: writerCall(func(_ *world, b *metaxy.Writer, ctx context.Context) error { return told(b.Close(ctx)) })},
 	{fn: (*metaxy.Writer).Abort, make: writerCall(func(_ *world, b *metaxy.Writer, _ context.Context) error { b.Abort(); return nil })},
-	{fn: (*metaxy.NotFoundError).Error}, {fn: (*metaxy.NotFoundError).Unwrap}, {fn: (*metaxy.PartialError).Error}, {fn: (*metaxy.PartialError).Unwrap}, {fn: (*metaxy.Status).NeedsUpdate}, {fn: (*metaxy.Status).Verdict},
+	{fn: (*metaxy.ForeignError).Error}, {fn: (*metaxy.NotFoundError).Error}, {fn: (*metaxy.NotFoundError).Unwrap}, {fn: (*metaxy.PartialError).Error}, {fn: (*metaxy.PartialError).Unwrap}, {fn: (*metaxy.Status).NeedsUpdate}, {fn: (*metaxy.Status).Verdict},
 }
 
 // from is a store that runs code of the caller before each batch that it gives.

@@ -52,6 +52,8 @@ var law = map[string]string{
 
 	".": "why frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
 
+	"internal/cluster": ". internal/arrowcheck internal/filtereval internal/machine internal/rewrite internal/syscol delta feature filter frame hashjoin objstore resolve scan txlog",
+
 	"internal/outdir": "objstore internal/atomicfile",
 	"internal/rowio":  "frame delta internal/arrowcheck internal/pqcheck internal/pqread",
 
@@ -66,7 +68,7 @@ var law = map[string]string{
 
 	"internal/docs": "",
 
-	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/cluster internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
@@ -94,7 +96,7 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame internal/remember internal/declared delta scan hashjoin resolve why . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
+		"frame internal/remember internal/declared delta scan hashjoin resolve why . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/cluster internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",

@@ -69,7 +69,7 @@ func openSource(ctx context.Context, path, format string, o *Options) (*source, 
 			return s, nil
 		}
 	}
-	r := bufio.NewReaderSize(interruptible(ctx, in), 1<<16)
+	r := bufio.NewReaderSize(Interruptible(ctx, in), 1<<16)
 	if format == "arrow" {
 		if head, err := r.Peek(len(arrowMagic)); err == nil && string(head) != arrowMagic {
 			s.pipe = r
@@ -134,9 +134,9 @@ func (s *source) raw() (body, error) {
 	return s.body, err
 }
 
-// interruptible is a reader whose reads end with ctx, although those of a pipe
+// Interruptible is a reader whose reads end with ctx, although those of a pipe
 // or a terminal wait for who writes.
-func interruptible(ctx context.Context, r io.Reader) io.Reader {
+func Interruptible(ctx context.Context, r io.Reader) io.Reader {
 	return &waiting{ctx: ctx, r: r, asked: make(chan []byte), got: make(chan answer)}
 }
 

@@ -154,6 +154,21 @@ type Options struct {
 	// Again makes every resolve a second time, on what the first one remembered; Remembered counts those that did stand on it.
 	Again      bool
 	Remembered *atomic.Int64
+	// Resolved is called behind every resolve that is as recorded, also where that
+	// is a failure, and says what is wrong, "" for nothing. nil = nobody is asked.
+	Resolved func(t *testing.T, r *Resolve) string
+}
+
+// Resolve is a resolve of a scenario.
+type Resolve struct {
+	Name  string // of the scenario, and the step
+	Store *metaxy.DeltaStore
+	Key   feature.Key
+	// Options makes them anew: samples can be read once.
+	Options func() (*metaxy.ResolveOptions, error)
+	// Err is what came of it; Unstable says that rows of equal age have no order.
+	Err      error
+	Unstable bool
 }
 
 // Run runs every operation of every recorded store on the store as it was before, as parallel subtests, and logs how many there were.

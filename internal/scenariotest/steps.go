@@ -195,8 +195,17 @@ func (c *run) checkResolve(st *step, root string) string {
 			err = inc.Count(ctx)
 		}
 	}
-	if fault := faultOf(st, err); fault != "" || err != nil || st.Expect.New == nil {
+	if fault := faultOf(st, err); fault != "" {
 		return fault
+	}
+	if c.o.Resolved != nil {
+		r := &Resolve{fmt.Sprintf("%s/%d", filepath.Base(c.dir), st.Step), c.open(st, root, st.Target), MustKey(c.t, st.Feature), func() (*metaxy.ResolveOptions, error) { return c.resolveOptions(st) }, err, st.Unstable != nil}
+		if fault := c.o.Resolved(c.t, r); fault != "" {
+			return fault
+		}
+	}
+	if err != nil || st.Expect.New == nil {
+		return ""
 	}
 	if fault := warningFault(st, inc.Warnings()); fault != "" {
 		return fault
