@@ -15,9 +15,9 @@ import (
 type Pinned struct {
 	// Request is what is resolved, with the tables of this process.
 	Request resolve.Request
-	// Definitions are those in force, ProjectVersion is what a write records.
-	Definitions    *feature.Graph
-	ProjectVersion string
+	// Definitions are those in force, ProjectVersion and MaterializationID are what a write records.
+	Definitions                       *feature.Graph
+	ProjectVersion, MaterializationID string
 	// Deps are by dep; Snapshot is nil where the dep has no table, and of all with samples. Current is the feature's own.
 	Deps    []PinnedTable
 	Current PinnedTable
@@ -45,10 +45,7 @@ func (i *Increment) Pinned(ctx context.Context) (*Pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pinned{Request: *i.req, Definitions: g, Deps: make([]PinnedTable, len(i.req.Plan.Deps)), Unjudged: i.unjudged}
-	if p.ProjectVersion, err = g.ProjectVersion(i.req.Plan.Feature.Project); err != nil {
-		return nil, err
-	}
+	p := &Pinned{MaterializationID: i.store.opts.MaterializationID, Request: *i.req, Definitions: g, Deps: make([]PinnedTable, len(i.req.Plan.Deps)), Unjudged: i.unjudged}
 	key := i.req.Plan.Feature.Spec.Key
 	p.Properties = i.store.hashProperties()
 	found := i.found
@@ -68,7 +65,10 @@ func (i *Increment) Pinned(ctx context.Context) (*Pinned, error) {
 	if len(found) > 0 {
 		p.Current = PinnedTable{found[0].snap, found[0].where}
 	}
-	if p.Unwritable = i.store.checkProject(g, key); p.Unwritable == nil {
+	if p.ProjectVersion, p.Unwritable = i.store.projectVersion(g); p.Unwritable == nil {
+		p.Unwritable = i.store.checkProject(g, key)
+	}
+	if p.Unwritable == nil {
 		_, p.Unwritable = i.store.checkTable(key, &visit{snap: p.Current.Snapshot}, i.store.opts.Now())
 	}
 	return p, nil

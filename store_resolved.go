@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
@@ -41,14 +42,14 @@ func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *vis
 	}
 	kept := &keptRows{in: rows.Batches, schema: rows.Schema, dir: s.opts.SpillDir, mem: s.opts.Allocator}
 	defer kept.release()
-	w := &writtenSince{columns: slices.Concat(ids, []string{syscol.FeatureVersion, syscol.Provenance}), version: on.TableVersion, from: on.TableVersion}
+	w := newWrittenSince(ids, on.TableVersion)
 	for try := 0; ; try++ {
 		err := error(nil)
 		if try > 0 {
 			v, err = s.visit(ctx, key)
 		}
 		if err == nil {
-			err = w.advance(ctx, s, v)
+			err = w.advance(ctx, v.snap, s.opts.Parallel, s.opts.Allocator)
 		}
 		if err != nil {
 			return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
@@ -65,6 +66,30 @@ func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *vis
 	}
 }
 
+// Written are the sample versions (ids, feature version and provenance) that a table got after a version: what Resolved.Drop leaves out, for those who write the
+// files of one commit in several processes. It is not safe for concurrent use.
+type Written struct{ w *writtenSince }
+
+// NewWritten are those of a feature with these id columns after a table version, -1 = after there was no table.
+func NewWritten(ids []string, after int64) *Written { return &Written{newWrittenSince(ids, after)} }
+
+// Advance reads what was written up to a snapshot. A commit that removed rows is a *txlog.ConflictError.
+func (w *Written) Advance(ctx context.Context, snap *delta.Snapshot) error {
+	return w.w.advance(ctx, snap, 0, nil)
+}
+
+// Without gives completed rows but those that are written. It streams and releases each batch after the step.
+func (w *Written) Without(ctx context.Context, rows *Rows) *Rows {
+	return &Rows{Schema: rows.Schema, Batches: w.w.without(ctx, rows.Schema, rows.Batches)}
+}
+
+// Dropped is how many rows Without has left out so far.
+func (w *Written) Dropped() int64 { return w.w.dropped }
+
+func newWrittenSince(ids []string, after int64) *writtenSince {
+	return &writtenSince{columns: slices.Concat(ids, []string{syscol.FeatureVersion, syscol.Provenance}), version: after, from: after}
+}
+
 // writtenSince are the sample versions that a table got after a version.
 type writtenSince struct {
 	columns []string
@@ -75,9 +100,8 @@ type writtenSince struct {
 	dropped int64
 }
 
-// advance reads what was written up to the version that v saw.
-func (w *writtenSince) advance(ctx context.Context, s *DeltaStore, v *visit) error {
-	snap := v.snap
+// advance reads what was written up to a snapshot, nil = there is no table.
+func (w *writtenSince) advance(ctx context.Context, snap *delta.Snapshot, parallel int, mem memory.Allocator) error {
 	switch {
 	case snap == nil && w.version < 0:
 		return nil
@@ -101,7 +125,7 @@ func (w *writtenSince) advance(ctx context.Context, s *DeltaStore, v *visit) err
 		return nil
 	}
 	if len(files) > 0 {
-		sc, err := scan.New(snap, &scan.Options{Files: files, Columns: w.columns, Parallel: s.opts.Parallel, Allocator: s.opts.Allocator})
+		sc, err := scan.New(snap, &scan.Options{Files: files, Columns: w.columns, Parallel: parallel, Allocator: mem})
 		if err != nil {
 			return err
 		}

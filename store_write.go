@@ -120,13 +120,7 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if err != nil {
 		return WriteResult{}, err
 	}
-	if len(plan.Deps) > 0 && !rows.Schema.HasField(syscol.Provenance) {
-		found = append(found, Warning{Code: "PROVENANCE_MISSING", Message: fmt.Sprintf("%s: the rows lack %s, which a resolve gives: it is computed from %s; was it dropped on the way?", key, syscol.Provenance, syscol.ProvenanceByField)})
-	}
 	in := rows
-	if !st.AllowNullIDs {
-		in = rejectNullIDs(key, in, plan.Feature.Spec.IDColumns)
-	}
 	var failed *clearing
 	if !st.tombstone && !st.DryRun {
 		if failed, err = s.clearing(ctx, plan, in.Schema); err != nil {
@@ -136,16 +130,16 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 			in = &Rows{Schema: in.Schema, Batches: failed.watch(in.Batches)}
 		}
 	}
-	completed, err := resolve.Complete(ctx, &resolve.Rows{Schema: in.Schema, Batches: in.Batches}, plan,
-		resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation}, s.opts.MapDatatype)
-	if err != nil {
-		return WriteResult{}, err
-	}
 	if st.MaterializationID == "" {
 		st.MaterializationID = s.opts.MaterializationID
 	}
-	lay := newLayout(in.Schema, completed.Schema, plan.FeatureVersion, projectVersion, st)
-	out := &Rows{Schema: lay.schema, Batches: s.progress(key, "write", lay.apply(completed.Batches))}
+	out, err := complete(ctx, plan, in, &CompleteOptions{ProjectVersion: projectVersion, MapDatatype: s.opts.MapDatatype, AllowNullIDs: st.AllowNullIDs,
+		Algorithm: resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation}}, st)
+	if err != nil {
+		return WriteResult{}, err
+	}
+	found = append(found, out.Warnings...)
+	out.Batches = s.progress(key, "write", out.Batches)
 	ao := &delta.AppendOptions{Configuration: s.hashProperties(), AppID: st.AppID, AppVersion: st.AppVersion}
 	var res WriteResult
 	if st.Resolved != nil {

@@ -27,14 +27,45 @@ plan runs on the driver. cut, newest, resolve and write run in tasks: they take 
 from stdin and write one to stdout. Each stream ends with a row that counts what came before it; an output without that row is no answer. commit
 makes one commit of what write stored. internal/docs/cluster.md is the protocol.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(a.clusterPlanCommand(), a.clusterCutCommand(), a.clusterWorkCommand("newest", "Reduce pieces that are cut by ids to the newest row of each, and cut those by join columns",
-		func(ctx context.Context, w *cluster.Worker, env *cluster.Env) error {
-			return w.Newest(ctx, env, a.clusterIn(ctx))
-		}),
-		a.clusterWorkCommand("resolve", "Resolve pieces of whole partitions",
-			func(ctx context.Context, w *cluster.Worker, env *cluster.Env) error {
-				return w.Resolve(ctx, env, a.clusterIn(ctx))
-			}))
+	work := func(name, short string, do func(*cluster.Worker, context.Context, *cluster.Env, io.Reader) error) *cobra.Command {
+		return a.clusterWorkCommand(name, short, func(ctx context.Context, w *cluster.Worker, env *cluster.Env) error {
+			return do(w, ctx, env, a.clusterIn(ctx))
+		})
+	}
+	cmd.AddCommand(a.clusterPlanCommand(), a.clusterCutCommand(),
+		work("newest", "Reduce pieces that are cut by ids to the newest row of each, and cut those by join columns", (*cluster.Worker).Newest),
+		work("resolve", "Resolve pieces of whole partitions", (*cluster.Worker).Resolve),
+		work("write", "Store rows as data files of the feature's table, uncommitted", (*cluster.Worker).Write),
+		a.clusterCommitCommand())
+	return cmd
+}
+
+// clusterCommitCommand is the last verb of a job that writes.
+func (a *app) clusterCommitCommand() *cobra.Command {
+	var plan, newer string
+	var o cluster.CommitOptions
+	cmd := &cobra.Command{Use: "commit", Short: "Make one commit of the files that cluster write stored", Args: cobra.NoArgs, Annotations: map[string]string{"formats": "json"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.AppID == "" || !cmd.Flags().Changed("app-version") {
+				return usagef("name the job and its run: --app-id ID --app-version N; the same again commits nothing")
+			}
+			if newer != "fail" && newer != "drop" {
+				return usagef("--if-newer %q: want fail or drop", newer)
+			}
+			o.Drop = newer == "drop"
+			return a.clusterDo(cmd.Context(), plan, func(ctx context.Context, w *cluster.Worker, env *cluster.Env) error {
+				c, err := w.Commit(ctx, env, a.clusterIn(ctx), &o)
+				if err != nil {
+					return err
+				}
+				return a.printJSON(c)
+			})
+		}}
+	planFlag(cmd, &plan)
+	fl := cmd.Flags()
+	fl.StringVar(&o.AppID, "app-id", "", "name of the job; the table remembers the greatest --app-version of each (needed)")
+	fl.Int64Var(&o.AppVersion, "app-version", 0, "number of the run, growing (needed)")
+	fl.StringVar(&newer, "if-newer", "fail", "where others have added rows since the plan: fail, or drop the rows that they have added, too")
 	return cmd
 }
 
@@ -51,10 +82,29 @@ func planFlag(cmd *cobra.Command, plan *string) {
 	cmd.Flags().StringVar(plan, "plan", "", "file with what cluster plan printed, or its member worker alone (needed)")
 }
 
-// clusterWork loads a plan and runs a part of it, from stdin to stdout or --output.
-func (a *app) clusterWork(ctx context.Context, plan string, do func(context.Context, *cluster.Worker, *cluster.Env) error) (err error) {
+// clusterWork runs a part of a plan, from stdin to stdout or --output.
+func (a *app) clusterWork(ctx context.Context, plan string, do func(context.Context, *cluster.Worker, *cluster.Env) error) error {
+	return a.clusterDo(ctx, plan, func(ctx context.Context, w *cluster.Worker, env *cluster.Env) error {
+		out, commit, discard, err := a.clusterOut(ctx)
+		if err != nil {
+			return err
+		}
+		defer discard()
+		env.Out = out
+		if err := do(ctx, w, env); err != nil {
+			return err
+		}
+		return commit()
+	})
+}
+
+// clusterDo loads a plan and does a part of it.
+func (a *app) clusterDo(ctx context.Context, plan string, do func(context.Context, *cluster.Worker, *cluster.Env) error) error {
 	if plan == "" {
 		return usagef("name the plan: --plan FILE")
+	}
+	if a.flags.dryRun {
+		return usagef("--dry-run: the verbs of a cluster have none, because each works with what another has done")
 	}
 	data, err := os.ReadFile(plan)
 	if err != nil {
@@ -64,16 +114,7 @@ func (a *app) clusterWork(ctx context.Context, plan string, do func(context.Cont
 	if err != nil {
 		return err
 	}
-	out, commit, discard, err := a.clusterOut(ctx)
-	if err != nil {
-		return err
-	}
-	defer discard()
-	env := &cluster.Env{Open: a.openObjects, TempDir: os.TempDir(), Out: out, Table: delta.Options{Now: a.now, EngineInfo: engineInfo(), Check: rewrite.Checker}}
-	if err := do(ctx, w, env); err != nil {
-		return err
-	}
-	return commit()
+	return do(ctx, w, &cluster.Env{Open: a.openObjects, TempDir: os.TempDir(), Table: delta.Options{Now: a.now, EngineInfo: engineInfo(), Check: rewrite.Checker}})
 }
 
 // clusterIn is stdin, whose reads end with the run.
@@ -115,7 +156,7 @@ type clusterPlanFlags struct {
 
 func (a *app) clusterPlanCommand() *cobra.Command {
 	var f clusterPlanFlags
-	cmd := &cobra.Command{Use: "plan KEY", Short: "Plan a resolve of a feature: what workers need, and the files of each task", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "plan KEY", Short: "Plan a resolve of a feature: what workers need, and the files of each task", Args: cobra.ExactArgs(1), Annotations: map[string]string{"formats": "json"},
 		Long: `Plan a resolve of a feature as one JSON object: "worker" for every worker, "tasks" with the files to cut, the tables, the number of partitions, the
 schemas of the results. It reads logs and no data files.
 

@@ -73,6 +73,10 @@ var verbHelps = map[string]verbHelp{
 		workExits},
 	"cluster resolve": {[]string{"metaxy-delta cluster plan video/transcript -o plan.json && metaxy-delta cluster cut --plan plan.json --task 0 | metaxy-delta cluster resolve --plan plan.json > rows.arrows"},
 		workExits},
+	"cluster write": {[]string{"metaxy-delta cluster plan video/transcript -o plan.json && metaxy-delta table read ./counted --format arrow | metaxy-delta cluster write --plan plan.json > adds.arrows"},
+		workExits},
+	"cluster commit": {[]string{"metaxy-delta cluster plan video/transcript -o plan.json && metaxy-delta table read ./counted --format arrow | metaxy-delta cluster write --plan plan.json | metaxy-delta cluster commit --plan plan.json --app-id nightly --app-version 1"},
+		[]int{exitConflict, exitCorrupt, exitUnsupported, exitNotFound, exitPermission, exitCutOff}},
 
 	"table info":       {[]string{"metaxy-delta table info stores/prod/video/raw.delta"}, readExits},
 	"table read":       {[]string{`metaxy-delta table read stores/prod/video/raw.delta --where "size BETWEEN 1 AND 20" --columns video_id`, "metaxy-delta table read stores/prod/video/raw.delta --version 0 --format csv"}, readExits},

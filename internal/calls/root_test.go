@@ -9,6 +9,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/config"
+	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -18,6 +19,11 @@ const lazyOptions = "opens without asking: the callbacks of the options run in t
 
 func storeCall(f func(w *world, s *metaxy.DeltaStore, ctx context.Context) error) func(w *world) call {
 	return ctxCall((*world).store, f)
+}
+
+// plainCall makes calls that take nothing of the world.
+func plainCall(f func()) func(w *world) call {
+	return func(*world) call { return func(context.Context) error { f(); return nil } }
 }
 
 func incCall(f func(w *world, i *metaxy.Increment, ctx context.Context) error) func(w *world) call {
@@ -230,6 +236,47 @@ var rootRows = []row{
 	{fn: (*metaxy.Increment).Stats, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Stats(); return nil })},
 	{fn: (*metaxy.Increment).LeftOut, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.LeftOut(); return nil })},
 	{fn: (*metaxy.Increment).Remembered, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Remembered(); return nil })},
+	{fn: metaxy.Complete, make: incCall(func(w *world, i *metaxy.Increment, ctx context.Context) error {
+		p, err := i.Pinned(ctx)
+		if err != nil {
+			return err
+		}
+		rootPlan, err := p.Definitions.Plan(root)
+		if err != nil {
+			return err
+		}
+		rows, err := metaxy.Complete(ctx, rootPlan, w.rows(20), &metaxy.CompleteOptions{ProjectVersion: p.ProjectVersion, Algorithm: p.Request.Algorithm})
+		return drainedRows(w, rows, err)
+	})},
+	{fn: metaxy.NewWritten, make: plainCall(func() { metaxy.NewWritten([]string{"id"}, -1) })},
+	{fn: (*metaxy.Written).Dropped, make: plainCall(func() { metaxy.NewWritten([]string{"id"}, -1).Dropped() })},
+	{fn: (*metaxy.Written).Advance, make: snapCall(func(_ *world, s *delta.Snapshot, ctx context.Context) error {
+		return metaxy.NewWritten([]string{"id"}, -1).Advance(ctx, s)
+	})},
+	{fn: (*metaxy.Written).Without, make: storeCall(func(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
+		snap, err := s.Table(root).Snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		written := metaxy.NewWritten([]string{"id"}, -1)
+		if err := written.Advance(ctx, snap); err != nil {
+			return err
+		}
+		given, err := s.Read(ctx, root, nil)
+		if err != nil {
+			return err
+		}
+		batches := given.Batches
+		given.Batches = func(yield func(batch, error) bool) {
+			for b, err := range batches {
+				w.inside()
+				if !yield(b, err) {
+					return
+				}
+			}
+		}
+		return drainedRows(w, written.Without(ctx, given), nil)
+	})},
 	{fn: (*metaxy.Increment).Pinned, make: incCall(func(_ *world, i *metaxy.Increment, ctx context.Context) error { return told(i.Pinned(ctx)) })},
 	{fn: (*metaxy.Increment).Sources, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Sources(); return nil })},
 	{fn: (*metaxy.Writer).Put, make: writerCall(func(w *world, b *metaxy.Writer, _ context.Context) error {

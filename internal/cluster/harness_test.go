@@ -145,6 +145,23 @@ func readPieces(t *testing.T, data []byte) []piece {
 	return out[:len(out)-1]
 }
 
+// pieceBodies are the bodies of a stream of pieces.
+func pieceBodies(data []byte) (out [][]byte) {
+	r, err := ipc.NewReader(bytes.NewReader(data))
+	if err != nil {
+		panic(err)
+	}
+	for r.Next() {
+		b := r.RecordBatch()
+		for i := range int(b.NumRows()) {
+			if b.Column(0).(*array.Int32).Value(i) >= 0 {
+				out = append(out, bytes.Clone(b.Column(1).(*array.Binary).Value(i)))
+			}
+		}
+	}
+	return out
+}
+
 func readStream(t *testing.T, data []byte) (out []arrow.RecordBatch) {
 	t.Helper()
 	r, err := ipc.NewReader(bytes.NewReader(data))

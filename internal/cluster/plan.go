@@ -184,7 +184,7 @@ func (p *Plan) worker(s *metaxy.DeltaStore, pinned *metaxy.Pinned, o *Options) e
 	if pinned.Unjudged != nil {
 		w.Unjudged = pinned.Unjudged.Error()
 	}
-	w.Target = target{URL: s.TableURL(req.Plan.Feature.Spec.Key), Properties: pinned.Properties}
+	w.Target = target{URL: s.TableURL(req.Plan.Feature.Spec.Key), Properties: pinned.Properties, MaterializationID: pinned.MaterializationID}
 	if snap := pinned.Current.Snapshot; snap != nil {
 		w.Target.Pinned, w.Target.URL = pin(snap), snap.Table().Store().URL()
 	}

@@ -274,7 +274,13 @@ func (w *Worker) Resolve(ctx context.Context, env *Env, in io.Reader) error {
 		return err
 	}
 	defer inc.Close()
-	e := j.emitter(env.Out)
+	out := env.Out
+	hold := &spool{dir: env.TempDir}
+	defer hold.close()
+	if p.Len() > 1 {
+		out = hold // what is wrong with a partition comes out when its turn comes
+	}
+	e := j.emitter(out)
 	for pb, err := range inc.All(ctx) {
 		if err != nil {
 			return err
@@ -295,7 +301,10 @@ func (w *Worker) Resolve(ctx context.Context, env *Env, in io.Reader) error {
 	for _, f := range inc.Warnings() {
 		sum.Warnings = append(sum.Warnings, Warning{Code: f.Code, Message: f.Message, Count: f.Count})
 	}
-	return e.end(&sum)
+	if err := e.end(&sum); err != nil {
+		return err
+	}
+	return hold.copyTo(env.Out)
 }
 
 // emitter writes rows of the increment: part, s, o, note.

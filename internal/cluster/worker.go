@@ -58,7 +58,8 @@ type target struct {
 	// Pinned is nil where there is no table.
 	Pinned *pinned `json:"pinned,omitempty"`
 	// Properties are those of a table that is made.
-	Properties map[string]string `json:"properties,omitempty"`
+	Properties        map[string]string `json:"properties,omitempty"`
+	MaterializationID string            `json:"materialization_id,omitempty"`
 	// Refused says why nothing may be written.
 	Refused string `json:"refused,omitempty"`
 }

@@ -8,3 +8,4 @@ metaxy-delta copy --all-features --from prod --to dev
 metaxy-delta push --store dev
 rm -r todo
 metaxy-delta table write ./changes numbers.csv --property delta.enableChangeDataFeed=true
+metaxy-delta table write ./counted counted.csv
