@@ -21,7 +21,7 @@ import (
 // applied them, then columns and limit, which it is therefore not asked for.
 func (f Fallback) foreign(ctx context.Context, key feature.Key, o *ReadOptions, mem memory.Allocator) (*located, error) {
 	ask := *o
-	ask.Columns, ask.Limit = nil, 0
+	ask.Columns, ask.Limit, ask.at = nil, 0, nil // what was seen was another table
 	rows, out, err := f.given(ctx, key, &ask, o, mem)
 	if err != nil {
 		return nil, err

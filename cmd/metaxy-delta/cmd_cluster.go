@@ -10,6 +10,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 	"github.com/metaxy-delta/metaxy-delta/internal/cluster"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
@@ -269,5 +270,6 @@ func (a *app) clusterCutCommand() *cobra.Command {
 var clusterClasses = []class{
 	{"INPUT_CUT_OFF", exitCutOff, as[*cluster.CutOffError], say("run the task again: whoever sent the input was stopped")},
 	{"PLAN_REFUSED", exitUsage, as[*cluster.RefusedError], say("internal/docs/cluster.md is the protocol")},
+	{"MEMORY_LIMIT", exitFailure, as[*hashjoin.LimitError], say("--memory-limit says how much memory there is; `cluster plan` takes --partition-rows, too")},
 	{"FOREIGN_STORE", exitUnsupported, as[*metaxy.ForeignError], say("resolve it in one process, which reads such stores too: `metaxy-delta resolve`")},
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/cluster"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -297,6 +298,29 @@ func TestPlansRefused(t *testing.T) {
 	}
 	if _, err := cluster.LoadWorker(whole, build); err != nil {
 		t.Errorf("a whole plan: %v", err)
+	}
+}
+
+// foreign hides that a store is one of Delta tables.
+type foreign struct{ metaxy.MetadataStore }
+
+// TestForeign: rows of a fallback store of another kind lie in no files, and the
+// plan says so.
+func TestForeign(t *testing.T) {
+	there, _ := newStore(t)
+	g, err := there.Graph(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := metaxy.Open(t.Context(), t.TempDir(), &metaxy.Options{Graph: g, Project: "p", Fallbacks: []metaxy.Fallback{{Name: "elsewhere", Store: foreign{there}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
+	_, err = newEngine(t, here, key(t, "a/leaf"), &cluster.Options{}, 1)
+	var no *metaxy.ForeignError
+	if !errors.As(err, &no) || no.Store != "elsewhere" || no.Feature != "a/root" {
+		t.Errorf("%v", err)
 	}
 }
 

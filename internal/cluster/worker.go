@@ -17,6 +17,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/arrowcheck"
+	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -191,6 +192,9 @@ func (w *Worker) featurePlan() (*feature.Graph, *feature.Plan, error) {
 
 // open finds the schemas.
 func (t *Table) open() (err error) {
+	if samples := t.Dep == resolve.SamplesInput; samples != (t.Pinned == nil) || samples && t.NewestFirst {
+		return errors.New("samples, and they alone, have no table")
+	}
 	if t.Pinned == nil {
 		if t.full, err = SchemaOf(t.Samples); err != nil {
 			return err
@@ -210,6 +214,9 @@ func (t *Table) open() (err error) {
 	}
 	if t.read, err = t.withWhere(); err != nil {
 		return err
+	}
+	if t.Pinned == nil && t.cut.NumFields() != places+t.full.NumFields() {
+		return errors.New("samples are cut with all of their columns")
 	}
 	for _, list := range [][]string{t.IDs, t.Keys} {
 		for _, c := range list {

@@ -22,7 +22,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	".": {62, "one idea: a store, with an options and a result type a verb"},
+	".": {64, "one idea: a store, with an options and a result type a verb, and what processes that share one tell each other"},
 }
 
 func allowed(rule, file string) bool {

@@ -68,7 +68,7 @@ var law = map[string]string{
 
 	"internal/docs": "",
 
-	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve frame internal/rewrite internal/cluster internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve hashjoin frame internal/rewrite internal/cluster internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
