@@ -167,6 +167,19 @@ func ExampleIncrement_Schema() {
 	// metaxy_data_version_by_field struct<text: utf8 nullable>
 }
 
+// Other processes can read the tables at these versions, without their logs.
+func ExampleIncrement_Pinned() {
+	ctx := context.Background()
+	inc := must(filled(ctx).ResolveUpdate(ctx, key("transcript"), nil))
+	defer inc.Close()
+	pinned := must(inc.Pinned(ctx))
+	for i, dep := range pinned.Request.Plan.Deps {
+		table := pinned.Deps[i]
+		fmt.Println(dep.Feature, "at version", table.Snapshot.Version(), "with", len(table.Snapshot.Files()), "files")
+	}
+	// Output: video at version 1 with 2 files
+}
+
 func ExampleIncrement_Sources() {
 	ctx := context.Background()
 	front := must(metaxy.Open(ctx, "mem://front", &metaxy.Options{Name: "front", Graph: graphFrom(mediaDefinitions), Fallbacks: []metaxy.Fallback{{Name: "media", Store: filled(ctx)}}}))

@@ -319,7 +319,7 @@ func TestForeign(t *testing.T) {
 	defer here.Close()
 	_, err = newEngine(t, here, key(t, "a/leaf"), &cluster.Options{}, 1)
 	var no *metaxy.ForeignError
-	if !errors.As(err, &no) || no.Store != "elsewhere" || no.Feature != "a/root" {
+	if !errors.As(err, &no) || no.Store != there.Name() || no.Feature != "a/root" {
 		t.Errorf("%v", err)
 	}
 }
