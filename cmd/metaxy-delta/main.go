@@ -32,6 +32,9 @@ func main() {
 	// A write to a pipe that nobody reads fails then, instead of ending the
 	// process and leaving what it has on disk.
 	signal.Ignore(syscall.SIGPIPE)
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(runWorker(context.Background(), os.Stdin, os.Stderr, workerRest))
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, endings()...)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from metaxy.utils import collect_to_polars
 from polars.testing import assert_frame_equal
 
 import metaxy_delta
+from metaxy_delta._worker import usable
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +63,16 @@ def root(_filled: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_filled, tmp_path / "store"))
 
 
+@pytest.fixture(params=["worker", "process"])
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Once with the worker and once with a process for each call."""
+    monkeypatch.setenv("METAXY_DELTA_WORKER", "0" if request.param == "process" else "")
+    way: str = request.param
+    if (way == "worker") != usable():
+        pytest.skip("there are no workers on this system")
+    return way
+
+
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Put a Python script in the place of the program."""
@@ -74,6 +84,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
         path.write_text(f"#!{sys.executable}\nimport os, sys, time, json, signal\n{body}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("METAXY_DELTA_BIN", os.fspath(path))
+        monkeypatch.setenv("METAXY_DELTA_WORKER", "0")
 
     return put
 
@@ -103,11 +114,3 @@ def assert_same_increment(expected: Any, found: Any) -> None:
                 f.with_columns(pl.lit(0).alias(c) for c in ("crop_id", "crop_path") if c in f.columns) for f in (a, b)
             )
         assert_same(a, b)
-
-
-def needs(verb: str, word: str = "") -> None:
-    """Leave a test out with programs that do not know a verb or a flag of it."""
-    done = subprocess.run([metaxy_delta.find_program(), verb, "--help"], capture_output=True, text=True)
-    known = done.stdout + done.stderr
-    if f"metaxy-delta {verb} " not in known or word not in known:
-        pytest.skip(f"the program has no {verb} {word}")

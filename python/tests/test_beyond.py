@@ -13,7 +13,7 @@ import narwhals as nw
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import assert_same, needs, polars
+from conftest import assert_same, polars
 from metaxy.config import MetaxyConfig
 from metaxy.models.feature import FeatureGraph
 
@@ -106,7 +106,6 @@ def test_damage_is_an_error(graph: FeatureGraph, root: Path) -> None:
 
 def test_notebooks() -> None:
     """Every cell of every notebook runs, in order."""
-    needs("resolve", "--shard")
     for path in (Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"):
         with FeatureGraph().use():
             names = {"__name__": "notebook"}
@@ -118,7 +117,6 @@ def test_notebooks() -> None:
 
 def test_shards(graph: FeatureGraph, root: Path) -> None:
     """Shares of workers make up the whole, each row once, and the crops of one video are together."""
-    needs("resolve", "--shard")
     with DeltaMetadataStore(root) as store:
         whole = polars(store.resolve_update("video/crop", skip_comparison=True).new)
         shares = [
@@ -136,7 +134,6 @@ def test_shards(graph: FeatureGraph, root: Path) -> None:
 
 
 def test_why(graph: FeatureGraph, root: Path) -> None:
-    needs("why")
     with DeltaMetadataStore(root) as store:
         (one,) = store.why("audio/transcript", "vid_00003")
         assert one["state"] == "stale"
@@ -147,7 +144,6 @@ def test_why(graph: FeatureGraph, root: Path) -> None:
 
 
 def test_plan(graph: FeatureGraph, root: Path) -> None:
-    needs("plan")
     with DeltaMetadataStore(root) as store:
         features = {f["feature"]: f for f in store.plan()["features"]}
         assert features["audio/transcript"]["stale"] == 5
@@ -156,7 +152,6 @@ def test_plan(graph: FeatureGraph, root: Path) -> None:
 
 
 def test_check(graph: FeatureGraph, root: Path) -> None:
-    needs("check")
     with DeltaMetadataStore(root) as store:
         assert store.check("video/raw")["ok"]
         for file in (root / "video/raw.delta").glob("*.parquet"):

@@ -12,7 +12,6 @@ from typing import Any
 import media
 import polars as pl
 import pytest
-from conftest import needs
 
 import metaxy_delta
 
@@ -67,7 +66,6 @@ def transcripts(config: Path) -> pl.DataFrame:
 
 def test_workers(project: Path) -> None:
     """Three workers do everything once; a second time there is nothing to do."""
-    needs("resolve", "--shard")
     for index in (0, 1, 2, 1):
         run(project, str(RECIPES / "transcribe.py"), str(project), SHARDS="3", JOB_COMPLETION_INDEX=str(index))
     assert sorted(transcripts(project)["video_id"]) == [f"vid_{i:05d}" for i in range(10)]

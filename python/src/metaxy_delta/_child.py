@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,6 +22,7 @@ import pyarrow as pa
 
 from metaxy_delta._errors import MetaxyDeltaError, ProgramDiedError, ProgramNotFoundError, from_report
 from metaxy_delta._program import HINT, find_program, program_version
+from metaxy_delta._worker import Call, Process, start
 
 _PIPE_BYTES = 1 << 20  # what a pipe holds, where the system lets us say
 
@@ -64,30 +64,17 @@ class Child:
             self._summary = _Summary(files, passed, left) if summary else None
             if self._summary:
                 argv += ["--summary", self._summary.path]
-            try:
-                self._process = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.PIPE if command.rows is not None else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=_environment(command.env),
-                    cwd=os.path.abspath(os.sep),
-                    pass_fds=passed,
-                )
-            except OSError as e:
-                raise ProgramNotFoundError(f"{argv[0]} cannot be run: {e}", code="BAD_PROGRAM", hint=HINT) from e
-        self._end = weakref.finalize(self, _end, self._process, self.pid_of_parent, left)
-        assert self._process.stdout
-        assert self._process.stderr
-        _widen(self._process.stdout)
+            self._run = start(argv, _base(), command.env, passed, rows=command.rows is not None)
+        self._end = weakref.finalize(self, _end, self._run, self.pid_of_parent, left)
+        _widen(self._run.stdout)
         self._listener = threading.Thread(
-            target=_listen, args=(self._process.stderr, self.notes), name="metaxy-delta-stderr", daemon=True
+            target=_listen, args=(self._run, self.notes), name="metaxy-delta-stderr", daemon=True
         )
         self._listener.start()
         self._feeder: threading.Thread | None = None
         if command.rows is not None:
-            assert self._process.stdin
-            _widen(self._process.stdin)
+            assert self._run.stdin
+            _widen(self._run.stdin)
             self._feeder = threading.Thread(
                 target=self._feed, args=(command.rows,), name="metaxy-delta-stdin", daemon=True
             )
@@ -96,24 +83,24 @@ class Child:
     @property
     def stdout(self) -> IO[bytes]:
         """What the program gives."""
-        assert self._process.stdout
-        return self._process.stdout
+        return self._run.stdout
 
     def _feed(self, rows: Rows) -> None:
-        """Write rows to stdin. Rows that fail end the program before it sees the end of its input, so that it stores nothing."""
-        stdin = self._process.stdin
+        """Write rows to stdin. Rows that fail leave their stream without its end mark, so that the program stores nothing."""
+        stdin = self._run.stdin
         assert stdin
         try:
-            with pa.ipc.new_stream(stdin, rows.schema) as out:
-                for batch in rows.batches:
-                    if batch.num_rows:
-                        out.write_batch(batch)
-                    del batch
+            out = pa.ipc.new_stream(stdin, rows.schema)
+            for batch in rows.batches:
+                if batch.num_rows:
+                    out.write_batch(batch)
+                del batch
+            out.close()
         except BrokenPipeError:
             pass  # the program ended; how, is told by its exit
         except BaseException as e:
             self._feed_error = e
-            self._process.kill()
+            self._run.kill()
         finally:
             with contextlib.suppress(OSError):
                 stdin.close()
@@ -178,7 +165,7 @@ class Child:
         try:
             if self._feeder:
                 self._feeder.join()
-            code = self._process.wait()
+            code = self._run.wait()
             self._listener.join(timeout=10)
         finally:
             self.close()
@@ -265,10 +252,9 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _environment(more: dict[str, str]) -> dict[str, str]:
-    """Return the environment without Metaxy's variables: what they say is in the configuration that more holds."""
-    env = {k: v for k, v in os.environ.items() if not k.upper().startswith("METAXY_")}
-    return env | more
+def _base() -> dict[str, str]:
+    """Return the environment without Metaxy's variables: what they say is in the configuration that the program gets."""
+    return {k: v for k, v in os.environ.items() if not k.upper().startswith("METAXY_")}
 
 
 def _widen(pipe: IO[bytes]) -> None:
@@ -280,9 +266,9 @@ def _widen(pipe: IO[bytes]) -> None:
             fcntl.fcntl(pipe.fileno(), 1031, _PIPE_BYTES)  # F_SETPIPE_SZ, which Python before 3.10 does not name
 
 
-def _listen(stderr: IO[bytes], notes: list[dict[str, Any]]) -> None:
-    """Gather the lines of stderr: objects as they are, other text as messages."""
-    for raw in stderr:
+def _listen(run: Process | Call, notes: list[dict[str, Any]]) -> None:
+    """Gather what a run says: objects as they are, other text as messages."""
+    for raw in run.lines():
         line = raw.decode("utf-8", "replace").strip()
         if not line:
             continue
@@ -291,21 +277,14 @@ def _listen(stderr: IO[bytes], notes: list[dict[str, Any]]) -> None:
         except ValueError:
             note = {"message": line}
         notes.append(note if isinstance(note, dict) else {"message": line})
-    stderr.close()
 
 
-def _end(process: subprocess.Popen[bytes], parent: int, left: list[Callable[[], object]]) -> None:
-    """End a program that runs, unless this process is a fork of the one that started it."""
+def _end(run: Process | Call, parent: int, left: list[Callable[[], object]]) -> None:
+    """End a run that goes on, unless this process is a fork of the one that started it."""
     if os.getpid() != parent:
         return
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    for pipe in (process.stdin, process.stdout):
+    run.end()
+    for pipe in (run.stdin, run.stdout):
         if pipe:
             with contextlib.suppress(OSError, ValueError):
                 pipe.close()
