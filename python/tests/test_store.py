@@ -179,6 +179,7 @@ def test_delete(graph: FeatureGraph, root: Path, tmp_path: Path) -> None:
         {"filters": nw.col("n_words").is_in([5, 6]), "soft": False},
         {"filters": [nw.col("n_words") > 30, nw.col("metaxy_created_at") < cutoff], "soft": False},
         {"filters": nw.col("video_id").str.starts_with("vid_0002"), "soft": False},
+        {"filters": nw.col("video_id").str.to_lowercase() == "vid_00035", "soft": False},
         {"filters": [nw.col("n_words") == 10], "soft": False, "with_feature_history": True},
     ]
     with MetaxyStore(other).open("w") as plain, DeltaMetadataStore(root).open("w") as ours:
@@ -193,6 +194,39 @@ def test_delete(graph: FeatureGraph, root: Path, tmp_path: Path) -> None:
             store.drop_feature_metadata("person/nobody")
             with pytest.raises(NotImplementedError):
                 store.drop_feature_metadata("metaxy-system/feature_versions")
+
+
+ODD = ["a%b", "a_b", "axb", "a\\b", "a'b", 'a"b', "a\nb", "a\\nb", "", "%", "ä", None]
+EXPRESSIONS = [
+    nw.col("text").str.starts_with("a%"),
+    nw.col("text").str.starts_with("a\\"),
+    nw.col("text").str.ends_with("_b"),
+    nw.col("text").str.contains("%", literal=True),
+    nw.col("text").str.contains("'", literal=True),
+    ~nw.col("text").str.contains("b", literal=True),
+    nw.col("text").is_in(["a\\nb", "a'b", "ä"]),
+    nw.col("text") == "a\nb",
+    ~nw.col("text").is_in(["axb", None]),
+    nw.col("text").is_in(pl.Series(["axb", "%"])),
+    ~nw.col("text").is_in([]),
+    nw.col("n").is_in(range(3, 6)),
+    nw.all_horizontal(nw.col("n") > 2, nw.col("text").str.starts_with("a"), ignore_nulls=False),
+    nw.any_horizontal(nw.col("n") > 9, nw.col("text") == "%", ignore_nulls=False),
+    nw.col("metaxy_provenance_by_field").struct.field("audio") == "a3",
+]
+
+
+@pytest.mark.parametrize("expr", EXPRESSIONS, ids=map(repr, EXPRESSIONS))
+def test_deletes_what_polars_selects(graph: FeatureGraph, tmp_path: Path, expr: nw.Expr) -> None:
+    """Without Metaxy's code, which a strict store refuses, and with every letter that has a meaning in SQL."""
+    rows = pl.DataFrame(
+        {"video_id": [f"v{i}" for i in range(len(ODD))], "text": ODD, "n": range(len(ODD))}
+    ).with_columns(metaxy_provenance_by_field=pl.struct(audio=pl.format("a{}", "n"), frames=pl.format("f{}", "n")))
+    kept = nw.from_native(rows).with_columns(gone=expr).filter(~nw.col("gone").fill_null(False))
+    with DeltaMetadataStore(tmp_path, strict=True).open("w") as store:
+        store.write("video/raw", rows)
+        store.delete("video/raw", expr, soft=False)
+    assert sorted(table(tmp_path, "video/raw")["video_id"]) == sorted(kept["video_id"].to_list())
 
 
 def test_at_most_once(graph: FeatureGraph, root: Path) -> None:

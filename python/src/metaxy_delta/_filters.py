@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -21,6 +21,8 @@ _COMPARISONS = {
 }  # fmt: skip
 _BOUNDS = {"both": (">=", "<="), "left": (">=", "<"), "right": (">", "<="), "none": (">", "<")}
 _JOINTS = {"__and__": "AND", "__or__": "OR"}
+_HORIZONTAL = {"all_horizontal": "AND", "any_horizontal": "OR"}
+_PATTERNS = {"str.starts_with": "{}%", "str.ends_with": "%{}", "str.contains": "%{}%"}
 
 
 def to_text(expr: nw.Expr, schema: Callable[[], nw.Schema] | None, *, sql: bool = False) -> str:
@@ -63,6 +65,8 @@ def _first(node: Any, sql: bool) -> str:
             return quoted(names[0])
     if node.name == "lit" and "value" in node.kwargs:
         return _literal(node.kwargs["value"], sql)
+    if node.name in _HORIZONTAL and node.exprs and node.kwargs.get("ignore_nulls") is False:
+        return f"({f' {_HORIZONTAL[node.name]} '.join(_text(e, sql) for e in node.exprs)})"
     raise _Unknown(f"begins with {node.name}")
 
 
@@ -79,14 +83,37 @@ def _applied(node: Any, subject: str, sql: bool) -> str:
     if name == "is_null" and not args and not kwargs and subject.startswith('"'):
         return f"({subject} IS NULL)"
     if name == "is_in" and subject.startswith('"'):
-        values = kwargs.get("other", args[0] if args else None)
-        if isinstance(values, (list, tuple, set, frozenset)) and values and None not in values:
-            return f"({subject} IN ({', '.join(_literal(v, sql) for v in values)}))"
+        return _is_in(subject, kwargs.get("other", args[0] if args else None), sql)
+    if name == "struct.field" and subject.startswith('"') and isinstance(kwargs.get("name"), str):
+        return f"{subject}.{quoted(kwargs['name'])}"
+    if sql and name in _PATTERNS and subject.startswith('"'):
+        return f"({subject} LIKE {_literal(_pattern(name, args, kwargs), sql)})"
     if name == "is_between" and len(args) == 2:
         low, high = _operand(args[0], sql), _operand(args[1], sql)
         left, right = _BOUNDS[kwargs.get("closed", "both")]
         return f"({subject} {left} {low} AND {subject} {right} {high})"
     raise _Unknown(name)
+
+
+def _is_in(subject: str, values: Any, sql: bool) -> str:
+    """Return the text of is_in. A null in the list equals nothing, and an empty list is false where there is a value, as in Polars."""
+    if hasattr(values, "to_list"):  # a series of any kind
+        values = values.to_list()
+    if not isinstance(values, (list, tuple, set, frozenset, range)):
+        raise _Unknown("is_in")
+    texts = [_literal(v, sql) for v in values if v is not None]
+    return f"({subject} IN ({', '.join(texts)}))" if texts else f"({subject} != {subject})"
+
+
+def _pattern(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return the pattern of LIKE for a function on texts."""
+    given = [*args, *kwargs.values()]
+    wanted = next((v for v in given if isinstance(v, str)), None)
+    if wanted is None or (name == "str.contains" and kwargs.get("literal") is not True):
+        raise _Unknown(name)
+    for special in ("\\", "%", "_"):
+        wanted = wanted.replace(special, "\\" + special)
+    return _PATTERNS[name].format(wanted)
 
 
 def _operand(value: Any, sql: bool) -> str:
@@ -105,7 +132,10 @@ def _literal(value: Any, sql: bool) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return repr(value)
     if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
+        escaped = value.replace("\\", "\\\\") if sql else value  # SQL is that of Spark, whose texts have escapes
+        return "'" + escaped.replace("'", "''") + "'"
+    if value is None and not sql:
+        raise _Unsupported("a comparison with None is never true, and SQL says otherwise")
     if sql and isinstance(value, dt.datetime):
         if value.tzinfo is None:
             return f"TIMESTAMP_NTZ '{value.isoformat(sep=' ')}'"
