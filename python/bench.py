@@ -2,8 +2,9 @@
 
     python bench.py [--rows 2000,1000000] [--rounds 3] [--dir DIR]
 
-Every run is a process of its own: imports are left out, and a small call comes before, so that what is loaded late is there. Seconds and processor
-seconds are medians; memory is the peak of Python and of the program. What an earlier resolve proved is not remembered.
+Every run is a process of its own: imports are left out, and a small call comes before, so that what is loaded late is there, and the worker. Seconds
+and processor seconds are medians, of Python and the program together; memory is the peak of each. What an earlier resolve proved is not remembered.
+Needs Linux, which tells what a worker has used.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def child(store: str, call: str, root: str, small: str) -> None:
     from metaxy.ext.polars.handlers.delta import DeltaMetadataStore as MetaxyStore
 
     import metaxy_delta
+    import metaxy_delta._worker
 
     kind: Any = MetaxyStore if store == "Metaxy" else metaxy_delta.DeltaMetadataStore
     graph, _, leaves = shapes.graph("simple")
@@ -46,9 +48,20 @@ def child(store: str, call: str, root: str, small: str) -> None:
     def rows(s: Any) -> Any:
         return s.resolve_update(key).to_polars().stale
 
-    def cpu(who: int) -> float:
-        used = resource.getrusage(who)
-        return used.ru_utime + used.ru_stime
+    def cpu() -> float:
+        """Seconds of this process and of the threads of its worker."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        threads = worker().glob("task/*/schedstat")
+        return used.ru_utime + used.ru_stime + sum(int(t.read_text().split()[0]) for t in threads) / 1e9
+
+    def peak() -> int:
+        """Megabytes of the worker."""
+        lines = (worker() / "status").read_text().splitlines() if worker().exists() else []
+        return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
+    def worker() -> Path:
+        found = metaxy_delta._worker._worker
+        return Path(f"/proc/{found._process.pid}" if found else "/nowhere")
 
     calls: dict[str, Callable[[Any, Any], Any]] = {
         "resolve": lambda s, _: [f.height for f in s.resolve_update(key).to_polars()],
@@ -64,17 +77,15 @@ def child(store: str, call: str, root: str, small: str) -> None:
             calls[call](s, rows(s) if call == "write" else None)
         with kind(root).open("w") as s:
             given = rows(s) if call == "write" else None
-            at, own, its = time.perf_counter(), cpu(resource.RUSAGE_SELF), cpu(resource.RUSAGE_CHILDREN)
+            at, used = time.perf_counter(), cpu()
             calls[call](s, given)
             print(
                 json.dumps(
                     {
                         "seconds": time.perf_counter() - at,
-                        "cpu": cpu(resource.RUSAGE_SELF) - own + cpu(resource.RUSAGE_CHILDREN) - its,
+                        "cpu": cpu() - used,
                         "python": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                        "program": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-                        if its or store != "Metaxy"
-                        else 0,
+                        "program": peak(),
                     }
                 )
             )
