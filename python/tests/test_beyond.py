@@ -108,7 +108,7 @@ def test_notebooks() -> None:
     """Every cell of every notebook runs, in order."""
     for path in (Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"):
         with FeatureGraph().use():
-            names = {"__name__": "notebook"}
+            names = {"__name__": "__main__"}  # as a kernel has it
             for cell in json.loads(path.read_text())["cells"]:
                 if cell["cell_type"] == "code":
                     exec(compile("".join(cell["source"]), str(path), "exec"), names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import media
+import metaxy as mx
 import narwhals as nw
 import polars as pl
 import pyarrow as pa
@@ -17,6 +18,7 @@ from metaxy.config import MetaxyConfig
 from metaxy.ext.polars.handlers.delta import DeltaMetadataStore as MetaxyStore
 from metaxy.metadata_store.base import MetadataStore
 from metaxy.metadata_store.exceptions import FeatureNotFoundError, StoreNotOpenError, VersioningEngineMismatchError
+from metaxy.metadata_store.system import SystemTableStorage
 from metaxy.models.feature import FeatureGraph
 from metaxy.versioning.types import HashAlgorithm, LazyIncrement
 
@@ -201,6 +203,69 @@ def test_errors(graph: FeatureGraph, tmp_path: Path) -> None:
             assert [k.to_string() for k in e.value.keys] == ["video/raw"]
         with pytest.raises(metaxy_delta.InvalidRowsError):
             store.resolve_update("video/raw", samples=pa.table({"video_id": ["a"]}), versioning_engine="polars")
+
+
+def test_null_ids(graph: FeatureGraph, root: Path) -> None:
+    """A sample without its id is new each time, as it is to Metaxy."""
+    samples = media.raw().with_columns(video_id=pl.when(pl.col("duration") == 7).then(None).otherwise("video_id"))
+    with MetaxyStore(root) as plain, DeltaMetadataStore(root, strict=True) as ours:
+        expected = plain.resolve_update("video/raw", samples=samples)
+        assert expected.new.get_column("video_id").is_null().sum() == 1
+        assert_same_increment(expected, ours.resolve_update("video/raw", samples=samples))
+
+
+def test_cycle(tmp_path: Path) -> None:
+    """Metaxy recurses until Python ends it."""
+    cyclic = FeatureGraph()
+    with cyclic.use():
+        for key, upstream in (("a/one", "a/two"), ("a/two", "a/one")):
+            spec = mx.FeatureSpec(
+                key=key,
+                id_columns=["i"],
+                deps=[mx.FeatureDep(feature=upstream)],
+                fields=[mx.FieldSpec(key="f", code_version="1")],
+            )
+            type("Feature", (mx.BaseFeature,), {"__annotations__": {"i": str}, "__module__": __name__}, spec=spec)
+        with DeltaMetadataStore(tmp_path, strict=True) as store:
+            for call in (
+                lambda: store.resolve_update("a/one"),
+                lambda: store.resolve_update("a/one", lazy=True),
+                lambda: list(store.iter_batches("a/one")),
+            ):
+                with pytest.raises(metaxy_delta.InvalidArgumentError, match="a/one") as e:
+                    call()
+                assert e.value.hint
+            assert all("depends on itself" in f["error"] for f in store.plan()["features"])
+
+
+def test_features_of_a_script(root: Path, tmp_path: Path) -> None:
+    """Features that are defined where a program begins, or in a notebook, are those of a project that no configuration can name."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with FeatureGraph().use() as graph:
+        exec(
+            "import metaxy as mx\n"
+            "class One(mx.BaseFeature, spec=mx.FeatureSpec(key='a/one', id_columns=['i'], fields=[mx.FieldSpec(key='f', code_version='1')])):\n"
+            "    i: str\n"
+            "class Two(mx.BaseFeature, spec=mx.FeatureSpec(key='a/two', id_columns=['i'], deps=[mx.FeatureDep(feature=One)])):\n"
+            "    i: str\n",
+            names,
+        )
+        assert {d.project for d in graph.feature_definitions_by_key.values()} == {"__main__"}
+        rows = pl.DataFrame({"i": ["x", "y"]}).with_columns(metaxy_provenance_by_field=pl.struct(f=pl.lit("1")))
+        found = []
+        for store in (MetaxyStore(tmp_path / "plain"), DeltaMetadataStore(tmp_path / "ours", strict=True)):
+            with store.open("w"):
+                SystemTableStorage(store).push_graph_snapshot()
+                store.write("a/one", store.resolve_update("a/one", samples=rows).new)
+                store.write("a/two", store.resolve_update("a/two").new.head(1))
+                found.append(store.resolve_update("a/two"))
+                store.delete("a/one", nw.col("i") == "x", soft=False)
+                assert polars(store.read("a/one"))["i"].to_list() == ["y"]
+        assert_same_increment(*found)
+        with DeltaMetadataStore(tmp_path / "ours") as store:
+            assert [f["feature"] for f in store.plan()["features"]] == ["a/one", "a/two"]
+            assert store.check()["ok"]
+            assert store.why("a/two", "x")[0]["state"] == "orphaned"
 
 
 def test_configuration(graph: FeatureGraph, root: Path, tmp_path: Path) -> None:

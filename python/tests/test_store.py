@@ -251,8 +251,9 @@ def test_at_most_once(graph: FeatureGraph, root: Path) -> None:
     assert table(root, "audio/transcript").height == 40 + 5 + 5
 
 
+@pytest.mark.usefixtures("each_way")
 def test_two_writers(graph: FeatureGraph, root: Path) -> None:
-    """Rows of processes that write at once are all there."""
+    """Rows of processes that write at once are all there, and of calls of one worker."""
     from concurrent.futures import ThreadPoolExecutor
     from contextvars import copy_context
 

@@ -133,8 +133,13 @@ class ProgramStore(MetaxyStore):
         self._warn(child)
 
     def _environment(self, graph: FeatureGraph | None, key: FeatureKey | None) -> tuple[dict[str, str], str]:
+        """Return the variables of a call and the store's name, for the project of the feature, else that of the configuration, else the only one."""
         project = graph.get_feature_definition(key).project if graph and key else None
-        return environment(self, project or MetaxyConfig.get(_allow_default_config=True).project)
+        project = project or MetaxyConfig.get(_allow_default_config=True).project
+        if graph and not key:
+            there = {d.project for d in graph.feature_definitions_by_key.values()}
+            project = there.pop() if len(there) == 1 else project
+        return environment(self, project)
 
     def _fall_back(self, what: str, why: Exception, *, only: bool = False) -> None:
         """Refuse in a strict store, and what only the program can answer; else warn, once for each reason."""

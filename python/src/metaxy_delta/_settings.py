@@ -7,6 +7,7 @@ are those of the active graph.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from metaxy_delta._errors import _Unsupported
 if TYPE_CHECKING:
     from metaxy.metadata_store.base import MetadataStore
 
+_configurable = re.compile(r"[a-zA-Z0-9-]+(_[a-zA-Z0-9-]+)*\Z").match
+_VERBS = ("RESOLVE", "READ", "WRITE", "WHY", "PLAN", "CHECK")
 _TYPE = "metaxy.ext.polars.handlers.delta.DeltaMetadataStore"
 
 
@@ -33,8 +36,10 @@ def environment(store: MetaxyStore, project: str | None) -> tuple[dict[str, str]
         "METAXY_ENABLE_MAP_DATATYPE": json.dumps(_config().enable_map_datatype),
         "METAXY_SYNC": "false",
     }
-    if project:
+    if project and _configurable(project):
         env["METAXY_PROJECT"] = project
+    elif project:  # that of features in a notebook or script is __main__, which no configuration may name, but a flag
+        env |= {f"METAXY_{verb}_PROJECT": project for verb in _VERBS}
     if settings := own_settings():
         env["METAXY_EXT"] = json.dumps({"metaxy_delta": settings})
     return env, name
