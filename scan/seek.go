@@ -54,7 +54,14 @@ func (s *Scan) seek(ctx context.Context, unit int, cols []string, wanted func(fi
 		return nil
 	}
 	plain := s.wantSchema(wants)
-	for k, err := range s.rows(ctx, u, wants, few, s.newPass(false)) {
+	// Few blocks are kept, so that their memory serves the next ones.
+	mem := &recycler{mem: s.mem}
+	defer mem.close()
+	read := &part{values: mem}
+	if few != nil {
+		few.values, read = mem, few
+	}
+	for k, err := range s.rows(ctx, u, wants, read, s.newPass(false)) {
 		if err == nil && few != nil {
 			err = pages.check(u, k)
 		}

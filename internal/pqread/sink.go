@@ -167,11 +167,13 @@ func (s *sink) piece(src []byte, from, to int) error {
 
 // put copies a text between buffers that both have slack behind it.
 func put(dst []byte, at int, src []byte, from, n int) {
-	if n > slack {
+	if n > 4*slack {
 		copy(dst[at:at+n], src[from:from+n])
 		return
 	}
-	d, s := dst[at:at+slack], src[from:from+slack]
-	binary.LittleEndian.PutUint64(d, binary.LittleEndian.Uint64(s))
-	binary.LittleEndian.PutUint64(d[8:], binary.LittleEndian.Uint64(s[8:]))
+	for k := 0; k < n; k += slack { // short ones cost less than a call
+		d, s := dst[at+k:at+k+slack], src[from+k:from+k+slack]
+		binary.LittleEndian.PutUint64(d, binary.LittleEndian.Uint64(s))
+		binary.LittleEndian.PutUint64(d[8:], binary.LittleEndian.Uint64(s[8:]))
+	}
 }

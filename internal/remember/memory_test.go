@@ -113,13 +113,20 @@ type key struct {
 
 func drawKeys(t *rapid.T, name string) []key {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) key {
-		return key{rapid.Ptr(rapid.Int64Range(-2, 5), true).Draw(t, "n"), rapid.Ptr(rapid.SampledFrom([]string{"", "a", "b", "a rather long text of a key"}), true).Draw(t, "s")}
+		return key{rapid.Ptr(rapid.Int64Range(-2, 5), true).Draw(t, "n"), rapid.Ptr(rapid.SampledFrom([]string{"", "a", "b", "a rather long text of a key", "a rather tall text of a key", "12345678", "123456789"}), rapid.Bool().Draw(t, "nulls")).Draw(t, "s")}
 	}), 0, 12).Draw(t, name)
 }
 
 // columns are keys as arrays of other layouts than those of memories.
 func columns(list []key) []arrow.Array {
-	ints, texts := array.NewInt16Builder(memory.DefaultAllocator), array.NewStringViewBuilder(memory.DefaultAllocator)
+	ints := array.NewInt16Builder(memory.DefaultAllocator)
+	var texts interface {
+		array.Builder
+		Append(string)
+	} = array.NewStringViewBuilder(memory.DefaultAllocator)
+	if len(list)%2 == 0 {
+		texts = array.NewStringBuilder(memory.DefaultAllocator)
+	}
 	for _, k := range list {
 		if k.n == nil {
 			ints.AppendNull()

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
@@ -15,7 +17,8 @@ type Set struct {
 	layout *hashjoin.Layout
 	index  *hashjoin.Index
 	rows   int
-	sieve  []uint64
+	sieve  []uint64 // by key
+	ends   []uint64 // by the ends of texts, where a key is one text; else nil
 	shift  int
 	// The values of the first column in order, and whether one is null.
 	ints  []int64
@@ -46,6 +49,9 @@ func NewSet(k *Keys, side []arrow.DataType) (*Set, error) {
 		return nil, err
 	}
 	s.fillSieve(&keys)
+	if len(cols) == 1 && k.Columns[0].Kind == Text {
+		s.fillEnds()
+	}
 	return s, s.index.Insert(&keys, make([]int32, keys.Len()))
 }
 
@@ -70,22 +76,38 @@ func (s *Set) Len() int { return s.rows }
 // Matcher finds rows whose keys are in sets. Its memory is reused from block to
 // block; the zero value is ready.
 type Matcher struct {
-	keys  hashjoin.Keys
-	slots []int32
-	rows  []int32
+	keys       hashjoin.Keys
+	slots      []int32
+	rows, some []int32
 }
 
 // Match returns the rows of columns whose keys are in a set. The slice is valid
 // until the next call.
 func (m *Matcher) Match(s *Set, cols []arrow.Array) ([]int32, error) {
-	m.rows = m.rows[:0]
 	if s.rows == 0 || cols[0].Len() == 0 {
 		return nil, nil
 	}
+	if texts, ok := cols[0].(*array.String); ok && s.ends != nil && texts.NullN() == 0 {
+		if m.some = s.siftTexts(texts, m.some[:0]); len(m.some) == 0 {
+			return nil, nil
+		}
+		few := pickTexts(texts, m.some)
+		defer few.Release()
+		rows, err := m.find(s, []arrow.Array{few})
+		for j, i := range rows {
+			rows[j] = m.some[i]
+		}
+		return rows, err
+	}
+	return m.find(s, cols)
+}
+
+// find is Match by the keys of all rows.
+func (m *Matcher) find(s *Set, cols []arrow.Array) ([]int32, error) {
 	if err := s.layout.Encode(cols, &m.keys); err != nil {
 		return nil, err
 	}
-	m.rows = s.sift(&m.keys, m.rows)
+	m.rows = s.sift(&m.keys, m.rows[:0])
 	m.keys.Pick(m.rows)
 	m.slots = slices.Grow(m.slots[:0], len(m.rows))[:len(m.rows)]
 	s.index.Find(&m.keys, m.slots)
@@ -120,6 +142,51 @@ func (s *Set) fillSieve(k *hashjoin.Keys) {
 		at := sieveBit(lo, s.shift)
 		s.sieve[at>>6] |= 1 << (at & 63)
 	}
+}
+
+// fillEnds makes the sieve of texts.
+func (s *Set) fillEnds() {
+	s.ends = make([]uint64, len(s.sieve))
+	for _, t := range s.texts {
+		at := endBit(t, s.shift)
+		s.ends[at>>6] |= 1 << (at & 63)
+	}
+}
+
+// endBit is the bit of a text by its first and last eight bytes: most texts are
+// told apart by them, and no key need be made of the others.
+func endBit(t string, shift int) uint64 {
+	if len(t) < 8 {
+		return 0
+	}
+	return sieveBit(word(t)*0xbf58476d1ce4e5b9^word(t[len(t)-8:]), shift)
+}
+
+func word(t string) uint64 {
+	_ = t[7]
+	return uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 | uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+}
+
+// siftTexts returns the rows that pass the sieve of texts.
+func (s *Set) siftTexts(a *array.String, rows []int32) []int32 {
+	rows = slices.Grow(rows, a.Len())[:a.Len()]
+	n, sieve, shift := 0, s.ends, s.shift
+	for i := range rows {
+		at := endBit(a.Value(i), shift)
+		rows[n] = int32(i)
+		n += int(sieve[at>>6] >> (at & 63) & 1)
+	}
+	return rows[:n]
+}
+
+// pickTexts copies chosen texts; the caller releases them.
+func pickTexts(a *array.String, rows []int32) arrow.Array {
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	for _, i := range rows {
+		b.Append(a.Value(int(i)))
+	}
+	return b.NewArray()
 }
 
 // sift returns the rows that pass the sieve: those that are in the set, and few
