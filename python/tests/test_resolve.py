@@ -257,7 +257,7 @@ def test_features_of_a_script(root: Path, tmp_path: Path) -> None:
             with store.open("w"):
                 SystemTableStorage(store).push_graph_snapshot()
                 store.write("a/one", store.resolve_update("a/one", samples=rows).new)
-                store.write("a/two", store.resolve_update("a/two").new.head(1))
+                store.write("a/two", store.resolve_update("a/two").new.filter(nw.col("i") == "x"))
                 found.append(store.resolve_update("a/two"))
                 store.delete("a/one", nw.col("i") == "x", soft=False)
                 assert polars(store.read("a/one"))["i"].to_list() == ["y"]
