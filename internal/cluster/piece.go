@@ -138,7 +138,7 @@ func (c *codec) batch(p piece) (b arrow.RecordBatch, err error) {
 		return nil, damaged("a piece of table %d has %d rows and %d further bytes, its header says %d rows", p.table, b.NumRows(), in.Len(), p.rows)
 	}
 	for _, a := range b.Columns() {
-		if err := array.Validate(a); err != nil {
+		if err := array.ValidateFull(a); err != nil {
 			return nil, damaged("a piece of table %d: %w", p.table, err)
 		}
 	}
