@@ -98,6 +98,7 @@ func TestClusterVerbs(t *testing.T) {
 		fails(exitUsage, "--dry-run", pieces, "cluster", verb, "--plan", "worker.json", "--dry-run")
 	}
 	fails(exitCutOff, "cut off", nil, append(commit, "9")...)
+	fails(exitCutOff, `"retryable":true`, nil, "cluster", "cut", "--plan", "worker.json", "--log-format", "json")
 	fails(exitUsage, "--app-id", adds, "cluster", "commit", "--plan", "worker.json")
 	fails(exitUsage, "--if-newer", adds, append(commit, "9", "--if-newer", "perhaps")...)
 	fails(exitUsage, "build", pieces, "cluster", "resolve", "--plan", changed(t, "build.json", text, `"build": "`, `"build": "x`))

@@ -100,5 +100,5 @@ func retryable(err error, exit int) bool {
 		return false
 	}
 	var r objstore.Retryable
-	return exit == exitConflict || errors.As(err, &r) && r.Temporary()
+	return exit == exitConflict || exit == exitCutOff || errors.As(err, &r) && r.Temporary()
 }

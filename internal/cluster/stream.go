@@ -45,8 +45,10 @@ func openInput(in io.Reader) (i *input, err error) {
 // broken tells an input that ended early from one that is damaged.
 func broken(err error) error {
 	switch {
-	case errors.Is(err, arrowcheck.ErrNoEnd), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return &CutOffError{err.Error()}
+	case errors.Is(err, arrowcheck.ErrNoEnd):
+		return &CutOffError{arrowcheck.ErrNoEnd.Error()}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return &CutOffError{"it ends within a message"}
 	case errors.As(err, new(*os.PathError)), errors.Is(err, os.ErrClosed):
 		return err
 	}
