@@ -77,6 +77,10 @@ wheel: ## the Python package with the program, for this machine, into python/dis
 python: ## the Python package: its wheel in a virtual environment, ruff, mypy, tests (needs Python 3.10, and the network once)
 	PYTHON=$(PYTHON) python/check.sh
 
+.PHONY: spark-tests
+spark-tests: build ## resolves on Spark's executors, killed and doubled, equal to one process (SPARK_PYTHON=a Python with python/tests_spark/requirements.txt; Java; 15 minutes)
+	METAXY_DELTA_BIN=$(CURDIR)/$(BIN) SPARK_PYTHON=$(SPARK_PYTHON) python/tests_spark/run.sh
+
 .PHONY: metaxy-tests
 metaxy-tests: build ## Metaxy's own tests over the Python package's store, beside its own (METAXY=checkout of its repository; 25 minutes of processor time)
 	METAXY_DELTA_BIN=$(CURDIR)/$(BIN) PYTHON=$(PYTHON) python/metaxy_tests/run.sh $(METAXY)
