@@ -88,6 +88,8 @@ class Run:
             self.seen["D46"] += 1  # Metaxy looks first whether there is a table
         elif faults[1] and step["op"] == "rebase" and faults[1].args[0] == 6 and re.search('"error":"(UNKNOWN_VERSION|FEATURES_NOT_FOUND)"', faults[1].args[1]):
             self.seen["D79"] += 1  # no row has the version, which is 0 rows to Metaxy
+        elif faults[1] and step["op"] == "copy" and faults[1].args[0] == 6 and "nothing was copied" in faults[1].args[1]:
+            self.seen["D82"] += 1  # a copy of nothing is complete to Metaxy
         elif faults[1]:
             raise Difference(f"{short(step)}: the program fails, Metaxy does not: {faults[1]}")
         else:
