@@ -2,7 +2,9 @@ package rewrite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -203,7 +205,7 @@ func (h *heldRows) add(b arrow.RecordBatch, by *sortKeys) error {
 	b.Retain()
 	h.batches, h.keys = append(h.batches, b), append(h.keys, ks)
 	h.rows += b.NumRows()
-	h.bytes += sizeOf(b) + int64(len(ks.text)) + 16*b.NumRows()
+	h.bytes += sizeOf(b) + int64(len(ks.text)) + 24*b.NumRows()
 	return nil
 }
 
@@ -219,19 +221,28 @@ func (h *heldRows) sorted(ctx context.Context, yield func(arrow.RecordBatch, err
 	if len(h.batches) == 0 {
 		return true, nil
 	}
-	type ref struct{ batch, row int32 }
-	var order []ref
+	type ref struct {
+		start      uint64 // of the key, which tells most keys apart
+		batch, row int32
+	}
+	order := make([]ref, 0, h.rows)
 	first := make([]int64, len(h.batches)) // row of each batch in all of them
 	for n, b := range h.batches {
 		if n > 0 {
 			first[n] = first[n-1] + h.batches[n-1].NumRows()
 		}
 		for i := range b.NumRows() {
-			order = append(order, ref{int32(n), int32(i)})
+			var start [8]byte
+			copy(start[:], h.keys[n].at(int(i)))
+			order = append(order, ref{binary.BigEndian.Uint64(start[:]), int32(n), int32(i)})
 		}
 	}
-	slices.SortStableFunc(order, func(a, b ref) int {
-		return bytes.Compare(h.keys[a.batch].at(int(a.row)), h.keys[b.batch].at(int(b.row)))
+	slices.SortFunc(order, func(a, b ref) int {
+		if a.start != b.start {
+			return cmp.Compare(a.start, b.start)
+		}
+		c := bytes.Compare(h.keys[a.batch].at(int(a.row)), h.keys[b.batch].at(int(b.row)))
+		return cmp.Or(c, cmp.Compare(a.batch, b.batch), cmp.Compare(a.row, b.row))
 	})
 	whole, err := concat(h.batches)
 	if err != nil {
