@@ -96,3 +96,32 @@ func TestStableLayoutPacksNothing(t *testing.T) {
 		t.Errorf("packed: %x", k.Lo[0])
 	}
 }
+
+// FuzzUUIDs holds a text against the pattern of UUIDs, and what becomes of it
+// against the text.
+func FuzzUUIDs(f *testing.F) {
+	for _, s := range []string{"", "123e4567-e89b-42d3-a456-426614174000", "123E4567-e89b-42d3-a456-426614174000", "123e4567-e89b-42d3-a456-42661417400g", "oooooooo-oooo-oooo-oooo-oooooooooooo"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a := columnOf([]key{{text: s}}, true)
+		defer a.Release()
+		l := layoutOf(t, a)
+		var k hashjoin.Keys
+		encode(t, l, &k, a)
+		if k.UUIDs != canonical.MatchString(s) {
+			t.Fatalf("%q is a UUID: %v", s, k.UUIDs)
+		}
+		if !k.UUIDs {
+			return
+		}
+		x := hashjoin.NewIndex(l, hashjoin.Hints{Rows: 1})
+		slots, text := []int32{0}, make([]byte, 36)
+		if err := x.Insert(&k, slots); err != nil {
+			t.Fatal(err)
+		}
+		if x.UUIDs(slots, text); string(text) != s {
+			t.Fatalf("%q became %q", s, text)
+		}
+	})
+}
