@@ -302,6 +302,24 @@ func ExampleDeltaStore_Table() {
 	// Output: version 1
 }
 
+func ExampleDeltaStore_FailedTable() {
+	ctx := context.Background()
+	store := filled(ctx)
+	inc := must(store.ResolveUpdate(ctx, key("transcript"), nil))
+	must(store.WriteFailed(ctx, key("transcript"), inc.New(ctx)))
+	snap := must(store.FailedTable(key("transcript")).Snapshot(ctx))
+	fmt.Println("version", snap.Version())
+	// Output: version 0
+}
+
+func ExampleDeltaStore_ColumnTypes() {
+	ctx := context.Background()
+	store := filled(ctx)
+	types := must(store.ColumnTypes(ctx, key("transcript")))
+	fmt.Println(types["id"], types["metaxy_provenance"], types["metaxy_provenance_by_field"])
+	// Output: utf8 utf8 struct<text: utf8 nullable>
+}
+
 func ExampleDeltaStore_Examine() {
 	ctx := context.Background()
 	store := filled(ctx)

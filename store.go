@@ -42,17 +42,26 @@ type NotFoundError struct {
 	// Version of the feature, or Snapshot (a project version), that was not pushed.
 	Version, Snapshot string
 	NoTable           bool
-	Nearest           []string
-	// Hint says what to do, when more is known than near names.
-	Hint string
+	// Nearest are defined keys of a similar name.
+	Nearest []string
+	// Last is the newest project version that had the feature, "" without one.
+	Last string
+	// NoDefinitions: nothing was pushed to the store at all.
+	NoDefinitions bool
+	// NoFailures: it is the table of samples that failed which is not there.
+	NoFailures bool
+	// External features are of other projects; Feature may name several.
+	External bool
 }
 
 func (e *NotFoundError) Error() string {
 	switch {
 	case e.Snapshot != "":
-		return fmt.Sprintf("snapshot %s was not pushed to this store", e.Snapshot)
+		return fmt.Sprintf("project version %s was not pushed to this store", e.Snapshot)
 	case e.Version != "":
 		return fmt.Sprintf("version %s of %s was not pushed to this store", e.Version, e.Feature)
+	case e.NoFailures:
+		return fmt.Sprintf("no sample of feature %s is recorded as failed", e.Feature)
 	case e.NoTable:
 		return fmt.Sprintf("feature %s has no table in this store or its fallback stores", e.Feature)
 	}

@@ -14,12 +14,18 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
+	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
 // DeleteOptions of a delete; nil = a soft delete of every visible row.
 type DeleteOptions struct {
 	// Filters choose rows; all must be true. None = every row.
 	Filters []filter.Expr
+	// Orphaned chooses, of those, the rows of samples that a resolve finds orphaned
+	// now: of an expansion all rows of each group, where the increment has one. It
+	// needs upstream features; a table that others write to meanwhile is a
+	// *txlog.ConflictError.
+	Orphaned bool
 	// Hard removes rows instead of hiding them behind tombstones.
 	Hard bool
 	// FeatureHistory also takes rows of other feature versions; SampleHistory (soft only) older rows of each id.
@@ -72,6 +78,16 @@ func (s *DeltaStore) Delete(ctx context.Context, key feature.Key, opts *DeleteOp
 	if err != nil {
 		return DeleteResult{}, err
 	}
+	if o.Orphaned {
+		chosen, version, err := s.orphans(ctx, g, key)
+		if err != nil || chosen == nil {
+			return DeleteResult{Feature: key, TableVersion: -1, PreviousVersion: v.version()}, err
+		}
+		if version != v.version() {
+			return DeleteResult{Feature: key, TableVersion: -1, PreviousVersion: v.version()}, &txlog.ConflictError{Version: v.version(), Err: fmt.Errorf("the table of %s changed while its orphans were looked for", key)}
+		}
+		o.Filters = append(slices.Clone(o.Filters), chosen)
+	}
 	var res DeleteResult
 	if o.Hard {
 		res, err = s.deleteHard(ctx, g, key, v, &o)
@@ -113,7 +129,7 @@ func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key featu
 	}
 	now := s.opts.Now()
 	w, err := s.write(ctx, g, key, v, withTombstones(rows), &stamps{
-		WriteOptions: WriteOptions{MaterializationID: o.MaterializationID, AllowNullIDs: true}, now: now, tombstone: true})
+		WriteOptions: WriteOptions{MaterializationID: o.MaterializationID, AllowNullIDs: true, Resolved: o.resolved(v)}, now: now, tombstone: true})
 	if err != nil {
 		return DeleteResult{}, err
 	}

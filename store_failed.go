@@ -56,8 +56,9 @@ type FailedResult struct {
 	TableVersion int64
 }
 
-// failedTable is the Delta table of the failures of a feature, which need not exist.
-func (s *DeltaStore) failedTable(key feature.Key) *delta.Table {
+// FailedTable is the Delta table of the samples of a feature that failed, which
+// need not exist. It is read-only where the store is.
+func (s *DeltaStore) FailedTable(key feature.Key) *delta.Table {
 	return s.tableAt(s.tablePath(key) + failedPath)
 }
 
@@ -91,7 +92,7 @@ type failures struct {
 func (s *DeltaStore) readFailures(ctx context.Context, plan *feature.Plan, types []arrow.DataType) (*failures, error) {
 	key := plan.Feature.Spec.Key
 	f := &failures{store: s, key: key, on: plan.JoinColumns(), version: plan.FeatureVersion, byKey: map[[2]uint64]failure{}}
-	snap, err := s.failedTable(key).Snapshot(ctx)
+	snap, err := s.FailedTable(key).Snapshot(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("failures of %s: %w", key, err)
 	}
@@ -235,7 +236,7 @@ func (s *DeltaStore) appendFailed(ctx context.Context, f *failures, rows *delta.
 	if f.snap != nil {
 		out.TableVersion = f.snap.Version()
 	}
-	staged, err := s.failedTable(f.key).Stage(ctx, f.snap, rows, &delta.AppendOptions{MergeSchema: true, Cast: true, ExactNames: true})
+	staged, err := s.FailedTable(f.key).Stage(ctx, f.snap, rows, &delta.AppendOptions{MergeSchema: true, Cast: true, ExactNames: true})
 	if err != nil {
 		return FailedResult{}, fmt.Errorf("failures of %s: %w", f.key, err)
 	}
@@ -270,9 +271,9 @@ func (s *DeltaStore) Failed(ctx context.Context, key feature.Key) (*Rows, error)
 	if err != nil {
 		return nil, err
 	}
-	snap, err := s.failedTable(key).Snapshot(ctx)
+	snap, err := s.FailedTable(key).Snapshot(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &NotFoundError{Feature: key.String(), NoTable: true, Hint: "no failure was recorded: `metaxy-delta write " + key.String() + " --failed FILE` does that"}
+		return nil, &NotFoundError{Feature: key.String(), NoTable: true, NoFailures: true}
 	}
 	if err != nil {
 		return nil, err

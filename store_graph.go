@@ -53,7 +53,7 @@ func (s *DeltaStore) loadGraph(ctx context.Context) (*graphState, error) {
 		if s.opts.Snapshot != "" {
 			chosen = system.Snapshot(records, s.opts.Snapshot, "")
 			if len(chosen) == 0 {
-				return nil, &NotFoundError{Snapshot: s.opts.Snapshot, Hint: "`history` lists the pushed project versions"}
+				return nil, &NotFoundError{Snapshot: s.opts.Snapshot}
 			}
 		}
 		g, warnings := system.Graph(chosen, s.opts.HashTruncation)
@@ -152,8 +152,11 @@ func (s *DeltaStore) Push(ctx context.Context, opts *PushOptions) (PushResult, e
 			return PushResult{}, err
 		}
 	}
+	if len(g.Projects()) == 0 {
+		return PushResult{}, fmt.Errorf("%w: there are no definitions to push", ErrInvalid)
+	}
 	if len(projectKeys(g, project)) == 0 {
-		return PushResult{}, fmt.Errorf("%w: the definitions hold no feature of project %q; they have %s", ErrInvalid, project, strings.Join(g.Projects(), ", "))
+		return PushResult{}, fmt.Errorf("%w: the definitions have no feature of project %q, but of %s", ErrInvalid, project, strings.Join(g.Projects(), ", "))
 	}
 	key, err := systemKey()
 	if err != nil {
@@ -202,7 +205,7 @@ func (s *DeltaStore) SnapshotGraph(ctx context.Context, projectVersion, project 
 	}
 	chosen := system.Snapshot(records, projectVersion, project)
 	if len(chosen) == 0 {
-		return nil, &NotFoundError{Snapshot: projectVersion, Hint: "`history` lists the pushed project versions"}
+		return nil, &NotFoundError{Snapshot: projectVersion}
 	}
 	own := chosen[0].Project
 	for _, r := range system.Current(records) {
@@ -280,9 +283,9 @@ func (s *DeltaStore) undefined(ctx context.Context, g *feature.Graph, key featur
 		func(a, b system.Record) int { return int(a.RecordedAt - b.RecordedAt) })
 	switch {
 	case newest.ProjectVersion != "":
-		e.Hint = "the last snapshot that had it is " + newest.ProjectVersion + ": --snapshot " + newest.ProjectVersion + " uses it"
+		e.Last = newest.ProjectVersion
 	case len(g.Definitions()) == 0:
-		e.Hint = "this store has no pushed definitions: `metaxy-delta push --definitions FILE` records them"
+		e.NoDefinitions = true
 	}
 	return e
 }

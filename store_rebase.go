@@ -154,7 +154,7 @@ func (s *DeltaStore) graphOf(ctx context.Context, key feature.Key, version strin
 	}
 	i := slices.IndexFunc(records, func(r system.Record) bool { return r.FeatureKey == key.String() && r.FeatureVersion == version })
 	if i < 0 {
-		return nil, &NotFoundError{Feature: key.String(), Version: version, Hint: "only versions that were pushed to this store are known: `history` lists the pushes"}
+		return nil, &NotFoundError{Feature: key.String(), Version: version}
 	}
 	project := records[i].Project
 	res.ProjectVersion = records[i].ProjectVersion

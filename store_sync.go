@@ -126,7 +126,7 @@ func (s *DeltaStore) ExternalFeatures(ctx context.Context, opts *SyncOptions) (*
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)
-		return nil, nil, warnings, &NotFoundError{Feature: strings.Join(missing, ", "), Hint: "`metaxy-delta push` in the project that defines them records them in the store"}
+		return nil, nil, warnings, &NotFoundError{Feature: strings.Join(missing, ", "), External: true}
 	}
 	slices.SortFunc(keys, func(a, b feature.Key) int { return strings.Compare(a.String(), b.String()) })
 	for _, k := range keys {

@@ -203,7 +203,7 @@ func (s *DeltaStore) append(ctx context.Context, key feature.Key, v *visit, rows
 		out.Warnings = append(out.Warnings, Warning{Code: w.Code, Message: key.String() + ": " + w.Message})
 	}
 	if n := r.TableFiles; n >= rewrite.ManySmallFiles && r.TableBytes/int64(n) < smallFileBytes {
-		out.Warnings = append(out.Warnings, Warning{Code: "SMALL_FILES", Message: fmt.Sprintf("%s: %d files of %d bytes on average: `metaxy-delta table optimize %s` merges them", key, n, r.TableBytes/int64(n), s.TableURL(key))})
+		out.Warnings = append(out.Warnings, Warning{Code: "SMALL_FILES", Feature: key.String(), Message: fmt.Sprintf("%s: %d files of %d bytes on average", key, n, r.TableBytes/int64(n))})
 	}
 	return out, nil
 }

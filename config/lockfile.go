@@ -107,7 +107,7 @@ func (r *definitionReader) checkLockEntry(key string, entry feature.Value) {
 			for _, name := range [...]string{"definition_version", "version"} {
 				v, ok := m.Value.Get(name)
 				if !ok {
-					r.fault(key+".info."+name, "is missing; `metaxy-delta lock` makes the file anew")
+					r.fault(key+".info."+name, "is missing, which every lock file has")
 					continue
 				}
 				r.text(v, key+".info."+name)
@@ -120,7 +120,7 @@ func (r *definitionReader) checkLockEntry(key string, entry feature.Value) {
 		}
 	}
 	if _, ok := entry.Get("info"); !ok {
-		r.fault(key, "has no info; `metaxy-delta lock` makes the file anew")
+		r.fault(key, "has no info, which every entry of a lock file has")
 	}
 }
 

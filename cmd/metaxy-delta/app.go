@@ -204,7 +204,7 @@ func (a *app) command() *cobra.Command {
 	})
 	f := root.PersistentFlags()
 	g := &a.flags
-	f.StringVar(&g.store, "store", "", "store of the configuration, or a root: path, file://, s3://, gs://, az://")
+	f.StringVar(&g.store, "store", "", "store of the configuration, or its URL: ./folder, s3://, gs://, az://")
 	f.StringArrayVar(&g.fallbacks, "fallback", nil, "fallback store of a URL store, in order")
 	f.StringVar(&g.layout, "layout", "", "layout of a URL store: nested or flat")
 	f.StringVar(&g.hashAlgorithm, "hash-algorithm", "", "hash algorithm of a URL store")
@@ -214,7 +214,9 @@ func (a *app) command() *cobra.Command {
 	f.StringVar(&g.project, "project", "", "project to work on")
 	f.BoolVar(&g.allProjects, "all-projects", false, "work on every project")
 	f.StringArrayVar(&g.definitions, "definitions", nil, "definition file, metaxy.lock or JSON list of stored definitions")
-	f.StringVar(&g.snapshot, "snapshot", "", "pushed graph snapshot (project version) to use")
+	f.StringVar(&g.snapshot, "project-version", "", "use the definitions of that pushed project version")
+	f.StringVar(&g.snapshot, "snapshot", "", "the same as --project-version, as Metaxy names it")
+	f.Lookup("snapshot").Hidden = true
 	f.StringVarP(&g.output, "output", "o", "", "file for the data instead of stdout")
 	f.StringVarP(&g.format, "format", "f", "", "table, json, jsonl, csv, parquet, arrow or plain")
 	f.BoolVar(&g.json, "json", false, "the same as --format json")
@@ -225,7 +227,7 @@ func (a *app) command() *cobra.Command {
 	f.StringVar(&g.progress, "progress", "auto", "auto, plain, json or off: a line on a terminal, else one every --progress-interval")
 	f.DurationVar(&g.progressInterval, "progress-interval", 5*time.Second, "time between lines of --progress plain and json")
 	f.StringVar(&g.metricsFile, "metrics-file", "", "write what the run did there, for Prometheus (text format)")
-	f.BoolVar(&g.yes, "yes", false, "do not ask")
+	f.BoolVar(&g.yes, "yes", false, "agree to what deletes or replaces: asked for on a terminal, else refused without it")
 	f.BoolVar(&g.dryRun, "dry-run", false, "say what would be done and do nothing")
 	f.BoolVar(&g.sync, "sync", false, "load external features from the store first")
 	f.BoolVar(&g.locked, "locked", false, "fail when an external feature differs from the store")

@@ -44,14 +44,14 @@ var badInputs = []badInput{
 	{"FEATURES_NOT_FOUND cli/utils.py", `status chil --assert-in-sync`, 6, "FEATURES_NOT_FOUND", "not found in graph", "child"},
 	{"FEATURES_NOT_FOUND cli/utils.py", `describe features chil`, 6, "FEATURES_NOT_FOUND", "not found in graph", "child"},
 	{"ValueError traversal.py: focus not found", `graph render --feature chil`, 6, "FEATURES_NOT_FOUND", "chil", "child"},
-	{"SNAPSHOT_ERROR cli/utils.py", `status child --snapshot-id nosuch`, 6, "SNAPSHOT_ERROR", "snapshot nosuch was not pushed", "history"},
+	{"SNAPSHOT_ERROR cli/utils.py", `status child --snapshot-id nosuch`, 6, "SNAPSHOT_ERROR", "project version nosuch was not pushed", "history"},
 	{"SNAPSHOT_ERROR cli/utils.py", `describe graph --snapshot nosuch`, 6, "SNAPSHOT_ERROR", "nosuch", "history"},
 	{"SystemExit graph.py: snapshot load failure", `graph render --snapshot nosuch`, 6, "SNAPSHOT_ERROR", "nosuch", "history"},
 	{"ValueError differ.py: no features recorded", `graph-diff render nosuch`, 6, "SNAPSHOT_ERROR", "nosuch", "history"},
 	{"ValueError base.py: version not in system storage", `rebase child --from x --to nosuch`, 6, "FEATURES_NOT_FOUND", "version nosuch of child was not pushed", "history"},
 
 	// arguments of operations: metadata_store/base.py
-	{"ValueError base.py: root without samples", `resolve raw`, 2, "INVALID_ARGUMENT", "raw|samples are needed", "--help"},
+	{"ValueError base.py: root without samples", `resolve raw`, 2, "INVALID_ARGUMENT", "raw|samples are needed", "--samples FILE"},
 	{"NotImplementedError base.py: system tables", `resolve metaxy-system/feature_versions`, 2, "INVALID_ARGUMENT", "system table", "--help"},
 	{"NotImplementedError base.py: system tables", `delete metaxy-system/feature_versions`, 2, "INVALID_ARGUMENT", "system table", "--help"},
 	{"NotImplementedError base.py: system tables", `drop metaxy-system/feature_versions --yes`, 2, "INVALID_ARGUMENT", "system table", "--help"},
@@ -101,11 +101,11 @@ var badInputs = []badInput{
 	{"RecursionError (D1)", `push --definitions cycle.toml`, 2, "", "depends on itself", ""},
 	{"ValueError feature.py: registered with two class paths", `push --definitions defs.toml --definitions again.toml`, 2, "DEFINITIONS", "again.toml|raw", ""},
 	{"FileNotFoundError", `push --definitions gone.toml`, 2, "DEFINITIONS", "gone.toml", ""},
-	{"ValueError storage.py: no features of the project", `push --definitions defs.toml --project q`, 2, "INVALID_ARGUMENT", `"q"`, "--help"},
+	{"ValueError storage.py: no features of the project", `push --definitions defs.toml --project q`, 2, "INVALID_ARGUMENT", `"q"`, "--project chooses one of p"},
 	{"SystemExit push.py: tag metaxy", `push --definitions defs.toml --tags.metaxy x`, 2, "USAGE", "metaxy", "--help"},
 
 	// configuration: config/models/*.py, metadata_store/fallback.py, ext/polars/handlers/delta.py
-	{"InvalidConfigError: unknown store", `read raw --store dve`, 2, "CONFIG_ERROR", "dve|did you mean dev?", "config print"},
+	{"InvalidConfigError: unknown store", `read raw --store dve`, 2, "CONFIG_ERROR", "dve|did you mean dev?", "list stores"},
 	{"InvalidConfigError: import failure, other types", `read raw --store duck`, 2, "CONFIG_ERROR", "DuckDBMetadataStore|Delta", "config print"},
 	{"InvalidConfigError: unknown fallback", `read raw --store lost`, 2, "CONFIG_ERROR", "nowhere", "config print"},
 	{"ValueError fallback.py: other algorithm", `read raw --store unlike --definitions defs.toml`, 2, "INVALID_ARGUMENT", "hash algorithm|xxhash32|md5", "--help"},

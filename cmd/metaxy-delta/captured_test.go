@@ -207,7 +207,7 @@ func compareOutputs(st *capturedStep, want, got output) string {
 			return fmt.Sprintf("exit %d, want %d", got.ExitCode, exitWorkFound)
 		}
 	case want.ExitCode != 0:
-		said, wanted := words(got.Stderr), words(strings.TrimPrefix(strings.TrimSpace(want.Stdout+want.Stderr), "Error:"))
+		said, wanted := words(got.Stderr), words(strings.TrimPrefix(inOurWords(want.Stdout+want.Stderr), "Error:"))
 		message, _, _ := strings.Cut(strings.Join(wanted, " "), " Hint:")
 		if got.ExitCode == 0 || !strings.Contains(strings.ReplaceAll(strings.Join(said, " "), "Hint: ", ""), message) && !strings.Contains(strings.Join(said, " "), message) {
 			return fmt.Sprintf("exit %d, stderr %q, want %q", got.ExitCode, got.Stderr, message)
@@ -228,13 +228,40 @@ func compareOutputs(st *capturedStep, want, got output) string {
 		return compareTOML(want.Stdout, got.Stdout)
 	}
 	if changes(st.Args.Argv) {
-		return missingLines(a, b)
+		return missingLines(want.Stdout+"\n"+want.Stderr, b)
 	}
+	a = inOurWords(a)
 	// Which channel comes first is no content.
 	if slices.Equal(words(a), words(got.Stderr+"\n"+got.Stdout)) {
 		return ""
 	}
 	return cmp.Diff(words(a), words(b))
+}
+
+// metaxyWords are what Metaxy calls by several names, and this program by one (D86).
+var metaxyWords = []struct {
+	theirs *regexp.Regexp
+	ours   string
+}{
+	{regexp.MustCompile(`Graph Snapshot History Project version Recorded At Feature Count`), "Pushed project versions Project version Recorded at Features"},
+	{regexp.MustCompile(`Total snapshots: (\d+)`), "Total: $1 project version(s)"},
+	{regexp.MustCompile(`No graph snapshots recorded yet`), "No project version was pushed yet"},
+	{regexp.MustCompile(`Snapshot already recorded`), "Project version already recorded"},
+	{regexp.MustCompile(`Graph Snapshot:`), "Project version:"},
+	{regexp.MustCompile(`Graph \(snapshot:`), "Graph (project version:"},
+	{regexp.MustCompile(`features from snapshot`), "features of project version"},
+	{regexp.MustCompile(`No snapshots found in store. Cannot resolve 'latest'.`), "No project version was pushed to the store: there is no latest one"},
+	{regexp.MustCompile(`No features recorded for snapshot (\S+) in project`), "No features recorded for project version $1 of project"},
+	{regexp.MustCompile(`Materialized Missing Stale`), "Materialized New Stale"},
+}
+
+// inOurWords is what Metaxy printed with the names that things have here.
+func inOurWords(text string) string {
+	text = strings.Join(words(text), " ")
+	for _, w := range metaxyWords {
+		text = w.theirs.ReplaceAllString(text, w.ours)
+	}
+	return text
 }
 
 func compareTOML(want, got string) string {

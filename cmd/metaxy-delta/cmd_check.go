@@ -19,7 +19,7 @@ import (
 func (a *app) checkCommand() *cobra.Command {
 	var all, readData bool
 	cmd := &cobra.Command{Use: "check [KEY...]", Short: "Hold what features have stored against their tables, their upstream features and the settings",
-		Long: `Check the tables of features, of the whole project when none is named, and the samples in them: stored provenance against what the upstream features said
+		Long: `Check the tables of features, when none is named of the whole project and those that the store keeps beside them, and the samples in them: stored provenance against what the upstream features said
 then, samples that are stored twice, nulls, orphans, other hash settings. Exit code 4 when a table is damaged, 1 when stored samples are wrong; orphans are
 work, and no fault.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,6 +36,7 @@ type checkedJSON struct {
 	Problems []rewrite.Problem `json:"problems"` // of the table
 	Findings []warningJSON     `json:"findings"` // of the samples
 	Error    string            `json:"error,omitempty"`
+	err      error
 }
 
 // harmless findings are no fault of what is stored.
@@ -79,6 +80,22 @@ func (a *app) check(ctx context.Context, args []string, all, readData bool) erro
 		}
 		list = append(list, c)
 	}
+	features := len(list)
+	if all {
+		beside, err := a.checkBeside(ctx, store, keys, readData)
+		if err != nil {
+			return err
+		}
+		for _, c := range beside {
+			if len(c.Problems) > 0 {
+				damaged++
+			}
+			if c.Error != "" && failed == nil {
+				failed = fmt.Errorf("%s: %w", c.Feature, c.err)
+			}
+		}
+		list = append(list, beside...)
+	}
 	if err := a.printChecked(list, damaged+wrong == 0 && failed == nil); err != nil {
 		return err
 	}
@@ -86,11 +103,40 @@ func (a *app) check(ctx context.Context, args []string, all, readData bool) erro
 	case failed != nil:
 		return failed
 	case damaged > 0:
-		return &cliError{code: "CORRUPT", exit: exitCorrupt, msg: fmt.Sprintf("the tables of %d of %d features are damaged", damaged, len(list)), hint: "`metaxy-delta table history URL` and `metaxy-delta table restore URL --to-version N` may lead back to a sound version"}
+		return &cliError{code: "CORRUPT", exit: exitCorrupt, msg: fmt.Sprintf("%d of %d tables are damaged", damaged, len(list)), hint: "`metaxy-delta table history URL` and `metaxy-delta table restore URL --to-version N` may lead back to a sound version"}
 	case wrong > 0:
-		return &cliError{code: "CHECK", exit: exitFailure, msg: fmt.Sprintf("stored samples of %d of %d features are wrong", wrong, len(list)), hint: "`metaxy-delta explain CODE` says what a code means and what to do"}
+		return &cliError{code: "CHECK", exit: exitFailure, msg: fmt.Sprintf("stored samples of %d of %d features are wrong", wrong, features), hint: "`metaxy-delta explain CODE` says what a code means and what to do"}
 	}
 	return nil
+}
+
+// checkBeside checks the tables that the store keeps beside those of features, as
+// far as they are there.
+func (a *app) checkBeside(ctx context.Context, store *metaxy.DeltaStore, keys []feature.Key, readData bool) ([]checkedJSON, error) {
+	tables, err := a.tablesOf(store, feature.NewGraph(0), keys, true)
+	if err != nil {
+		return nil, err
+	}
+	var out []checkedJSON
+	for _, t := range tables {
+		if !t.beside {
+			continue
+		}
+		c := checkedJSON{Feature: t.name, Problems: []rewrite.Problem{}, Findings: []warningJSON{}}
+		problems, err := rewrite.Audit(ctx, t.table, readData)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, err
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			c.Error, c.err = err.Error(), err
+		}
+		c.Problems = append(c.Problems, problems...)
+		c.OK = err == nil && len(problems) == 0
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // checkOne checks a table, and the samples in it where it is sound.

@@ -17,8 +17,8 @@ import (
 )
 
 type deleteFlags struct {
-	all, soft, hard, featureHistory, sampleHistory, cross bool
-	filters                                               []string
+	all, soft, hard, featureHistory, sampleHistory, cross, orphaned bool
+	filters                                                         []string
 }
 
 func (a *app) deleteCommand() *cobra.Command {
@@ -28,6 +28,7 @@ func (a *app) deleteCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.all, "all-features", false, "every feature of the project")
 	fl.StringArrayVar(&f.filters, "filter", nil, "predicate on the rows")
+	fl.BoolVar(&f.orphaned, "orphaned", false, "only samples that a resolve finds orphaned, of an expansion all rows of each group")
 	fl.BoolVar(&f.soft, "soft", true, "hide rows behind tombstones")
 	fl.BoolVar(&f.hard, "hard", false, "remove rows")
 	fl.BoolVar(&f.featureHistory, "with-feature-history", false, "rows of every feature version")
@@ -62,13 +63,16 @@ func (a *app) delete(ctx context.Context, args []string, f *deleteFlags) error {
 	if err != nil {
 		return err
 	}
-	if len(filters) == 0 {
+	if len(filters) == 0 && !f.orphaned {
 		if err := a.confirmAll(ctx, store, keys, hard); err != nil {
 			return err
 		}
 	}
-	o := &metaxy.DeleteOptions{Filters: filters, Hard: hard, FeatureHistory: f.featureHistory, SampleHistory: f.sampleHistory, DryRun: a.flags.dryRun}
-	said := deletion{store: store, what: "Deletion", mode: "soft delete", filters: f.filters, history: f.featureHistory}
+	o := &metaxy.DeleteOptions{Filters: filters, Orphaned: f.orphaned, Hard: hard, FeatureHistory: f.featureHistory, SampleHistory: f.sampleHistory, DryRun: a.flags.dryRun}
+	said := deletion{store: store, what: "Deletion", mode: "soft delete", filters: slices.Clone(f.filters), history: f.featureHistory}
+	if f.orphaned {
+		said.filters = append(said.filters, "orphaned samples")
+	}
 	if hard {
 		said.mode = "hard delete"
 	}

@@ -242,9 +242,9 @@ type graphShape struct {
 }
 
 func (m *graphShape) text(style terminal.Style, project string) string {
-	title := "Graph Snapshot: " + m.ProjectVersion
+	title := "Project version: " + m.ProjectVersion
 	if m.ProjectVersion == "" {
-		title = "Graph Snapshot: empty"
+		title = "Project version: empty"
 	}
 	if project != "" {
 		title += "\n(Project: " + project + ")"

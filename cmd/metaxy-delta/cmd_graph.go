@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,7 +38,7 @@ func (a *app) pushCommand() *cobra.Command {
 			}
 			r, err := store.Push(ctx, o)
 			if err != nil {
-				return err
+				return a.nothingToPush(ctx, store, err)
 			}
 			a.warn(r.Warnings)
 			if !a.flags.dryRun {
@@ -54,7 +56,7 @@ func (a *app) pushCommand() *cobra.Command {
 			case len(r.Updated) > 0:
 				a.note("Updated feature information (no topological changes)\n  Updated features:\n    - " + strings.Join(r.Updated, "\n    - "))
 			default:
-				a.note("✓ Snapshot already recorded (no changes)")
+				a.note("✓ Project version already recorded (no changes)")
 			}
 			if a.forPrograms() {
 				return a.printJSON(members{member("project_version", r.ProjectVersion), member("recorded", r.Recorded), member("updated", append([]string{}, r.Updated...)), member("dry_run", a.flags.dryRun)})
@@ -63,6 +65,22 @@ func (a *app) pushCommand() *cobra.Command {
 		}}
 	cmd.Flags().StringArrayVar(&tags, "tag", nil, "K=V tag of the push (also --tags.K V)")
 	return cmd
+}
+
+// nothingToPush says where definitions are to come from.
+func (a *app) nothingToPush(ctx context.Context, store *metaxy.DeltaStore, err error) error {
+	g, gerr := store.Graph(ctx)
+	switch {
+	case !errors.Is(err, metaxy.ErrInvalid) || gerr != nil:
+		return err
+	case len(g.Projects()) > 0:
+		return &cliError{code: "INVALID_ARGUMENT", exit: exitUsage, err: err, hint: "--project chooses one of " + strings.Join(g.Projects(), ", ")}
+	}
+	hint := "--definitions FILE names a file of them; ext.metaxy_delta.definitions in metaxy.toml names those of a project"
+	if c, cerr := a.config(); cerr == nil && len(c.Entrypoints) > 0 {
+		hint = "the entrypoints of the configuration are Python: `metaxy push --store " + store.Name() + "` pushes their classes; or " + hint
+	}
+	return &cliError{code: "INVALID_ARGUMENT", exit: exitUsage, err: err, hint: hint}
 }
 
 type historyJSON struct {
@@ -105,14 +123,14 @@ func (a *app) historyCommand() *cobra.Command {
 				return a.printList(out, out)
 			}
 			if len(list) == 0 {
-				a.note("No graph snapshots recorded yet")
+				a.note("No project version was pushed yet")
 				return nil
 			}
 			var rows [][]string
 			for _, e := range list {
 				rows = append(rows, []string{e.ProjectVersion, e.RecordedAt.Format("2006-01-02 15:04:05"), strconv.Itoa(e.Features)})
 			}
-			return a.printStyled(a.style().Table("Graph Snapshot History", []terminal.Column{{Title: "Project version"}, {Title: "Recorded At"}, {Title: "Feature Count", Right: true}}, rows) + fmt.Sprintf("\nTotal snapshots: %d\n", len(list)))
+			return a.printStyled(a.style().Table("Pushed project versions", []terminal.Column{{Title: "Project version"}, {Title: "Recorded at"}, {Title: "Features", Right: true}}, rows) + fmt.Sprintf("\nTotal: %d project version(s)\n", len(list)))
 		}}
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most that many")
 	return cmd

@@ -115,14 +115,14 @@ func diffEnd(ctx context.Context, store *metaxy.DeltaStore, project, end string)
 			return nil, err
 		}
 		if len(list) == 0 {
-			return nil, &cliError{code: "SNAPSHOT_ERROR", exit: exitNotFound, msg: "No snapshots found in store. Cannot resolve 'latest'.", hint: "`metaxy-delta push` records a snapshot"}
+			return nil, &cliError{code: "SNAPSHOT_ERROR", exit: exitNotFound, msg: "No project version was pushed to the store: there is no latest one", hint: "`metaxy-delta push` records one"}
 		}
 		newest := slices.MaxFunc(list, func(a, b metaxy.HistoryEntry) int { return a.LastPushed.Compare(b.LastPushed) })
 		end = newest.ProjectVersion
 	}
 	g, err := store.SnapshotGraph(ctx, end, project)
 	if errors.Is(err, metaxy.ErrFeatureNotFound) {
-		return nil, &cliError{code: "SNAPSHOT_ERROR", exit: exitNotFound, msg: fmt.Sprintf("No features recorded for snapshot %s in project %s", end, project), hint: "`metaxy-delta history` lists the pushed project versions"}
+		return nil, &cliError{code: "SNAPSHOT_ERROR", exit: exitNotFound, msg: fmt.Sprintf("No features recorded for project version %s of project %s", end, project), hint: "`metaxy-delta history` lists the pushed project versions"}
 	}
 	return g, err
 }

@@ -58,7 +58,7 @@ func (a *app) lock(ctx context.Context) error {
 	a.warn(warnings)
 	var missing *metaxy.NotFoundError
 	if errors.As(err, &missing) && !missing.NoTable {
-		return &cliError{code: "FEATURES_NOT_FOUND", exit: exitNotFound, msg: "Features not found in metadata store: " + missing.Feature, hint: missing.Hint, details: map[string]any{"features": strings.Split(missing.Feature, ", ")}}
+		return &cliError{code: "FEATURES_NOT_FOUND", exit: exitNotFound, msg: "Features not found in metadata store: " + missing.Feature, hint: notFoundHint(missing), details: map[string]any{"features": strings.Split(missing.Feature, ", ")}}
 	}
 	if err != nil {
 		return err

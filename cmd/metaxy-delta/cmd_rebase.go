@@ -96,7 +96,7 @@ func (a *app) rebase(ctx context.Context, text string, f *rebaseFlags) error {
 	}
 	r, err := store.Rebase(ctx, key, rows, o)
 	if none := notFound(err); none != nil && none.Version == f.from && f.from != f.to {
-		none.Hint = "so nobody knows which rows were in sync under it; --include-stale rebases all of them"
+		return &cliError{code: "FEATURES_NOT_FOUND", exit: exitNotFound, err: err, hint: "so nobody knows which rows were in sync under it; --include-stale rebases all of them", details: map[string]any{"features": []string{key.String()}}}
 	}
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func (a *app) graphCommand() *cobra.Command {
 	render := &cobra.Command{Use: "render", Short: "Draw features and deps for a terminal, as Mermaid or as Graphviz", Args: cobra.NoArgs, Annotations: ownFormats("terminal mermaid graphviz json"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.renderGraph(cmd, &f) }}
 	f.register(render)
-	render.Flags().StringVarP(&f.kind, "type", "t", "graph", "of a terminal picture: graph or cards")
+	render.Flags().StringVarP(&f.kind, "type", "t", "", "of a terminal picture: lanes (the default on a terminal), graph (a list, the default elsewhere) or cards")
 	cmd.AddCommand(render)
 	return cmd
 }
@@ -76,9 +76,9 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 	switch {
 	case !slices.Contains([]string{"terminal", "mermaid", "graphviz", "json"}, format):
 		return usagef("Invalid format '%s'. Must be one of: terminal, mermaid, graphviz, json", format)
-	case f.kind != "graph" && f.kind != "cards":
-		return usagef("Invalid type '%s'. Must be one of: graph, cards", f.kind)
-	case f.kind != "graph" && format != "terminal" && a.flags.format != "":
+	case !slices.Contains([]string{"", "lanes", "graph", "cards"}, f.kind):
+		return usagef("Invalid type '%s'. Must be one of: graph, cards, lanes", f.kind)
+	case f.kind != "" && f.kind != "graph" && format != "terminal" && a.flags.format != "":
 		return usagef("--type can only be used with --format terminal")
 	}
 	if err := f.settle(cmd, a.flags.verbose); err != nil {
@@ -94,7 +94,7 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 		return err
 	}
 	if a.flags.snapshot != "" {
-		a.note(fmt.Sprintf("✓ Loaded %d features from snapshot %s", len(g.Definitions()), a.flags.snapshot))
+		a.note(fmt.Sprintf("✓ Loaded %d features of project version %s", len(g.Definitions()), a.flags.snapshot))
 	}
 	if len(g.Definitions()) == 0 {
 		a.warning("", "Graph is empty (no features found)")
@@ -129,6 +129,8 @@ func (a *app) renderGraph(cmd *cobra.Command, f *renderFlags) error {
 		return a.printText(p.Graphviz())
 	case f.kind == "cards":
 		return a.printText(p.Cards())
+	case f.kind == "lanes" || f.kind == "" && a.style().Width > 0:
+		return a.printStyled(p.Lanes(a.style()))
 	}
 	return a.printText(p.Tree())
 }

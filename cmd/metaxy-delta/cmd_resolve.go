@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -92,6 +93,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		return err
 	}
 	opts.Shard = f.share
+	opts.NoRemember = opts.NoRemember || a.flags.dryRun // it is kept in the store
 	if opts.Failed, err = f.failed(); err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	defer bar.stop()
 	inc, err := store.ResolveUpdate(ctx, key, opts)
 	if err != nil {
-		return err
+		return needsSamples(ctx, store, key, opts, err)
 	}
 	defer inc.Close()
 	if (f.limit > 0 || opts.Failed != nil) && f.part != "input" { // what is left out is counted too
@@ -124,6 +126,9 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	switch {
 	case f.part != "":
 		err = a.streamPart(ctx, inc, f, bar)
+	case f.out != "" && a.flags.dryRun:
+		a.note("Dry run: nothing is written to " + f.out)
+		err = consume(ctx, inc, bar)
 	case f.out != "":
 		dir, done, operr := a.openOut(ctx, f.out)
 		if operr != nil {
@@ -147,7 +152,25 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		}
 	}
 	a.warn(inc.Warnings())
-	return a.printSummary(ctx, inc, sum, f)
+	if err := a.printSummary(ctx, inc, sum, f); err != nil {
+		return err
+	}
+	if len(sum.OrphanedGroups) > 0 && *sum.Orphaned > 0 {
+		a.note(fmt.Sprintf("Note: orphaned counts each %s once, with one of its rows: `metaxy-delta delete %s --orphaned` hides all of them", strings.Join(sum.OrphanedGroups, ", "), key))
+	}
+	return nil
+}
+
+// needsSamples says how a root is resolved.
+func needsSamples(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, o *metaxy.ResolveOptions, err error) error {
+	g, gerr := store.Graph(ctx)
+	if gerr != nil || o.Samples != nil || !errors.Is(err, metaxy.ErrInvalid) {
+		return err
+	}
+	if d, ok := g.Get(key); !ok || len(d.Spec.Deps) > 0 {
+		return err
+	}
+	return &cliError{code: "INVALID_ARGUMENT", exit: exitUsage, err: err, hint: "`metaxy-delta resolve " + key.String() + " --samples FILE` compares the samples that there are, with their versions, with what is stored"}
 }
 
 func (f *resolveFlags) storeOptions(o *metaxy.Options) error {

@@ -40,7 +40,8 @@ error; 6 when there is nothing to check.`,
 	fl.StringArrayVar(&f.filters, "filter", nil, "predicate on the feature's own rows")
 	fl.StringArrayVar(&f.global, "global-filter", nil, "predicate on every table's rows")
 	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
-	fl.StringVar(&f.snapshot, "snapshot-id", "", "pushed project version to use")
+	fl.StringVar(&f.snapshot, "snapshot-id", "", "the same as --project-version, as Metaxy names it here")
+	fl.Lookup("snapshot-id").Hidden = true
 	fl.BoolVar(&f.inSync, "assert-in-sync", false, "exit 20 unless every feature is in sync, or with the code of the error")
 	fl.BoolVar(&f.fallback, "allow-fallback-stores", true, "count rows of fallback stores")
 	fl.BoolVar(&f.noRemember, "no-remember", false, "look at all rows, whatever an earlier resolve proved, and keep nothing of this one")
@@ -288,15 +289,25 @@ func (a *app) printStatus(out *statusJSON, list []*featureStatus) error {
 	for _, s := range list {
 		rows = append(rows, s.row())
 		if len(s.SampleDetails) > 0 {
-			fmt.Fprintf(&b, "\n%s preview\n\n%s\n", s.FeatureKey, strings.Join(s.SampleDetails, "\n\n"))
+			fmt.Fprintf(&b, "\n%s preview\n\n%s\n", s.FeatureKey, strings.Replace(strings.Join(s.SampleDetails, "\n\n"), "Missing samples:", "New samples:", 1))
 		}
 	}
 	style := a.style()
-	table := style.Table("", statusColumns(), rows)
+	columns := statusColumns()
+	legend, notes := "", ""
 	if style.Width > 0 {
-		table += statusLegend(style, rows)
+		legend = statusLegend(style, rows)
 	}
-	return a.printStyled(table + terminal.Printable(b.String()))
+	if !style.Fits(columns, rows) { // places are left out, and the rest stands below
+		for i, s := range list {
+			if s.State == "waiting" || s.State == "error" {
+				notes += terminal.Wrap(rows[i][0]+" "+s.FeatureKey+": "+rows[i][infoColumn], style.Width, "")
+			}
+			rows[i] = rows[i][:infoColumn]
+		}
+		columns = columns[:infoColumn]
+	}
+	return a.printStyled(style.Table("", columns, rows) + legend + terminal.Printable(notes+b.String()))
 }
 
 // signMeanings say what the signs of status stand for.
@@ -313,6 +324,9 @@ func statusLegend(style terminal.Style, rows [][]string) string {
 	return style.Paint(terminal.Faint, terminal.Cut(strings.Join(out, "  "), style.Width)) + "\n"
 }
 
+// infoColumn is the last column of statusColumns.
+const infoColumn = 6
+
 func statusColumns() []terminal.Column {
 	work := func(p terminal.Paint) func(string) terminal.Paint {
 		return func(cell string) terminal.Paint {
@@ -322,8 +336,9 @@ func statusColumns() []terminal.Column {
 			return p
 		}
 	}
-	out := append(terminal.Left("Status", "Feature"), terminal.Right("Materialized", "Missing", "Stale", "Orphaned")...)
+	out := append(terminal.Left("Status", "Feature"), terminal.Right("Materialized", "New", "Stale", "Orphaned")...)
 	out = append(out, terminal.Column{Title: "Info", Front: true})
+	out[1].Whole = true
 	out[0].Paint, out[3].Paint, out[4].Paint, out[5].Paint = statusPaint, work(terminal.Yellow), work(terminal.Yellow), work(terminal.Yellow)
 	return out
 }
@@ -369,7 +384,10 @@ func (st *featureStatus) row() []string {
 	if m := st.StoreMetadata; m != nil {
 		info = m.Name
 		if m.ResolvedFrom != nil {
-			info += " " + m.ResolvedFrom.URI
+			info = m.ResolvedFrom.Name + " " + m.ResolvedFrom.URI
+			if m.ResolvedFrom.Name != m.Name {
+				info = "fallback " + info
+			}
 		}
 	}
 	switch {

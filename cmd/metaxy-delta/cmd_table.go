@@ -56,7 +56,7 @@ func (a *app) openTable(ctx context.Context, url string, outside bool) (*delta.T
 		if err != nil {
 			return nil, nil, err
 		}
-		return a.featureTable(store, key, outside), func() { store.Close() }, nil
+		return a.tended(store.Table(key), outside), func() { store.Close() }, nil
 	}
 	o := &metaxy.Options{Openers: a.openers(), Now: a.now, Observe: a.observer()}
 	if err := a.storageOptions(o); err != nil {

@@ -76,7 +76,7 @@ func (a *app) optimize(ctx context.Context, t *delta.Table, o *rewrite.OptimizeO
 	if err != nil {
 		return nil, err
 	}
-	o.KeepOrder = isFeatureTable(s)
+	o.KeepOrder = o.KeepOrder || isFeatureTable(s)
 	r, err := rewrite.Optimize(ctx, t, o)
 	if err != nil {
 		return nil, err

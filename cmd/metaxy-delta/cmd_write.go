@@ -13,7 +13,9 @@ import (
 type writeFlags struct {
 	metaxy.WriteOptions
 	inputFormat, ifNewer, failed string
+	manifest                     string
 	resolved                     int64
+	resolvedFeature              string // the feature version that a manifest says
 	cross                        bool
 }
 
@@ -35,7 +37,8 @@ Several features are written dependents first, so that an interruption leaves wo
 not at all; when some fail the others are stored all the same, the report says which, and the exit code is 8. A file that cannot be opened stops all.
 
 Several workers that resolve and write the same feature store no sample version twice when each write says what its rows were resolved from:
---resolved-version takes "table_version" of "resolve --json" (-1: the feature had no table). If the table's rows changed since, the write fails with
+--resolved-version takes "table_version" of "resolve --json" (-1: the feature had no table), --resolved-manifest the manifest.json that "resolve --out"
+leaves beside its files, or the folder or URL that has it. If the table's rows changed since, the write fails with
 exit code 3 and stores nothing, or with --if-newer drop stores only the rows that nobody else has stored since.
 
 A job that may run again stores its rows once when it writes with --app-id and a greater --app-version for every part: what the table has already is
@@ -51,6 +54,11 @@ them clears the record.`,
 			if f.failed != "" {
 				return a.writeFailed(cmd, args[0], &f)
 			}
+			if f.manifest != "" {
+				if err := a.followManifest(cmd, args, &f); err != nil {
+					return err
+				}
+			}
 			if len(args) > 2 {
 				return a.writeMulti(cmd.Context(), args, &f)
 			}
@@ -63,7 +71,8 @@ them clears the record.`,
 	fl.BoolVar(&f.cross, "allow-cross-project-writes", false, "write to a feature of another project")
 	fl.BoolVar(&f.AllowNullIDs, "allow-null-ids", false, "store rows whose id columns are null")
 	fl.Int64Var(&f.resolved, "resolved-version", -1, "table version that the rows were resolved from (table_version of resolve --json)")
-	fl.StringVar(&f.ifNewer, "if-newer", "", "with --resolved-version, when the table changed since: fail (the default), or drop the rows that others have stored")
+	fl.StringVar(&f.manifest, "resolved-manifest", "", "manifest.json of the resolve that the rows come from, or its folder or URL: its table_version is --resolved-version")
+	fl.StringVar(&f.ifNewer, "if-newer", "", "with --resolved-version or --resolved-manifest, when the table changed since: fail (the default), or drop the rows that others have stored")
 	fl.StringVar(&f.failed, "failed", "", "file of samples that failed, to record")
 	fl.StringVar(&f.AppID, "app-id", "", "application id that makes the write repeatable")
 	fl.Int64Var(&f.AppVersion, "app-version", 0, "version of the application's write; one not above that in the table is skipped")
@@ -76,7 +85,7 @@ func (f *writeFlags) finish() error {
 	case f.Resolved != nil && f.resolved < -1:
 		return usagef("--resolved-version %d: want the table_version of resolve --json, which is -1 where there was no table", f.resolved)
 	case f.ifNewer != "" && f.Resolved == nil:
-		return usagef("--if-newer needs --resolved-version")
+		return usagef("--if-newer needs --resolved-version or --resolved-manifest")
 	case f.ifNewer == "drop":
 		f.Resolved.Drop = true
 	case f.ifNewer != "" && f.ifNewer != "fail":
@@ -99,6 +108,9 @@ func (a *app) write(cmd *cobra.Command, keyText, path string, f *writeFlags) err
 		return err
 	}
 	defer store.Close()
+	if err := f.sameVersion(ctx, store, key.String()); err != nil {
+		return err
+	}
 	in, done, err := a.readRows(ctx, path, f.inputFormat, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
 	if err != nil {
 		return err
@@ -139,7 +151,7 @@ func (a *app) writeFailed(cmd *cobra.Command, keyText string, f *writeFlags) err
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"preserve-versions", "materialization-id", "allow-null-ids", "resolved-version", "if-newer", "app-id", "app-version", "dry-run"} {
+	for _, name := range []string{"preserve-versions", "materialization-id", "allow-null-ids", "resolved-version", "resolved-manifest", "if-newer", "app-id", "app-version", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return usagef("--%s is for rows that are stored, not for --failed", name)
 		}

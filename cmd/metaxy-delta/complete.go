@@ -29,7 +29,7 @@ func (a *app) addCompletions(root *cobra.Command) {
 		"input-format": rowio.Formats(), "hash-algorithm": {"xxhash32", "xxhash64", "xxh3_64", "wyhash", "sha256", "md5"},
 	}
 	live := map[string]completer{
-		"store": a.storeNames, "fallback": a.storeNames, "snapshot": a.projectVersions, "snapshot-id": a.projectVersions, "project": a.projectNames,
+		"store": a.storeNames, "fallback": a.storeNames, "project-version": a.projectVersions, "snapshot": a.projectVersions, "snapshot-id": a.projectVersions, "project": a.projectNames,
 		"feature": a.featureKeys, "feature-version": a.featureVersions, "columns": a.columnNames, "column": a.columnNames,
 	}
 	register := func(cmd *cobra.Command, set *pflag.FlagSet) {

@@ -156,14 +156,14 @@ var classes = slices.Concat([]class{
 	{"SCHEMA_ERROR", exitFailure, as[*resolve.InputError], schemaHint},
 	{"SCHEMA_ERROR", exitFailure, as[*delta.SchemaError], tableSchemaHint},
 	{"INPUT_ERROR", exitUsage, as[*rowio.FormatError], say(inputHint)},
-	{"INPUT_ERROR", exitFailure, as[*rowio.DataError], say("nothing was stored; `metaxy-delta table info URL` shows the types that a table has")},
+	{"INPUT_ERROR", exitFailure, as[*rowio.DataError], inputDataHint},
 	{"PROJECT_MISMATCH", exitFailure, is(metaxy.ErrProjectMismatch), say("--project NAME says which project you mean; --allow-cross-project-writes writes all the same")},
 	{"FILTER_ERROR", exitUsage, as[*filter.ParseError], say(filterHint)},
 	{"UNKNOWN_COLUMN", exitUsage, as[*scan.ColumnError], say(columnHint)},
 	{"FILTER_ERROR", exitUsage, as[*scan.FilterTypeError], say(filterHint)},
-	{"CONFIG_ERROR", exitUsage, as[*config.Error], say("`metaxy-delta config print --origin` shows where each value comes from")},
+	{"CONFIG_ERROR", exitUsage, as[*config.Error], configHint},
 	{"GRAPH_ERROR", exitUsage, as[*feature.GraphError], say("`metaxy-delta describe features KEY` shows a definition")},
-	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), say(usageHint)},
+	{"INVALID_ARGUMENT", exitUsage, is(metaxy.ErrInvalid), nil},
 	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), say("`metaxy-delta doctor` says what is wrong; the storage option allow_unsafe_rename says that there is only one writer")},
 	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), say("--mode append adds to it, --mode overwrite replaces its rows")},
 	{"PERMISSION", exitPermission, is(fs.ErrPermission), say("`metaxy-delta doctor` tells what may be done in the store")},
@@ -184,7 +184,25 @@ var hintsByCode = map[string]string{
 	"CONFLICTING_FLAGS":     usageHint,
 	"MISSING_REQUIRED_FLAG": usageHint,
 	"INVALID_FEATURE_KEY":   "a key is like video/raw: parts of a-z, 0-9, _ and -, with / between them",
+	"INVALID_ARGUMENT":      usageHint,
 	"DEFINITIONS":           "a definition file has `project` and a list `features`; `metaxy-delta describe features KEY --json` shows how one looks",
+}
+
+// noDefinitionsHint is for a store that nobody pushed to.
+const noDefinitionsHint = "this store has no pushed definitions: `metaxy-delta push --definitions FILE` records those of files, `metaxy push` those of Python classes"
+
+// configHint is for a configuration that cannot be read, and for a lock file.
+func configHint(err error) string {
+	var e *config.Error
+	if errors.As(err, &e) && strings.HasSuffix(e.File, ".lock") {
+		return "`metaxy-delta lock` makes the file anew"
+	}
+	return "`metaxy-delta config print --origin` shows where each value comes from"
+}
+
+// inputDataHint is for rows that a file has and nobody understands.
+func inputDataHint(err error) string {
+	return "nothing was stored; --input-format says what the file is where its suffix does not, `metaxy-delta table info URL` which types a table has"
 }
 
 func notFound(err error) *metaxy.NotFoundError {
@@ -223,8 +241,18 @@ func notFoundHint(err error) string {
 		return ""
 	}
 	switch {
-	case e.Hint != "":
-		return e.Hint
+	case e.Snapshot != "":
+		return "`metaxy-delta history` lists the pushed project versions"
+	case e.Version != "":
+		return "only versions that were pushed to this store are known: `metaxy-delta history` lists the pushes"
+	case e.External:
+		return "`metaxy-delta push` in the project that defines them records them in the store"
+	case e.NoFailures:
+		return "`metaxy-delta write " + e.Feature + " --failed FILE` records some"
+	case e.Last != "":
+		return "the last project version that had it is " + e.Last + ": --project-version " + e.Last + " uses it"
+	case e.NoDefinitions:
+		return noDefinitionsHint
 	case e.NoTable:
 		return "nothing was written for it yet: `metaxy-delta write " + e.Feature + " FILE` creates the table"
 	case len(e.Nearest) > 0:
@@ -240,6 +268,9 @@ func (a *app) report(err error) int {
 	e := describe(err)
 	if e.quiet {
 		return e.exit
+	}
+	if e.hint == usageHint && a.about.command != "" {
+		e.hint = "`metaxy-delta " + a.about.command + " --help` shows its flags, with examples"
 	}
 	if asLog := a.loggingJSON(); asLog || a.wantsJSON() {
 		details := e.details

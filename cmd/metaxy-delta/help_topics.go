@@ -31,7 +31,7 @@ var flagGroups = []struct {
 	names []string
 }{
 	{"Which store and project", []string{"store", "fallback", "layout", "hash-algorithm", "hash-truncation-length", "map-datatype", "config-file", "project", "all-projects"}},
-	{"Which definitions", []string{"definitions", "snapshot", "sync", "locked"}},
+	{"Which definitions", []string{"definitions", "project-version", "sync", "locked"}},
 	{"Data, on stdout", []string{"output", "format", "json", "color"}},
 	{"Messages, on stderr", []string{"quiet", "verbose", "log-format", "progress", "progress-interval", "metrics-file"}},
 	{"Changes", []string{"yes", "dry-run"}},
@@ -72,7 +72,7 @@ func flagsTopic(root *cobra.Command) string {
 	for i, title := range titles {
 		b.WriteString("\n" + title + ":\n" + flagText(groups[i], 80))
 	}
-	b.WriteString("\nA store is a name in the configuration, or a root: ./folder, /folder, file://, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix. A folder of the working directory needs its ./ where a store of the configuration has the same name.\n")
+	b.WriteString("\nA store is a name in the configuration, or a URL: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or of local files ./folder, /folder, file:///folder. The URL of a table is that of its store with the path of the table. A folder of the working directory needs its ./ where a store of the configuration has the same name.\n")
 	return b.String()
 }
 

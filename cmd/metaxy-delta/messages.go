@@ -34,8 +34,16 @@ func (a *app) warn(warnings []metaxy.Warning) {
 			}
 			continue
 		}
-		a.say(message{"warn", w.Code, w.Message, w.Feature})
+		a.say(message{"warn", w.Code, w.Message + remedy(&w), w.Feature})
 	}
+}
+
+// remedy says which command mends what a library warns of.
+func remedy(w *metaxy.Warning) string {
+	if w.Code == "SMALL_FILES" {
+		return ": `metaxy-delta optimize " + w.Feature + "` merges them"
+	}
+	return ""
 }
 
 // warning is a warning of the command itself; the code may be "".

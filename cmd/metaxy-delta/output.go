@@ -5,13 +5,13 @@ import (
 	"context"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
+	"github.com/metaxy-delta/metaxy-delta/internal/rowview"
 	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
 
@@ -23,39 +23,10 @@ var formats = append([]string{"table", "plain"}, rowio.Formats()...)
 func newRowWriter(format, path string, w io.Writer, style terminal.Style, schema *arrow.Schema) (rowio.Writer, error) {
 	switch format {
 	case "", "table", "plain":
-		return newTableWriter(w, style, schema), nil
+		return rowview.NewTable(w, style, schema), nil
 	}
 	return rowio.NewWriter(format, path, w, schema)
 }
-
-// tableWriter prints aligned columns.
-type tableWriter struct {
-	rows  *terminal.Rows
-	cells []string
-}
-
-func newTableWriter(w io.Writer, style terminal.Style, schema *arrow.Schema) *tableWriter {
-	columns := make([]terminal.RowColumn, schema.NumFields())
-	for i, f := range schema.Fields() {
-		columns[i] = terminal.RowColumn{Name: f.Name, Type: previewType(f.Type), Right: arrow.IsInteger(f.Type.ID()) || arrow.IsFloating(f.Type.ID()) || arrow.IsDecimal(f.Type.ID()),
-			Minor: strings.HasPrefix(f.Name, "metaxy_")}
-	}
-	return &tableWriter{rows: terminal.NewRows(w, style, columns), cells: make([]string, len(columns))}
-}
-
-func (t *tableWriter) Write(b arrow.RecordBatch) error {
-	for i := range int(b.NumRows()) {
-		for c := range t.cells {
-			t.cells[c] = rowio.Text(b.Column(c), i, "null")
-		}
-		if err := t.rows.Write(t.cells); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *tableWriter) Close() error { return t.rows.Close() }
 
 // writeFrame writes rows to stdout or --output. A file appears under its name
 // only when it is complete; what is no regular file is written in place.

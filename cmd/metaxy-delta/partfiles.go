@@ -3,10 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +11,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
-	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/internal/outdir"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 	"github.com/metaxy-delta/metaxy-delta/objstore/service"
@@ -32,29 +28,10 @@ func (a *app) openOut(ctx context.Context, name string) (outdir.Dir, func(), err
 	}
 	objects, err := metaxy.OpenStorage(ctx, name, &metaxy.Options{Openers: a.openers(), Now: a.now, Observe: a.observer()})
 	if err != nil {
-		return nil, nil, fmt.Errorf("--out: %w", err)
+		return nil, nil, err
 	}
 	dir := outdir.Bucket(objects)
 	return dir, func() { dir.Close(); objects.Close() }, nil
-}
-
-// manifest is the file beside the files of an increment. It appears last.
-type manifest struct {
-	Feature        string           `json:"feature"`
-	FeatureVersion string           `json:"feature_version"`
-	ProjectVersion string           `json:"project_version"`
-	TableVersion   int64            `json:"table_version"`
-	Sources        []sourceJSON     `json:"sources"`
-	Shard          string           `json:"shard,omitempty"`
-	Format         string           `json:"format"`
-	Rows           map[string]int64 `json:"rows"`
-	Files          []manifestFile   `json:"files"`
-}
-
-type manifestFile struct {
-	Name string `json:"name"`
-	Part string `json:"part"`
-	Rows int64  `json:"rows"`
 }
 
 // partFiles are the files of an increment on their way.
@@ -97,9 +74,6 @@ func newPartFiles(dir outdir.Dir, format string, inc *metaxy.Increment, f *resol
 // manifestName is beside those of other shards.
 func (p *partFiles) manifestName() string { return "manifest" + p.share + ".json" }
 
-// maxManifest bounds what is read of an earlier one.
-const maxManifest = 64 << 20
-
 // look finds what an earlier run has left. Files of its names that no manifest
 // lists would be taken for this increment's, and are refused.
 func (p *partFiles) look(ctx context.Context) error {
@@ -107,14 +81,8 @@ func (p *partFiles) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var old manifest
-	text, err := p.dir.Read(ctx, p.manifestName(), maxManifest)
-	if err == nil {
-		err = json.Unmarshal(text, &old)
-		if err != nil {
-			return &cliError{code: "OUTPUT_EXISTS", exit: exitUsage, msg: p.dir.Path(p.manifestName()) + " is there and is no manifest of an increment", hint: "choose another folder, or remove it"}
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	old, err := p.earlier(ctx)
+	if err != nil {
 		return err
 	}
 	own := regexp.MustCompile(`^(new|stale|orphaned)` + regexp.QuoteMeta(p.share) + `(-\d{5,})?\.` + p.format + `$`)
@@ -228,21 +196,15 @@ func (p *partFiles) finish(ctx context.Context) error {
 // commit has all files appear, the manifest last. While some are there and
 // others not there is no manifest.
 func (p *partFiles) commit(ctx context.Context, sum *incrementJSON) error {
-	m := manifest{Feature: sum.Feature, FeatureVersion: sum.FeatureVersion, ProjectVersion: sum.ProjectVersion, TableVersion: sum.TableVersion, Sources: sum.Sources,
-		Shard: sum.Shard, Format: p.format, Rows: map[string]int64{}}
-	for part, name := range partNames {
-		m.Rows[name] = p.rows[part]
-	}
-	stay := map[string]bool{}
-	for _, f := range p.files {
-		m.Files = append(m.Files, f.manifestFile)
-		stay[f.Name] = true
-	}
-	sum.Out, sum.Files = strings.TrimSuffix(p.dir.Path(""), "/"), m.Files
-	text, err := orderedjson.Indented(m)
+	m, text, err := p.manifestOf(sum)
 	if err != nil {
 		return err
 	}
+	stay := map[string]bool{}
+	for _, f := range m.Files {
+		stay[f.Name] = true
+	}
+	sum.Out, sum.Files = strings.TrimSuffix(p.dir.Path(""), "/"), m.Files
 	last, err := p.dir.Create(ctx, p.manifestName())
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func TestSmallFilesAreOffered(t *testing.T) {
 			t.Fatal(err)
 		}
 		if slices.ContainsFunc(r.Warnings, func(w metaxy.Warning) bool {
-			return w.Code == "SMALL_FILES" && strings.Contains(w.Message, "table optimize "+table)
+			return w.Code == "SMALL_FILES" && w.Feature == "video/raw" && strings.Contains(w.Message, " files of ")
 		}) {
 			warned++
 		}
@@ -66,8 +67,15 @@ func TestSmallFilesAreOffered(t *testing.T) {
 			t.Errorf("%v: %s", args, out)
 		}
 	}
+	csv := filepath.Join(filepath.Dir(dir), "one.csv")
+	if err := os.WriteFile(csv, []byte("video_id,metaxy_provenance_by_field.audio,metaxy_provenance_by_field.frames\nw,a,f\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := do(0, "write", "video/raw", csv, "--store", dir, "--project", "demo"); !strings.Contains(out, "SMALL_FILES: video/raw: 105 files") || !strings.Contains(out, "`metaxy-delta optimize video/raw` merges them") {
+		t.Errorf("write: %s", out)
+	}
 	before := do(0, "read", "video/raw", "--store", dir, "--format", "csv")
-	if out := do(0, "table", "optimize", table, "--dry-run"); !strings.Contains(out, "Dry run: would move 110 rows out of 105 files") {
+	if out := do(0, "table", "optimize", table, "--dry-run"); !strings.Contains(out, "Dry run: would move 111 rows out of 106 files") {
 		t.Errorf("dry run: %s", out)
 	}
 	do(0, "table", "optimize", table, "--sort-by", "video_id", "--memory-limit", "1MB")

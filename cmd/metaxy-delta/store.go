@@ -182,7 +182,11 @@ func (a *app) openNamed(ctx context.Context, c *configuration, open *openOptions
 	if err != nil {
 		return nil, err
 	}
-	return metaxy.OpenConfig(ctx, c.Config, open.name, o)
+	s, err := metaxy.OpenConfig(ctx, c.Config, open.name, o)
+	if _, known := c.Stores[open.name]; err != nil && !known && open.name != "" {
+		err = &cliError{code: "CONFIG_ERROR", exit: exitUsage, err: err, hint: "`metaxy-delta list stores` shows those of the configuration; a folder is written ./" + open.name}
+	}
+	return s, err
 }
 
 // fileGraph is the graph of --definitions, else of the files that the configuration names; nil when there are none, and with --snapshot, which names a pushed graph.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
@@ -14,13 +15,16 @@ import (
 
 // incrementJSON is the summary of a resolve. What was not looked for is null.
 type incrementJSON struct {
-	Feature        string         `json:"feature"`
-	FeatureVersion string         `json:"feature_version"`
-	ProjectVersion string         `json:"project_version"`
-	TableVersion   int64          `json:"table_version"`
-	New            *int64         `json:"new"`
-	Stale          *int64         `json:"stale"`
-	Orphaned       *int64         `json:"orphaned"`
+	Feature        string `json:"feature"`
+	FeatureVersion string `json:"feature_version"`
+	ProjectVersion string `json:"project_version"`
+	TableVersion   int64  `json:"table_version"`
+	New            *int64 `json:"new"`
+	Stale          *int64 `json:"stale"`
+	Orphaned       *int64 `json:"orphaned"`
+	// OrphanedGroups are the columns by which orphans are counted, each once,
+	// where a sample has several rows.
+	OrphanedGroups []string       `json:"orphaned_groups,omitempty"`
 	Input          *int64         `json:"input,omitempty"`
 	LeftOut        *int64         `json:"failed_left_out,omitempty"`
 	Shard          string         `json:"shard,omitempty"`
@@ -73,6 +77,7 @@ func summarize(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, i
 	}
 	st := inc.Stats()
 	out.New, out.Stale, out.Orphaned = &st.New, &st.Stale, &st.Orphaned
+	out.OrphanedGroups = expandedBy(ctx, store, key)
 	out.Stats["rows_read"], out.Stats["expected"], out.Stats["current"] = st.RowsRead, st.Expected, st.Current
 	if f.skipFailed || f.retryFailed {
 		n := inc.LeftOut()
@@ -86,6 +91,24 @@ func summarize(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, i
 		out.Stats["input_progress"] = *st.Progress
 	}
 	return out
+}
+
+// expandedBy are the columns that the rows of a sample have in common, of a
+// feature that makes several rows of one; nil of others.
+func expandedBy(ctx context.Context, store *metaxy.DeltaStore, key feature.Key) []string {
+	g, err := store.Graph(ctx)
+	if err != nil {
+		return nil
+	}
+	d, ok := g.Get(key)
+	if !ok || !slices.ContainsFunc(d.Spec.Deps, func(d feature.Dep) bool { return d.Lineage.Kind == feature.Expansion }) {
+		return nil
+	}
+	plan, err := g.Plan(key)
+	if err != nil {
+		return nil
+	}
+	return plan.JoinColumns()
 }
 
 // printSummary writes the summary to --summary, and prints it: as JSON when

@@ -111,6 +111,8 @@ var rootRows = []row{
 	{fn: (*metaxy.DeltaStore).String, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { _ = s.String(); return nil })},
 	{fn: (*metaxy.DeltaStore).Fallbacks, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { s.Fallbacks(); return nil })},
 	{fn: (*metaxy.DeltaStore).Table, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { s.Table(root); return nil })},
+	{fn: (*metaxy.DeltaStore).FailedTable, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { s.FailedTable(root); return nil })},
+	{fn: (*metaxy.DeltaStore).ColumnTypes, make: storeCall(func(_ *world, s *metaxy.DeltaStore, ctx context.Context) error { return told(s.ColumnTypes(ctx, root)) })},
 	{fn: (*metaxy.DeltaStore).TableURL, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { s.TableURL(root); return nil })},
 	{fn: (*metaxy.DeltaStore).Close, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { return s.Close() })},
 	{fn: (*metaxy.DeltaStore).Reload, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { s.Reload(); return nil })},

@@ -295,7 +295,8 @@ func (c compareColumns) eval(b arrow.RecordBatch, out []uint8) error {
 	return nil
 }
 
-// bindIn makes a list of equalities; each is as fast as one comparison, and lists are short.
+// bindIn makes a list of equalities; of a long one of texts or whole numbers a
+// set, which the usual columns are looked up in.
 func bindIn(e filter.In, schema *arrow.Schema) (node, error) {
 	c, ok := e.X.(filter.Column)
 	if !ok {
@@ -313,24 +314,49 @@ func bindIn(e filter.In, schema *arrow.Schema) (node, error) {
 		}
 		l.args = append(l.args, n)
 	}
-	return inList{col, l}, nil
+	return inList{col, l, setOf[string](e.List), setOf[int64](e.List)}, nil
 }
+
+// longList is how many members a list has that is worth a set.
+const longList = 8
+
+// setOf are the members of a long list where all are of a type; else nil.
+func setOf[T comparableLiteral](list []filter.Literal) map[T]bool {
+	if len(list) < longList {
+		return nil
+	}
+	out := make(map[T]bool, len(list))
+	for _, item := range list {
+		v, ok := item.Value.(T)
+		if !ok {
+			return nil
+		}
+		out[v] = true
+	}
+	return out
+}
+
+type comparableLiteral interface{ string | int64 }
 
 // inList is null where the column is.
 type inList struct {
-	col  *column
-	list node
+	col     *column
+	list    node
+	texts   map[string]bool
+	numbers map[int64]bool
 }
 
-func (n inList) clone() node { return inList{n.col, n.list.clone()} }
+func (n inList) clone() node { return inList{n.col, n.list.clone(), n.texts, n.numbers} }
 
 func (n inList) eval(b arrow.RecordBatch, out []uint8) error {
-	if err := n.list.eval(b, out); err != nil {
-		return err
-	}
 	v, err := n.col.find(b)
 	if err != nil {
 		return err
+	}
+	if !n.fast(v.arr, out) {
+		if err := n.list.eval(b, out); err != nil {
+			return err
+		}
 	}
 	for i := range out {
 		if v.isNull(i) {
@@ -338,6 +364,25 @@ func (n inList) eval(b arrow.RecordBatch, out []uint8) error {
 		}
 	}
 	return nil
+}
+
+// fast looks the usual columns up in a set; nulls are put right by the caller.
+func (n inList) fast(arr arrow.Array, out []uint8) bool {
+	texts, isText := arr.(*array.String)
+	numbers, isNumber := arr.(*array.Int64)
+	switch {
+	case isText && n.texts != nil:
+		for i := range out {
+			out[i] = truthOf(n.texts[texts.Value(i)])
+		}
+	case isNumber && n.numbers != nil:
+		for i := range out {
+			out[i] = truthOf(n.numbers[numbers.Value(i)])
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // like matches a pattern compiled to a regular expression once.

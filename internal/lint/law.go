@@ -59,6 +59,7 @@ var law = map[string]string{
 
 	"internal/dotenv":      "",
 	"internal/terminal":    "",
+	"internal/rowview":     "internal/rowio internal/terminal",
 	"internal/orderedjson": "internal/rowio",
 	"internal/picture":     "feature internal/terminal",
 
@@ -68,7 +69,7 @@ var law = map[string]string{
 
 	"internal/docs": "",
 
-	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve hashjoin frame internal/rewrite internal/cluster internal/nearest internal/atomicfile internal/rowio internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve hashjoin frame internal/rewrite internal/cluster internal/nearest internal/atomicfile internal/rowio internal/rowview internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
@@ -96,7 +97,7 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame internal/remember internal/declared delta scan hashjoin resolve why . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/cluster internal/system internal/deltatest internal/scenariotest internal/rowio bench cmd/metaxy-delta",
+		"frame internal/remember internal/declared delta scan hashjoin resolve why . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/cluster internal/system internal/deltatest internal/scenariotest internal/rowio internal/rowview bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",

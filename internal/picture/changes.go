@@ -15,9 +15,6 @@ func (p *Picture) Changes() string {
 	var b strings.Builder
 	b.WriteString("Feature Graph (merged view):\n\n")
 	signs := [...]string{feature.Unchanged: " ", feature.Changed: "~", feature.Added: "+", feature.Removed: "-"}
-	dots := func(c feature.Change, from, to string) string {
-		return strings.ReplaceAll(p.moved(c, from, to), " →", "... →") + "..."
-	}
 	for _, c := range []feature.Change{feature.Unchanged, feature.Changed, feature.Added, feature.Removed} {
 		for _, n := range p.nodes {
 			if n.Change != c {
@@ -27,9 +24,9 @@ func (p *Picture) Changes() string {
 			if c != feature.Unchanged {
 				said = "(" + c.String() + ")"
 			}
-			fmt.Fprintf(&b, "%s %s %s\n", signs[c], n.Key, said)
+			fmt.Fprintf(&b, "%s\n", strings.TrimRight(fmt.Sprintf("%s %s %s", signs[c], n.Key, said), " "))
 			if p.look.Versions {
-				fmt.Fprintf(&b, "  version: %s\n", dots(c, n.Old, n.New))
+				fmt.Fprintf(&b, "  version: %s\n", p.moved(c, n.Old, n.New))
 			}
 			if len(n.Deps) > 0 {
 				fmt.Fprintf(&b, "  depends on: %s\n", joined(n.Deps))
@@ -45,7 +42,7 @@ func (p *Picture) Changes() string {
 					if c == feature.Removed {
 						change = c
 					}
-					fmt.Fprintf(&b, "    %s %s (%s)\n", signs[f.Change], f.Key, dots(change, f.Old, f.New))
+					fmt.Fprintf(&b, "    %s %s (%s)\n", signs[f.Change], f.Key, p.moved(change, f.Old, f.New))
 				default:
 					fmt.Fprintf(&b, "    %s %s\n", signs[f.Change], f.Key)
 				}

@@ -143,7 +143,7 @@ func (p *Picture) Graphviz() string {
 	var b strings.Builder
 	label := "Graph"
 	if p.look.ProjectVersion {
-		label = "Graph (snapshot: " + p.cut(p.version) + ")"
+		label = "Graph (project version: " + p.cut(p.version) + ")"
 	}
 	fmt.Fprintf(&b, "strict digraph {\n    rankdir=%s;\n    label=%s;\n    labelloc=t;\n    fontsize=14;\n    fontname=helvetica;\n\n", p.look.Direction, dotText(label))
 	for _, n := range p.upstreamFirst() {

@@ -18,6 +18,8 @@ type Picture struct {
 	diff  bool
 	// version is the project version shown.
 	version string
+	// lineage says of a feature how its rows relate to those upstream, where that is not 1:1.
+	lineage map[feature.Key][]string
 	look    Look
 }
 
@@ -32,7 +34,7 @@ type Look struct {
 
 // New draws the given features of a graph; keys that it lacks are left out.
 func New(g *feature.Graph, keys []feature.Key, version string, l Look) (*Picture, error) {
-	p := &Picture{version: version, look: l}
+	p := &Picture{version: version, look: l, lineage: map[feature.Key][]string{}}
 	for _, k := range keys {
 		d, ok := g.Get(k)
 		if !ok {
@@ -45,6 +47,9 @@ func New(g *feature.Graph, keys []feature.Key, version string, l Look) (*Picture
 		}
 		for _, dep := range d.Spec.Deps {
 			n.Deps = append(n.Deps, dep.Feature)
+			if text := lineageText(&dep, len(d.Spec.Deps) > 1); text != "" {
+				p.lineage[k] = append(p.lineage[k], text)
+			}
 		}
 		for _, f := range d.Spec.Fields {
 			v, err := g.FieldVersion(k, f.Key)
@@ -56,6 +61,25 @@ func New(g *feature.Graph, keys []feature.Key, version string, l Look) (*Picture
 		p.nodes = append(p.nodes, n)
 	}
 	return p, nil
+}
+
+// lineageText says how the rows of a feature relate to those of a dep, which is
+// named where there are several; "" = 1:1.
+func lineageText(d *feature.Dep, several bool) string {
+	text := ""
+	switch d.Lineage.Kind {
+	case feature.Aggregation:
+		text = "N:1"
+	case feature.Expansion:
+		text = "1:N"
+	}
+	if d.Optional {
+		text = strings.TrimSpace(text + " optional")
+	}
+	if text != "" && several {
+		text += " " + d.Feature.String()
+	}
+	return text
 }
 
 // NewDiff draws what became of a graph.
@@ -131,7 +155,7 @@ func (p *Picture) heading() string {
 	if !p.look.ProjectVersion {
 		return "📊 Graph"
 	}
-	return "📊 Graph (snapshot: " + p.cut(p.version) + ")"
+	return "📊 Graph (project version: " + p.cut(p.version) + ")"
 }
 
 // Tree draws features with fields and deps below them.

@@ -88,11 +88,12 @@ func pad(s string, width int, right bool) string {
 }
 
 // Column is a column of a table. Right puts its cells to the right; Front cuts
-// those that are too wide at their front. Paint chooses how a cell is drawn.
+// those that are too wide at their front, and Whole forbids to cut, as for names.
+// Paint chooses how a cell is drawn.
 type Column struct {
-	Title        string
-	Right, Front bool
-	Paint        func(cell string) Paint
+	Title               string
+	Right, Front, Whole bool
+	Paint               func(cell string) Paint
 }
 
 // Left returns columns whose cells stand at the left.
@@ -120,14 +121,7 @@ const narrowest = 8
 // are too short, the widest columns of text are cut, and how many cells were is
 // told; where that does not do, each row becomes lines of title and cell.
 func (s Style) Table(title string, columns []Column, rows [][]string) string {
-	natural := make([]int, len(columns))
-	for i, c := range columns {
-		natural[i] = Cells(c.Title)
-		for r := range rows {
-			rows[r][i] = Line(rows[r][i])
-			natural[i] = max(natural[i], Cells(rows[r][i]))
-		}
-	}
+	natural := widthsOf(columns, rows)
 	var b strings.Builder
 	if title != "" {
 		if title = Printable(title); s.Width > 0 {
@@ -147,21 +141,45 @@ func (s Style) Table(title string, columns []Column, rows [][]string) string {
 	return b.String()
 }
 
+// Fits reports whether a table needs no cell cut.
+func (s Style) Fits(columns []Column, rows [][]string) bool {
+	return s.Width <= 0 || framed(widthsOf(columns, rows)) <= s.Width
+}
+
+// widthsOf makes every cell one line, and returns how wide each column is.
+func widthsOf(columns []Column, rows [][]string) []int {
+	out := make([]int, len(columns))
+	for i, c := range columns {
+		out[i] = Cells(c.Title)
+		for r := range rows {
+			rows[r][i] = Line(rows[r][i])
+			out[i] = max(out[i], Cells(rows[r][i]))
+		}
+	}
+	return out
+}
+
+// framed is how wide a line of a frame is.
+func framed(widths []int) int {
+	total := 3*len(widths) + 1
+	for _, w := range widths {
+		total += w
+	}
+	return total
+}
+
 // fit narrows the widest columns of text until a line fits.
 func (s Style) fit(columns []Column, natural []int) (widths []int, ok bool) {
 	widths = append([]int(nil), natural...)
 	if s.Width <= 0 {
 		return widths, true
 	}
-	total := 3*len(columns) + 1
-	for _, w := range widths {
-		total += w
-	}
+	total := framed(widths)
 	for total > s.Width {
 		widest := -1
 		for i, c := range columns {
 			switch {
-			case c.Right || widths[i] <= max(narrowest, min(natural[i], Cells(c.Title))):
+			case c.Right || c.Whole || widths[i] <= max(narrowest, min(natural[i], Cells(c.Title))):
 			case widest < 0, c.Front && !columns[widest].Front, c.Front == columns[widest].Front && widths[i] > widths[widest]:
 				widest = i // paths give way first
 			}
@@ -239,8 +257,31 @@ func (s Style) records(b *strings.Builder, columns []Column, rows [][]string) {
 			if c.Front {
 				cut = CutFront
 			}
-			cell := cut(row[i], max(s.Width-names-1, 1))
-			b.WriteString(s.Paint(Bold, pad(Cut(c.Title, names), names, false)) + " " + s.Paint(c.paint(row[i]), cell) + "\n")
+			room := max(s.Width-names-1, 1)
+			lines := []string{cut(row[i], room)}
+			if c.Whole {
+				lines = broken(row[i], room)
+			}
+			title := s.Paint(Bold, pad(Cut(c.Title, names), names, false))
+			for _, line := range lines {
+				b.WriteString(title + " " + s.Paint(c.paint(row[i]), line) + "\n")
+				title = strings.Repeat(" ", names)
+			}
 		}
 	}
+}
+
+// broken is a text in lines of at most width cells, of at least one character.
+func broken(s string, width int) []string {
+	var out []string
+	line, cells := "", 0
+	for _, r := range s {
+		n := Cells(string(r))
+		if line != "" && cells+n > width {
+			out = append(out, line)
+			line, cells = "", 0
+		}
+		line, cells = line+string(r), cells+n
+	}
+	return append(out, line)
 }

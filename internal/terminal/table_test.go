@@ -100,6 +100,28 @@ Place   short` + "\ufffd" + `[31m
 	}
 }
 
+// TestWholeNames: a column that says so is never cut; where there is no room for
+// it in a frame, it is broken into lines.
+func TestWholeNames(t *testing.T) {
+	columns := []terminal.Column{{Title: "Feature", Whole: true}, {Title: "Rows", Right: true}, {Title: "Place", Front: true}}
+	rows := func() [][]string { return [][]string{{"video/a_long_name_of_a_feature", "12", "/a/path/to/x.delta"}} }
+	free := terminal.Style{Width: 80}
+	if !free.Fits(columns, rows()) || free.Table("", columns, rows()) != (terminal.Style{}).Table("", columns, rows()) {
+		t.Error("80 columns are enough")
+	}
+	for width := 12; width < 60; width++ {
+		s := terminal.Style{Width: width}
+		got := s.Table("", columns, rows())
+		joined := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(got, "\n", ""), " ", ""), "┃", "")
+		if !strings.Contains(joined, "video/a_long_name_of_a_feature") {
+			t.Errorf("%d columns: the name is cut:\n%s", width, got)
+		}
+		if s.Fits(columns, rows()) {
+			t.Errorf("%d columns are said to be enough", width)
+		}
+	}
+}
+
 // TestNothingIsWider: whatever cells hold, no line of a table or of rows is wider
 // than it may be, and no control character gets through.
 func TestNothingIsWider(t *testing.T) {
@@ -110,7 +132,7 @@ func TestNothingIsWider(t *testing.T) {
 		titles, columns := terminal.Left(), []terminal.RowColumn{}
 		for i := range n {
 			title := fmt.Sprintf("title%d", i)
-			titles = append(titles, terminal.Column{Title: title, Right: rapid.Bool().Draw(t, "right"), Front: rapid.Bool().Draw(t, "front")})
+			titles = append(titles, terminal.Column{Title: title, Right: rapid.Bool().Draw(t, "right"), Front: rapid.Bool().Draw(t, "front"), Whole: rapid.Bool().Draw(t, "whole")})
 			columns = append(columns, terminal.RowColumn{Name: cell.Draw(t, "name"), Type: "str", Right: rapid.Bool().Draw(t, "right"), Minor: rapid.Bool().Draw(t, "minor")})
 		}
 		var rows [][]string
