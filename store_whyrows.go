@@ -73,7 +73,7 @@ func (e *explainer) history(ctx context.Context, l *located, w *wanted, samples 
 		}
 		by, keys = w.ids, ids
 	}
-	return h, e.rowsOf(ctx, l, names, by, keys, func(b arrow.RecordBatch, rows []int64, commit int64) error {
+	err := e.rowsOf(ctx, l, names, by, keys, func(b arrow.RecordBatch, rows []int64, commit int64) error {
 		cols := make([]arrow.Array, 0, b.NumCols())
 		defer func() {
 			for _, c := range cols {
@@ -91,6 +91,10 @@ func (e *explainer) history(ctx context.Context, l *located, w *wanted, samples 
 		h.Schema = b.Schema()
 		return nil
 	})
+	if err != nil {
+		return h, err
+	}
+	return h, e.addGone(ctx, l, slices.Compact(slices.Sorted(slices.Values(names))), columns, keySet(samples), h)
 }
 
 // foreign takes the rows of a fallback store of another kind, which has no history.
@@ -140,10 +144,6 @@ func keyText(columns []arrow.Array, i int) (string, bool) {
 // the version that added them, -1 where nothing tells.
 func (e *explainer) rowsOf(ctx context.Context, l *located, names, by []string, keys map[string]bool, see func(arrow.RecordBatch, []int64, int64) error) error {
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	where := among(l.snap.Schema().Arrow(), by, keys)
-	if l.where != nil {
-		where = append(where, l.where)
-	}
 	var origins map[string]int64
 	files := l.snap.Files()
 	for from := 0; from < len(files); {
@@ -153,36 +153,51 @@ func (e *explainer) rowsOf(ctx context.Context, l *located, names, by []string, 
 		}
 		group := files[from:to]
 		from = to
-		o := &scan.Options{Columns: names, Files: group, Parallel: e.store.opts.Parallel, Allocator: e.store.opts.Allocator, Unverified: true}
-		if len(where) > 0 {
-			o.Filter = filter.And{Args: where}
-		}
-		sc, err := scan.New(l.snap, o)
-		if err != nil {
-			return err
-		}
-		for b, err := range sc.Batches(ctx) {
-			if err != nil {
-				return err
-			}
-			var rows []int64
-			cols := columnsOf(b, by)
-			for i := range int(b.NumRows()) {
-				if key, ok := keyText(cols, i); ok && keys[key] {
-					rows = append(rows, int64(i))
-				}
-			}
-			if len(rows) == 0 {
-				continue
-			}
+		err := e.scanRows(ctx, l, group, names, by, keys, func(b arrow.RecordBatch, rows []int64) (err error) {
 			if e.commits && origins == nil && group[0].Version < 0 {
 				if origins, err = addedBy(ctx, l.snap); err != nil {
 					return err
 				}
 			}
-			if err := see(b, rows, commitOf(&group[0], origins)); err != nil {
-				return err
+			return see(b, rows, commitOf(&group[0], origins))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanRows shows the rows of some files of a table whose key is in a set.
+func (e *explainer) scanRows(ctx context.Context, l *located, files []delta.File, names, by []string, keys map[string]bool, see func(arrow.RecordBatch, []int64) error) error {
+	where := among(l.snap.Schema().Arrow(), by, keys)
+	if l.where != nil {
+		where = append(where, l.where)
+	}
+	o := &scan.Options{Columns: names, Files: files, Parallel: e.store.opts.Parallel, Allocator: e.store.opts.Allocator, Unverified: true}
+	if len(where) > 0 {
+		o.Filter = filter.And{Args: where}
+	}
+	sc, err := scan.New(l.snap, o)
+	if err != nil {
+		return err
+	}
+	for b, err := range sc.Batches(ctx) {
+		if err != nil {
+			return err
+		}
+		var rows []int64
+		cols := columnsOf(b, by)
+		for i := range int(b.NumRows()) {
+			if key, ok := keyText(cols, i); ok && keys[key] {
+				rows = append(rows, int64(i))
 			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		if err := see(b, rows); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/scenariotest"
 	"github.com/metaxy-delta/metaxy-delta/why"
 )
@@ -170,4 +172,57 @@ func (c *toucher) undo(round int, found []why.Sample) int {
 		c.Fatalf("round %d: %v is stale after its causes were undone: %s", round, s.Key, fmt.Sprintf("%+v", s.Causes))
 	}
 	return 1
+}
+
+// TestWhyOfHardDeletes: what an earlier version of a table had is told of rows
+// that were removed, until a vacuum takes its files.
+func TestWhyOfHardDeletes(t *testing.T) {
+	const (
+		raw   = `{"key": "raw", "id_columns": ["n"], "fields": [{"key": "x", "code_version": "1"}]}`
+		leaf  = `{"key": "leaf", "id_columns": ["n"], "deps": [{"feature": "raw"}], "fields": [{"key": "y", "code_version": "1"}]}`
+		group = `{"key": "group", "id_columns": ["site"], "deps": [{"feature": "raw", "lineage": {"relationship": {"type": "N:1", "on": ["site"]}}}], "fields": [{"key": "y", "code_version": "1"}]}`
+	)
+	b := newBench(t, metaxy.Options{}, raw, leaf, group)
+	versions := byField + "{x}"
+	b.put("raw", []string{"n int", "site", versions}, `[{"n": 1, "site": "a", "metaxy_provenance_by_field": {"x": "1"}}, {"n": 2, "site": "a", "metaxy_provenance_by_field": {"x": "1"}}, {"n": 3, "site": "b", "metaxy_provenance_by_field": {"x": "1"}}]`)
+	for _, feature := range []string{"leaf", "group"} {
+		inc := must(b.store.ResolveUpdate(t.Context(), key(feature), nil))
+		must(b.store.Write(t.Context(), key(feature), inc.New(t.Context()), nil))
+		inc.Close()
+	}
+	hard := func(feature, filter string) int64 {
+		t.Helper()
+		return must(b.store.Delete(t.Context(), key(feature), &metaxy.DeleteOptions{Filters: only(filter), Hard: true})).TableVersion
+	}
+	told := func(feature string, sample string, state why.State, change why.Change, commit int64) why.Sample {
+		t.Helper()
+		found := must(b.store.Why(t.Context(), key(feature), [][]string{{sample}}, nil))
+		s := found[0]
+		if s.State != state || len(s.Causes) != 1 || s.Causes[0].Change != change || s.Causes[0].Commit != commit || s.Causes[0].Since.IsZero() {
+			t.Errorf("%s %s: %+v", feature, sample, s)
+		}
+		return s
+	}
+	version := hard("raw", "n = 2")
+	told("leaf", "2", why.StateOrphaned, why.ChangeWent, version)
+	if s := told("group", "a", why.StateStale, why.ChangeWent, version); len(s.Causes) == 1 && s.Causes[0].Member != "n=2" {
+		t.Errorf("the member that went: %+v", s.Causes[0])
+	}
+	told("leaf", "3", why.StateNew, why.ChangeDeleted, hard("leaf", "n = 3"))
+	if found := must(b.store.Why(t.Context(), key("leaf"), [][]string{{"1"}}, nil)); found[0].State != why.StateInSync {
+		t.Errorf("1: %+v", found[0])
+	}
+	// What comes back is judged by itself.
+	b.put("raw", []string{"n int", "site", versions}, `[{"n": 2, "site": "a", "metaxy_provenance_by_field": {"x": "9"}}]`)
+	if s := told("leaf", "2", why.StateStale, why.ChangeChanged, version); len(s.Causes) == 1 && (*s.Causes[0].Old != "1" || *s.Causes[0].New != "9") {
+		t.Errorf("2: %+v", s.Causes[0])
+	}
+	hard("raw", "n = 2")
+	gone, err := rewrite.Vacuum(t.Context(), b.store.Table(key("raw")), &rewrite.VacuumOptions{Now: time.Now().AddDate(0, 1, 0), Retention: 0, Shorter: true})
+	if err != nil || len(gone.Deleted) != 2 {
+		t.Fatal(gone, err)
+	}
+	if found := must(b.store.Why(t.Context(), key("group"), [][]string{{"a"}}, nil)); found[0].State != why.StateStale || found[0].Unknown == "" {
+		t.Errorf("after a vacuum: %+v", found[0])
+	}
 }

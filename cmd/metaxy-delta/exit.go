@@ -191,13 +191,18 @@ var hintsByCode = map[string]string{
 // noDefinitionsHint is for a store that nobody pushed to.
 const noDefinitionsHint = "this store has no pushed definitions: `metaxy-delta push --definitions FILE` records those of files, `metaxy push` those of Python classes"
 
-// configHint is for a configuration that cannot be read, and for a lock file.
+// configHint is for a configuration that cannot be read.
 func configHint(err error) string {
+	return cmp.Or(lockFileHint(err), "`metaxy-delta config print --origin` shows where each value comes from")
+}
+
+// lockFileHint is for a lock file that cannot be read; "" for other files.
+func lockFileHint(err error) string {
 	var e *config.Error
 	if errors.As(err, &e) && strings.HasSuffix(e.File, ".lock") {
 		return "`metaxy-delta lock` makes the file anew"
 	}
-	return "`metaxy-delta config print --origin` shows where each value comes from"
+	return ""
 }
 
 // inputDataHint is for rows that a file has and nobody understands.

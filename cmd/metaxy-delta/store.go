@@ -225,7 +225,7 @@ func (a *app) fileGraph(truncation int, noLock bool) (*feature.Graph, error) {
 		}
 		defs, err := config.Definitions(p, data, project)
 		if err != nil {
-			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: err}
+			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: err, hint: lockFileHint(err)}
 		}
 		for _, d := range defs {
 			if err := g.Add(d); err != nil {
