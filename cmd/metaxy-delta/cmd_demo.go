@@ -27,6 +27,9 @@ var demoSpecs = [...]string{
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{Use: "demo [DIR]", Short: "Make a small store and resolve it before and after a change", Args: cobra.MaximumNArgs(1), Annotations: textOnly,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.flags.dryRun {
+				return usagef("the demo makes a store of its own and changes nothing else: it has no dry run")
+			}
 			dir := filepath.Join(os.TempDir(), "metaxy-delta-demo")
 			if len(args) == 1 {
 				dir = args[0]

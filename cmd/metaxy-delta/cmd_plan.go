@@ -84,7 +84,7 @@ func (a *app) plan(ctx context.Context, args []string, f *statusFlags) error {
 	case format == "markdown":
 		return a.printText(planMarkdown(list, pushed))
 	}
-	return a.printText(terminal.Printable(planText(list, pushed)))
+	return a.printText(terminal.Printable(planText(list, pushed, a.style().Width)))
 }
 
 // sincePush is how the definitions in force differ from those pushed last, by
@@ -218,8 +218,16 @@ func totals(list []planJSON) string {
 	return text
 }
 
-func planText(list []planJSON, pushed *string) string {
+// planText is a plan for people, in lines of at most width cells; 0 = no limit.
+func planText(list []planJSON, pushed *string, width int) string {
 	var b strings.Builder
+	line := func(text, indent string) {
+		if width > 0 {
+			b.WriteString(terminal.Wrap(text, width, indent))
+			return
+		}
+		b.WriteString(indent + text + "\n")
+	}
 	for i := range list {
 		p := &list[i]
 		fmt.Fprintf(&b, "%d. %s  %s", i+1, p.Feature, strings.ReplaceAll(p.State, "_", " "))
@@ -227,17 +235,17 @@ func planText(list []planJSON, pushed *string) string {
 			b.WriteString("  " + v)
 		}
 		fmt.Fprintf(&b, "  (%s stored)\n", thousands(p.Rows))
-		for _, line := range p.why() {
-			b.WriteString("     " + line + "\n")
+		for _, text := range p.why() {
+			line(text, "     ")
 		}
 		if later := p.laterOf(); later != "-" {
-			b.WriteString("     then: " + later + "\n")
+			line("then: "+later, "     ")
 		}
 	}
 	if pushed == nil {
 		b.WriteString("Nothing was pushed to this store yet.\n")
 	}
-	b.WriteString(totals(list) + "\n")
+	line(totals(list), "")
 	return b.String()
 }
 

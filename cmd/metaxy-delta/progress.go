@@ -108,6 +108,9 @@ func (p *progress) state() terminal.Progress {
 	case s.Total > 0:
 		s.Phase = "join"
 	}
+	if s.Phase == "join" || s.Phase == "output" {
+		s.Total = 0 // how much of these is done is not known
+	}
 	return s
 }
 

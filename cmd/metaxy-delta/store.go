@@ -221,7 +221,7 @@ func (a *app) fileGraph(truncation int, noLock bool) (*feature.Graph, error) {
 	for _, p := range paths {
 		data, err := os.ReadFile(p)
 		if err != nil {
-			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: err}
+			return nil, &cliError{code: "DEFINITIONS", exit: exitUsage, err: err, hint: "--definitions, or ext.metaxy_delta.definitions of the configuration, names a file that can be read"}
 		}
 		defs, err := config.Definitions(p, data, project)
 		if err != nil {

@@ -24,35 +24,47 @@ func (p *Picture) Lanes(style terminal.Style) string {
 			below[d]++
 		}
 	}
-	names := 0
-	for _, n := range nodes {
-		names = max(names, terminal.Cells(terminal.Line(n.Key.String())))
-	}
-	var b strings.Builder
-	b.WriteString(style.Paint(terminal.Bold, p.title()) + "\n")
+	var out []lanesLine
 	var l lanes
 	for i := range nodes {
 		n := &nodes[i]
 		ended := slices.Index(l, "") // where the line above may end
 		upstream := p.upstreamOf(n)
-		at := l.join(&b, upstream, below)
+		at := l.join(&out, upstream, below)
 		if len(upstream) == 0 && at == ended && !p.look.Fields {
-			b.WriteString(strings.TrimRight(l.line(at, " "), " ") + "\n") // it is made from nothing above
+			out = append(out, lanesLine{left: l.line(at, " ")}) // it is made from nothing above
 		}
-		name := terminal.Line(n.Key.String())
-		left := l.line(at, "●")
-		text := terminal.Line(p.beside(n))
-		if text != "" {
-			text = strings.Repeat(" ", names-terminal.Cells(name)) + "  " + text
-		}
-		if style.Width > 0 {
-			text = terminal.Cut(text, max(style.Width-terminal.Cells(left+name), 0))
-		}
-		b.WriteString(strings.TrimRight(left+style.Paint(terminal.Bold, name)+style.Paint(terminal.Faint, text), " ") + "\n")
+		out = append(out, lanesLine{left: l.line(at, "●"), name: terminal.Line(n.Key.String()), beside: terminal.Line(p.beside(n))})
 		if l[at] = n.Key.String(); below[l[at]] == 0 {
 			l[at] = ""
 		}
-		p.fieldLines(&b, n, l, at, style)
+		out = p.fieldLines(out, n, l, at, style.Width)
+	}
+	return style.Paint(terminal.Bold, p.title()) + "\n" + drawLines(out, style)
+}
+
+// lanesLine is a line of a picture: lanes, and the name of a feature with what
+// stands beside it, or what stands below it.
+type lanesLine struct{ left, name, beside string }
+
+// drawLines puts what stands beside names below each other.
+func drawLines(lines []lanesLine, style terminal.Style) string {
+	widest := 0
+	for _, x := range lines {
+		if x.name != "" {
+			widest = max(widest, terminal.Cells(x.left+x.name)+2)
+		}
+	}
+	var b strings.Builder
+	for _, x := range lines {
+		used := terminal.Cells(x.left + x.name)
+		if x.name != "" && x.beside != "" {
+			x.beside = strings.Repeat(" ", widest-used) + x.beside
+		}
+		if style.Width > 0 {
+			x.beside = terminal.Cut(x.beside, max(style.Width-used, 0))
+		}
+		b.WriteString(strings.TrimRight(x.left+style.Paint(terminal.Bold, x.name)+style.Paint(terminal.Faint, x.beside), " ") + "\n")
 	}
 	return b.String()
 }
@@ -92,24 +104,16 @@ func (p *Picture) beside(n *feature.FeatureDiff) string {
 }
 
 // fieldLines has the fields of a feature, as many a line as fit.
-func (p *Picture) fieldLines(b *strings.Builder, n *feature.FeatureDiff, l lanes, at int, style terminal.Style) {
+func (p *Picture) fieldLines(out []lanesLine, n *feature.FeatureDiff, l lanes, at, width int) []lanesLine {
 	if !p.look.Fields || len(n.Fields) == 0 {
-		return
+		return out
 	}
 	sign := " "
 	if l[at] != "" {
 		sign = "│"
 	}
 	left := l.line(at, sign) + "  "
-	room := style.Width - terminal.Cells(left)
 	line := ""
-	flush := func() {
-		if style.Width > 0 {
-			line = terminal.Cut(line, max(room, 1))
-		}
-		b.WriteString(strings.TrimRight(left+style.Paint(terminal.Faint, line), " ") + "\n")
-		line = ""
-	}
 	for i, f := range n.Fields {
 		text := terminal.Line(f.Key.String())
 		if p.look.FieldVersions {
@@ -121,12 +125,13 @@ func (p *Picture) fieldLines(b *strings.Builder, n *feature.FeatureDiff, l lanes
 		if i < len(n.Fields)-1 {
 			text += ", "
 		}
-		if line != "" && style.Width > 0 && terminal.Cells(line+text) > room {
-			flush()
+		if line != "" && width > 0 && terminal.Cells(left+line+text) > width {
+			out = append(out, lanesLine{left: left, beside: line})
+			line = ""
 		}
 		line += text
 	}
-	flush()
+	return append(out, lanesLine{left: left, beside: line})
 }
 
 // upstreamOf are the features that one is made from, of those that are drawn, each once.
@@ -142,7 +147,7 @@ func (p *Picture) upstreamOf(n *feature.FeatureDiff) []string {
 
 // join leads the lines of upstream features to the lane of the next feature,
 // which it returns. A line that ends gives up its lane.
-func (l *lanes) join(b *strings.Builder, upstream []string, below map[string]int) int {
+func (l *lanes) join(out *[]lanesLine, upstream []string, below map[string]int) int {
 	from := map[int]bool{} // lanes, and whether their lines go on
 	at := -1
 	for _, u := range upstream {
@@ -162,7 +167,7 @@ func (l *lanes) join(b *strings.Builder, upstream []string, below map[string]int
 		}
 	}
 	if goesOn, own := from[at]; len(from) > 1 || len(from) == 1 && (!own || goesOn) {
-		b.WriteString(l.bend(from, at) + "\n")
+		*out = append(*out, lanesLine{left: l.bend(from, at)})
 	}
 	for i, goesOn := range from {
 		if !goesOn {

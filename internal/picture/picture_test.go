@@ -196,7 +196,7 @@ func TestLanes(t *testing.T) {
 ● │ face/embedding
 │ │   embedding
 ├─╯
-● video/summary     N:1 face/embedding  optional audio/transcript
+● video/summary       N:1 face/embedding  optional audio/transcript
     summary
 `
 	if diff := cmp.Diff(want, p.Lanes(terminal.Style{})); diff != "" {
