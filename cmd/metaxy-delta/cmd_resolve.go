@@ -155,7 +155,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	if err := a.printSummary(ctx, inc, sum, f); err != nil {
 		return err
 	}
-	if len(sum.OrphanedGroups) > 0 && *sum.Orphaned > 0 {
+	if len(sum.OrphanedGroups) > 0 && *sum.Orphaned > 0 && !a.flags.json && f.summary == "" { // programs have it in the summary
 		a.note(fmt.Sprintf("Note: orphaned counts each %s once, with one of its rows: `metaxy-delta delete %s --orphaned` hides all of them", strings.Join(sum.OrphanedGroups, ", "), key))
 	}
 	return nil
