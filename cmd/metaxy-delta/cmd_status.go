@@ -241,7 +241,7 @@ func (out *statusJSON) sum(list []*featureStatus) {
 
 // nothingToCheck tells where definitions may be; nothing at all is not in sync.
 func (a *app) nothingToCheck(store *metaxy.DeltaStore, asserted bool) error {
-	hint := "definitions come from --definitions, from the files that the configuration names, or from a push: `metaxy push --store " + store.Name() + "` where they are Python classes, `metaxy-delta push` where they are files"
+	hint := a.missingFolder() + "definitions come from --definitions, from the files that the configuration names, or from a push: `metaxy push --store " + store.Name() + "` where they are Python classes, `metaxy-delta push` where they are files"
 	for _, f := range store.Fallbacks() {
 		hint += "; those of fallback store " + f.Name + ": --store " + f.Name
 	}

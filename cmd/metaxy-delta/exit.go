@@ -274,6 +274,9 @@ func (a *app) report(err error) int {
 	if e.quiet {
 		return e.exit
 	}
+	if e.hint == noDefinitionsHint {
+		e.hint = a.missingFolder() + e.hint
+	}
 	if e.hint == usageHint && a.about.command != "" {
 		e.hint = "`metaxy-delta " + a.about.command + " --help` shows its flags, with examples"
 	}

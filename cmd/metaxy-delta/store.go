@@ -51,6 +51,17 @@ func (a *app) config() (*configuration, error) {
 	return a.cfg, nil
 }
 
+// missingFolder says that the store is a folder that is not there; "" where it is.
+func (a *app) missingFolder() string {
+	if a.about.store == "" || !isURL(a.about.store) || strings.Contains(a.about.store, "://") {
+		return ""
+	}
+	if _, err := os.Stat(a.expand(a.about.store)); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return "there is no folder " + a.about.store + ": is the path right? "
+}
+
 // isURL reports whether a store is named by its root instead of by a name of the configuration.
 func isURL(store string) bool {
 	return strings.Contains(store, "://") || strings.ContainsAny(store, `/\`) || strings.HasPrefix(store, ".") || strings.HasPrefix(store, "~")
@@ -183,7 +194,10 @@ func (a *app) openNamed(ctx context.Context, c *configuration, open *openOptions
 		return nil, err
 	}
 	s, err := metaxy.OpenConfig(ctx, c.Config, open.name, o)
-	if _, known := c.Stores[open.name]; err != nil && !known && open.name != "" {
+	switch _, known := c.Stores[open.name]; {
+	case err != nil && len(c.Stores) == 0 && open.name == "":
+		err = &cliError{code: "CONFIG_ERROR", exit: exitUsage, err: err, hint: "--store ./folder, or s3://, gs:// or az://, names a store; metaxy.toml configures some by name"}
+	case err != nil && !known && open.name != "":
 		err = &cliError{code: "CONFIG_ERROR", exit: exitUsage, err: err, hint: "`metaxy-delta list stores` shows those of the configuration; a folder is written ./" + open.name}
 	}
 	return s, err

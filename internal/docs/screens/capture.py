@@ -16,7 +16,7 @@ screens = {  # name: rows, command
     "history": (10, "metaxy-delta table history stores/prod/video/raw.delta; metaxy-delta table files stores/prod/video/raw.delta"),
     "plan": (16, "metaxy-delta plan"),
     "why": (10, "metaxy-delta why video/transcript v1 v2"),
-    "graph": (16, "metaxy-delta graph render"),
+    "graph": (12, "metaxy-delta graph render"),
     "write": (10, "metaxy-delta write video/raw videos.csv --dry-run"),
     "error": (4, "metaxy-delta read video/rw"),
     "help": (36, "metaxy-delta read --help"),
