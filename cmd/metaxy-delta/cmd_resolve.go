@@ -89,14 +89,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.share, err = shardOf(f.shard); err != nil {
-		return err
-	}
-	opts.Shard = f.share
 	opts.NoRemember = opts.NoRemember || a.flags.dryRun // it is kept in the store
-	if opts.Failed, err = f.failed(); err != nil {
-		return err
-	}
 	store, err := a.openStore(ctx, openOptions{sync: true, change: f.storeOptions})
 	if err != nil {
 		return err
@@ -152,13 +145,16 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		}
 	}
 	a.warn(inc.Warnings())
-	if err := a.printSummary(ctx, inc, sum, f); err != nil {
-		return err
+	err = a.printSummary(ctx, inc, sum, f)
+	if err == nil && len(sum.OrphanedGroups) > 0 && *sum.Orphaned > 0 && !a.flags.json && f.summary == "" { // programs have it in the summary
+		a.noteGroups(sum)
 	}
-	if len(sum.OrphanedGroups) > 0 && *sum.Orphaned > 0 && !a.flags.json && f.summary == "" { // programs have it in the summary
-		a.note(fmt.Sprintf("Note: orphaned counts each %s once, with one of its rows: `metaxy-delta delete %s --orphaned` hides all of them", strings.Join(sum.OrphanedGroups, ", "), key))
-	}
-	return nil
+	return err
+}
+
+// noteGroups says that orphans are counted by group.
+func (a *app) noteGroups(sum *incrementJSON) {
+	a.note(fmt.Sprintf("Note: orphaned counts each %s once, with one of its rows: `metaxy-delta delete %s --orphaned` hides all of them", strings.Join(sum.OrphanedGroups, ", "), sum.Feature))
 }
 
 // needsSamples says how a root is resolved.
@@ -194,7 +190,16 @@ func (f *resolveFlags) storeOptions(o *metaxy.Options) error {
 }
 
 func (f *resolveFlags) options() (*metaxy.ResolveOptions, error) {
-	o := &metaxy.ResolveOptions{SkipComparison: f.skipComparison, Progress: f.inputProgress, NoRemember: f.noRemember, Reasons: f.reasons, Filters: map[feature.Key][]filter.Expr{}}
+	share, err := shardOf(f.shard)
+	if err != nil {
+		return nil, err
+	}
+	failed, err := f.failed()
+	if err != nil {
+		return nil, err
+	}
+	f.share = share
+	o := &metaxy.ResolveOptions{SkipComparison: f.skipComparison, Progress: f.inputProgress, NoRemember: f.noRemember, Reasons: f.reasons, Shard: share, Failed: failed, Filters: map[feature.Key][]filter.Expr{}}
 	for _, text := range f.filters {
 		name, expr, ok := strings.Cut(text, "=")
 		key, err := feature.ParseKey(strings.TrimSpace(name))
@@ -207,7 +212,6 @@ func (f *resolveFlags) options() (*metaxy.ResolveOptions, error) {
 		}
 		o.Filters[key] = append(o.Filters[key], e)
 	}
-	var err error
 	if o.GlobalFilters, err = parseFilters("--global-filter", f.global); err != nil {
 		return nil, err
 	}
