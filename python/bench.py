@@ -54,9 +54,9 @@ def child(store: str, call: str, root: str, small: str) -> None:
         threads = worker().glob("task/*/schedstat")
         return used.ru_utime + used.ru_stime + sum(int(t.read_text().split()[0]) for t in threads) / 1e9
 
-    def peak() -> int:
-        """Megabytes of the worker."""
-        lines = (worker() / "status").read_text().splitlines() if worker().exists() else []
+    def peak(process: Path) -> int:
+        """Megabytes of a process; rusage would have those of the parent before exec."""
+        lines = (process / "status").read_text().splitlines() if process.exists() else []
         return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
 
     def worker() -> Path:
@@ -84,8 +84,8 @@ def child(store: str, call: str, root: str, small: str) -> None:
                     {
                         "seconds": time.perf_counter() - at,
                         "cpu": cpu() - used,
-                        "python": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-                        "program": peak(),
+                        "python": peak(Path("/proc/self")),
+                        "program": peak(worker()),
                     }
                 )
             )
