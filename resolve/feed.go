@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
@@ -298,36 +297,6 @@ func workers(parallel int) int {
 		return runtime.GOMAXPROCS(0)
 	}
 	return parallel
-}
-
-// eachOf runs do for 0 to n in ascending order, at most parallel at once; worker
-// tells them apart. The first error cancels the others.
-func eachOf(ctx context.Context, n, parallel int, do func(ctx context.Context, worker, i int) error) error {
-	parallel = workers(parallel)
-	g, ctx := errgroup.WithContext(ctx)
-	next := make(chan int)
-	g.Go(func() error {
-		defer close(next)
-		for i := range n {
-			select {
-			case next <- i:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	for worker := range min(parallel, n) {
-		g.Go(func() error {
-			for i := range next {
-				if err := do(ctx, worker, i); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return g.Wait()
 }
 
 // columnsOf are the arrays of columns that were read first.

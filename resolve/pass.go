@@ -2,7 +2,9 @@ package resolve
 
 import (
 	"context"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -73,10 +75,11 @@ func (s *stream) drive(ctx context.Context, want wanted, decided *decisions, yie
 	ctx, cancel := context.WithCancel(ctx)
 	out := make(chan found)
 	var wg sync.WaitGroup
+	var left atomic.Bool
 	p := &pass{s: s, want: want, decided: decided, out: out}
 	wg.Go(func() {
 		defer close(out)
-		if err := p.run(ctx); err != nil {
+		if err := apart(&left, func() error { return p.run(ctx) }); err != nil {
 			select {
 			case out <- found{err: err}:
 			case <-ctx.Done():
@@ -101,6 +104,9 @@ func (s *stream) drive(ctx context.Context, want wanted, decided *decisions, yie
 		if !more {
 			return nil, false
 		}
+	}
+	if left.Load() {
+		runtime.Goexit() // what came is not all
 	}
 	if err := ctx.Err(); err != nil {
 		yield(PartBatch{}, err)

@@ -21,10 +21,10 @@ var update = flag.Bool("update", false, "write internal/docs/calls.md")
 
 // public are the packages whose calls have rows.
 var public = []string{
-	".", "config", "delta", "feature", "filter", "frame", "objstore", "objstore/azurestore", "objstore/blobstore", "objstore/gcsstore", "objstore/s3store", "objstore/service", "scan", "txlog",
+	".", "config", "delta", "feature", "filter", "frame", "hashjoin", "objstore", "objstore/azurestore", "objstore/blobstore", "objstore/gcsstore", "objstore/s3store", "objstore/service", "resolve", "scan", "txlog", "why",
 }
 
-var rows = slices.Concat(rootRows, deltaRows, scanRows, logRows, objectRows, valueRows)
+var rows = slices.Concat(rootRows, deltaRows, scanRows, resolveRows, joinRows, logRows, objectRows, valueRows)
 
 // TestCalls runs every exported call under a checked allocator, a count of
 // goroutines, contexts that end, producers that panic or exit, and at once with
