@@ -23,6 +23,8 @@ func TestFeaturesByName(t *testing.T) {
 	gates := map[string]gate{
 		"reader version 4": {`{"minReaderVersion":4,"minWriterVersion":7,"readerFeatures":[],"writerFeatures":[]}`, "4", ""},
 		"writer version 8": {`{"minReaderVersion":1,"minWriterVersion":8}`, "", "8"},
+		// Spark writes this with icebergCompatV1, and reads it.
+		"column mapping for writers": {`{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":[],"writerFeatures":["columnMapping"]}`, "", ""},
 	}
 	for _, f := range []string{"variantType", "variantType-preview", "variantShredding", "variantShredding-preview", "geospatial", "catalogManaged", "catalogOwned-preview", "sparkleType"} {
 		gates["reader "+f] = gate{both(f), f, ""}

@@ -297,14 +297,46 @@ func (r *fileHandle) reader(f *dataFile, s *Scan, meta *metadata.FileMetaData) (
 	if meta != nil {
 		opts = append(opts, file.WithMetadata(meta))
 	}
-	pr, err := file.NewParquetReader(r.section, opts...)
+	pr, err := parse(r.section, opts)
 	if err != nil {
 		if why := r.section.failed.Load(); why != nil {
 			return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: *why}
 		}
+		if column := unknownType(r.section, f.Size); column != "" {
+			return nil, &FileError{Op: "open", Path: f.Key, RowGroup: -1, Err: &delta.UnsupportedError{Feature: column, Need: "the logical type of the column", Have: "those that Parquet has had up to 2026"}}
+		}
 		return nil, damaged("open", f.Key, -1, err)
 	}
 	return &fileReader{pr, r}, nil
+}
+
+// parse reads a footer, which the library gives up by a panic where it has an
+// unknown logical type.
+func parse(r parquet.ReaderAtSeeker, opts []file.ReadOption) (pr *file.Reader, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the decoder gave up: %v", p)
+		}
+	}()
+	return file.NewParquetReader(r, opts...)
+}
+
+// unknownType is the first column of a sound footer whose logical type nobody
+// here knows of, "" for none.
+func unknownType(r io.ReaderAt, size int64) string {
+	var tail [8]byte
+	if _, err := r.ReadAt(tail[:], size-8); err != nil && !errors.Is(err, io.EOF) {
+		return ""
+	}
+	footer := make([]byte, binary.LittleEndian.Uint32(tail[:4])) // checkFooter has seen it
+	if _, err := r.ReadAt(footer, size-8-int64(len(footer))); err != nil || pqcheck.Footer(footer) != nil {
+		return ""
+	}
+	column, err := pqcheck.UnknownType(footer)
+	if err != nil {
+		return ""
+	}
+	return column
 }
 
 // checkFooter compares what the end of the file claims with its size, before anything is allocated.

@@ -9,7 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
-// TestParquetOfOtherWriters: files of apache/parquet-testing that the Arrow
+// TestParquetOfOtherWriters: files of apache/parquet-testing (and one of arrow-testing, ARROW-17100) that the Arrow
 // reader refuses, or reads as something else; the values are those of pyarrow
 // and, for far dates, told to give microseconds.
 func TestParquetOfOtherWriters(t *testing.T) {
@@ -27,6 +27,11 @@ func TestParquetOfOtherWriters(t *testing.T) {
 "a": null
 "a": timestamp[us, tz=UTC] 9089380393200000000`,
 		"column_chunk_key_value_metadata": ``,
+		"ARROW-17100": `"col1": 1, "col2": "a", "col3": float 3ff0000000000000, "col4": "a"
+"col1": 2, "col2": "b", "col3": float 4000000000000000, "col4": "a"
+"col1": 3, "col2": "c", "col3": float 4008000000000000, "col4": "a"
+"col1": 4, "col2": "d", "col3": float 4010000000000000, "col4": "b"
+"col1": 5, "col2": "e", "col3": float 4014000000000000, "col4": "b"`,
 	} {
 		f, err := rowio.Open(t.Context(), "testdata/parquet-testing/"+name+".parquet", nil)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"testing"
 
+	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/service"
 )
 
@@ -37,6 +38,15 @@ func TestFilePath(t *testing.T) {
 		got, err := service.FilePath(raw)
 		if got != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%q: %q, %v, want %q", raw, got, err, want)
+		}
+	}
+}
+
+// TestPrefixThatIsNoText: services take a key that is no UTF-8 once, and fail to list it ever after.
+func TestPrefixThatIsNoText(t *testing.T) {
+	for raw, ok := range map[string]bool{"s3://b/%E4%BD/t": false, "gs://b/%FF": false, "az://b/t/%C3%28": false, "s3://b/%E4%BD%A0/t": true, "s3://b/你/t": true} {
+		if _, err := service.ParseLocation(raw); (err == nil) != ok || !ok && !errors.Is(err, objstore.ErrInvalidKey) {
+			t.Errorf("%s: %v", raw, err)
 		}
 	}
 }
