@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -35,10 +36,11 @@ type ResolveConfig struct {
 	Openers []objstore.Opener
 	// NoRemember takes no help from an earlier resolve and leaves none for a later one.
 	NoRemember bool
-	// MemoryLimit, SpillDir, Parallel and Observe as in metaxy.Options.
+	// MemoryLimit, SpillDir, Parallel, Logger and Observe as in metaxy.Options.
 	MemoryLimit int64
 	SpillDir    string
 	Parallel    int
+	Logger      *slog.Logger
 	Observe     func(metaxy.Event)
 }
 
@@ -80,7 +82,7 @@ func (c ResolveConfig) Run(ctx context.Context) (Result, error) {
 		url = countingScheme + "://" + url
 	}
 	s, err := metaxy.Open(ctx, url, &metaxy.Options{Project: c.Project, HashAlgorithm: c.Algorithm, Openers: append(counter.openers(), c.Openers...),
-		MemoryLimit: c.MemoryLimit, SpillDir: c.SpillDir, NoRemember: c.NoRemember, Parallel: c.Parallel, Observe: c.Observe})
+		MemoryLimit: c.MemoryLimit, SpillDir: c.SpillDir, NoRemember: c.NoRemember, Parallel: c.Parallel, Logger: c.Logger, Observe: c.Observe})
 	if err != nil {
 		return Result{}, err
 	}
