@@ -223,7 +223,18 @@ func (t *watchedTable) Units(ctx context.Context) ([]frame.Unit, error) {
 
 // Read tells of each block.
 func (t *watchedTable) Read(ctx context.Context, unit int, rows frame.Span, cols []string) iter.Seq2[frame.Block, error] {
-	in := t.Table.Read(ctx, unit, rows, cols)
+	return t.told(t.Table.Read(ctx, unit, rows, cols))
+}
+
+// Lend is Read where the table lends nothing.
+func (t *watchedTable) Lend(ctx context.Context, unit int, rows frame.Span, cols []string) iter.Seq2[frame.Block, error] {
+	if l, ok := t.Table.(frame.Lender); ok {
+		return t.told(l.Lend(ctx, unit, rows, cols))
+	}
+	return t.Read(ctx, unit, rows, cols)
+}
+
+func (t *watchedTable) told(in iter.Seq2[frame.Block, error]) iter.Seq2[frame.Block, error] {
 	return func(yield func(frame.Block, error) bool) {
 		for b, err := range in {
 			if err == nil {

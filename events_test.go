@@ -6,7 +6,12 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -91,4 +96,49 @@ func TestObserve(t *testing.T) {
 	}
 	commits = events.of(metaxy.EventCommit, func(e metaxy.Event) string { return fmt.Sprintf("%d %s", e.Version, e.Outcome) })
 	want(t, strings.Join(commits, ", "), "0 stored, 1 unknown")
+}
+
+// counting adds up what was allocated.
+type counting struct {
+	memory.Allocator
+	bytes atomic.Int64
+}
+
+func (c *counting) Allocate(size int) []byte {
+	c.bytes.Add(int64(size))
+	return c.Allocator.Allocate(size)
+}
+
+// TestWatchedTablesLend: a table that is watched gives its blocks the same memory again, as one that is not.
+func TestWatchedTablesLend(t *testing.T) {
+	const n = 300_000
+	ids, versions := array.NewInt64Builder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)
+	for i := range int64(n) {
+		ids.Append(i)
+		versions.Append("v")
+	}
+	provenance := must(array.NewStructArray([]arrow.Array{versions.NewArray()}, []string{"x"}))
+	id := arrow.Field{Name: "id", Type: arrow.PrimitiveTypes.Int64}
+	schema := arrow.NewSchema([]arrow.Field{id, {Name: strings.TrimSpace(byField), Type: provenance.DataType()}}, nil)
+	batch := array.NewRecordBatch(schema, []arrow.Array{ids.NewArray(), provenance}, n)
+	driver := objstore.NewMem()
+	resolved := func(o *metaxy.Options) int64 {
+		mem := &counting{Allocator: memory.DefaultAllocator}
+		o.Project, o.Graph, o.Allocator, o.Parallel, o.NoRemember = "p", graphOf(t, true, rootSpec, leafSpec), mem, 1, true
+		s := must(metaxy.OpenDriver(t.Context(), driver, o))
+		if has := must(s.HasFeature(t.Context(), mustKey(t, "root"), nil)); !has {
+			must(s.Write(t.Context(), mustKey(t, "root"), &metaxy.Rows{Schema: schema, Batches: func(yield func(arrow.RecordBatch, error) bool) { yield(batch, nil) }}, nil))
+		}
+		before := mem.bytes.Load()
+		inc := must(s.ResolveUpdate(t.Context(), mustKey(t, "leaf"), nil))
+		defer inc.Close()
+		if err := inc.Count(t.Context()); err != nil || inc.Stats().New != n {
+			t.Fatal(inc.Stats(), err)
+		}
+		return mem.bytes.Load() - before
+	}
+	alone := resolved(&metaxy.Options{})
+	if watched := resolved(&metaxy.Options{Observe: func(metaxy.Event) {}}); alone == 0 || watched > alone+alone/10 {
+		t.Errorf("%d bytes allocated, %d when nobody watches", watched, alone)
+	}
 }
