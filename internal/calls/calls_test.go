@@ -4,8 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
 	"math/rand/v2"
 	"os"
+	pathpkg "path"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +27,29 @@ var public = []string{
 }
 
 var rows = slices.Concat(rootRows, deltaRows, scanRows, resolveRows, joinRows, logRows, objectRows, valueRows)
+
+// forTests are packages that a program does not import.
+var forTests = []string{"objstore/objstoretest", "objstore/servertest"}
+
+// TestPublic: a public package that is new has rows.
+func TestPublic(t *testing.T) {
+	seen := map[string]bool{}
+	err := fs.WalkDir(os.DirFS("../.."), ".", func(path string, d fs.DirEntry, err error) error {
+		if d.IsDir() && (slices.Contains([]string{"internal", "cmd", "bench", "testdata", "python"}, d.Name()) || len(path) > 1 && d.Name()[0] == '.') {
+			return fs.SkipDir
+		}
+		if dir := pathpkg.Dir(path); strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !seen[dir] {
+			seen[dir] = true
+			if slices.Contains(public, dir) == slices.Contains(forTests, dir) {
+				t.Errorf("%s: belongs into public or into forTests", dir)
+			}
+		}
+		return err
+	})
+	if err != nil || len(seen) != len(public)+len(forTests) {
+		t.Errorf("%d packages, %v", len(seen), err)
+	}
+}
 
 // TestCalls runs every exported call under a checked allocator, a count of
 // goroutines, contexts that end, producers that panic or exit, and at once with

@@ -75,6 +75,25 @@ var joinRows = []row{
 			return told(hashjoin.NewStableLayout([]arrow.DataType{arrow.BinaryTypes.String}))
 		}
 	}},
+	{fn: hashjoin.NewSeededLayout, make: func(*world) call {
+		return func(context.Context) error {
+			return told(hashjoin.NewSeededLayout(7, []arrow.DataType{arrow.BinaryTypes.String}))
+		}
+	}},
+	{fn: hashjoin.SealBlock, make: func(*world) call {
+		return func(context.Context) error {
+			hashjoin.SealBlock(make([]byte, hashjoin.BlockHeader+8), 7, 1, 2)
+			return nil
+		}
+	}},
+	{fn: hashjoin.OpenBlock, make: func(*world) call {
+		block := make([]byte, hashjoin.BlockHeader+8)
+		hashjoin.SealBlock(block, 7, 1, 2)
+		return func(context.Context) error {
+			_, _, _, err := hashjoin.OpenBlock(block, 7)
+			return err
+		}
+	}},
 	{fn: (*hashjoin.Layout).Words, make: func(*world) call {
 		l := oneWord()
 		return func(context.Context) error { l.Words(); return nil }

@@ -94,6 +94,23 @@ func drainedOf(w *world, r *resolve.Rows, err error) error {
 	return drained(w, r.Batches)
 }
 
+// onePart gives the tables of a request as its only partition.
+type onePart struct {
+	w   *world
+	req *resolve.Request
+}
+
+func (onePart) Len() int { return 1 }
+
+func (p onePart) Part(context.Context, int) (resolve.PartTables, func(), error) {
+	p.w.inside()
+	t := resolve.PartTables{}
+	for _, d := range p.req.Deps {
+		t.Deps = append(t.Deps, d.Table)
+	}
+	return t, func() {}, nil
+}
+
 var resolveRows = []row{
 	{fn: resolve.Algorithm.Validate}, {fn: resolve.Algorithm.Weak}, {fn: (*resolve.InputError).Error}, {fn: resolve.Shard.Check},
 	{fn: (*resolve.PanicError).Error}, {fn: (*resolve.PanicError).Unwrap},
@@ -143,6 +160,39 @@ var resolveRows = []row{
 	{fn: (*resolve.Increment).Schema, make: resolveCall(func(_ *world, inc *resolve.Increment, _ context.Context) error { inc.Schema(resolve.Stale); return nil })},
 	{fn: (*resolve.Increment).Stats, make: resolveCall(func(_ *world, inc *resolve.Increment, _ context.Context) error { inc.Stats(); return nil })},
 	{fn: (*resolve.Increment).Warnings, make: resolveCall(func(_ *world, inc *resolve.Increment, _ context.Context) error { inc.Warnings(); return nil })},
+	{fn: (*resolve.Increment).Inputs, make: resolveCall(func(_ *world, inc *resolve.Increment, ctx context.Context) error { return told(inc.Inputs(ctx)) })},
+	{fn: (*resolve.Input).NewestFirst, make: resolveCall(func(_ *world, inc *resolve.Increment, ctx context.Context) error {
+		in, err := inc.Inputs(ctx)
+		if err == nil {
+			in[0].NewestFirst()
+		}
+		return err
+	})},
+	{fn: resolve.Newest, make: func(w *world) call {
+		t := w.stored()
+		return func(ctx context.Context) error {
+			return resolve.Newest(ctx, t, []string{"id"}, []string{"path"}, func(int, batch) error { return nil })
+		}
+	}},
+	{fn: (*resolve.Cutter).Cut, make: func(w *world) call {
+		b := w.batch(1, 2, 3)
+		w.end(b.Release)
+		c := &resolve.Cutter{Layout: oneWord(), Keys: []string{"id"}, Parts: 2}
+		return func(ctx context.Context) error {
+			return c.Cut(ctx, b, func(int, batch) error { w.inside(); return nil })
+		}
+	}},
+	{fn: resolve.UpdateParts, make: func(w *world) call {
+		req := w.request()
+		return func(ctx context.Context) error {
+			inc, err := resolve.UpdateParts(ctx, req, onePart{w, req})
+			if err != nil {
+				return err
+			}
+			defer inc.Close()
+			return drained(w, inc.All(ctx))
+		}
+	}},
 	{fn: why.Explain, make: func(w *world) call {
 		req := &why.Request{Plan: sample(graph().Plan(leaf)), Algorithm: xxh, Keys: [][]string{{"3"}}, Deps: []*why.History{w.history()},
 			Defined: func(string) []why.Cause { w.inside(); return nil }}
