@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -99,6 +100,11 @@ func (a *app) clusterWork(ctx context.Context, plan string, do func(context.Cont
 	})
 }
 
+// workerGarbage is how much garbage a worker may hold, in percent of what it
+// uses: engines pack many into one machine. What it uses is large arrays, so that
+// collecting them costs little.
+const workerGarbage = 30
+
 // clusterDo loads a plan and does a part of it.
 func (a *app) clusterDo(ctx context.Context, plan string, do func(context.Context, *cluster.Worker, *cluster.Env) error) error {
 	if plan == "" {
@@ -114,6 +120,9 @@ func (a *app) clusterDo(ctx context.Context, plan string, do func(context.Contex
 	w, err := cluster.LoadWorker(data, versionText())
 	if err != nil {
 		return err
+	}
+	if a.env["GOGC"] == "" {
+		debug.SetGCPercent(workerGarbage)
 	}
 	return do(ctx, w, &cluster.Env{Open: a.openObjects, TempDir: os.TempDir(), Table: delta.Options{Now: a.now, EngineInfo: engineInfo(), Check: rewrite.Checker}})
 }

@@ -19,7 +19,7 @@ import (
 
 // chunkRows, or so many bytes, are collected before they are cut: a piece has that
 // many, divided by the partitions.
-const chunkRows, chunkBytes = 1 << 20, 256 << 20
+const chunkRows, chunkBytes = 1 << 20, 128 << 20
 
 // Cut reads the files that the input names and writes their rows as pieces.
 func (w *Worker) Cut(ctx context.Context, env *Env, in io.Reader) error {
