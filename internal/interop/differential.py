@@ -38,6 +38,14 @@ MAPS_FAIL = (
 UNDEFINED = {"AGGREGATION_ORDER": "D18", "MIXED_PROVENANCE": "D19"}
 
 
+def nothing_to_do(step, ours):
+    """The decision by which the program refuses what is complete to Metaxy, because there is nothing to do."""
+    code, said = ours.args
+    if code == 6 and step["op"] == "rebase" and re.search('"error":"(UNKNOWN_VERSION|FEATURES_NOT_FOUND)"', said):
+        return "D79"
+    return "D82" if code == 6 and step["op"] == "copy" and "nothing was copied" in said else None
+
+
 class Difference(Exception):
     """The two sides do not agree."""
 
@@ -86,10 +94,8 @@ class Run:
                 self.replace(self.theirs.root, self.ours.root)
         elif faults[1] and step["op"] == "rebase" and "is a root feature" in faults[1].args[1]:
             self.seen["D46"] += 1  # Metaxy looks first whether there is a table
-        elif faults[1] and step["op"] == "rebase" and faults[1].args[0] == 6 and re.search('"error":"(UNKNOWN_VERSION|FEATURES_NOT_FOUND)"', faults[1].args[1]):
-            self.seen["D79"] += 1  # no row has the version, which is 0 rows to Metaxy
-        elif faults[1] and step["op"] == "copy" and faults[1].args[0] == 6 and "nothing was copied" in faults[1].args[1]:
-            self.seen["D82"] += 1  # a copy of nothing is complete to Metaxy
+        elif faults[1] and (nothing := nothing_to_do(step, faults[1])):
+            self.seen[nothing] += 1
         elif faults[1]:
             raise Difference(f"{short(step)}: the program fails, Metaxy does not: {faults[1]}")
         else:
@@ -99,7 +105,7 @@ class Run:
     def refused(self, step, theirs, ours):
         """Both refuse, which must be for the like: what is not found, or what cannot be done with what there is; never as corrupt, in conflict or forbidden."""
         allowed = (6, 1, 2) if theirs.split(":")[0] in ("FeatureNotFoundError", "KeyError") else (1, 2)
-        if ours.args[0] not in allowed:
+        if ours.args[0] not in allowed and not nothing_to_do(step, ours):
             raise Difference(f"{short(step)}: the program fails with {ours}, Metaxy with {theirs[:300]}")
         self.seen["both refuse"] += 1
 
