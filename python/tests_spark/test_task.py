@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -246,3 +247,22 @@ def test_labels_are_where_spark_puts_them() -> None:
 def test_a_conflict_is_an_exception_of_its_kind() -> None:
     error = TaskError({"error": "CONFLICT", "exit_code": 3, "message": "others have written"})
     assert isinstance(told(error), ConflictError)
+
+
+def test_executors_need_no_package(fake: Callable[[str], Path], tmp_path: Path) -> None:
+    """Stages travel by value: a Python that cannot import the package runs them."""
+    from pyspark import cloudpickle
+
+    import metaxy_delta.spark  # noqa: F401
+
+    fake(GOOD_CUT)
+    stage = _stages.cut_files(Task(b"the plan"), [_stages.pack(["a", "b"])], [50, 60, 70])
+    (tmp_path / "stage").write_bytes(cloudpickle.dumps(stage))
+    code = (
+        "import pickle, sys; sys.modules['metaxy_delta'] = None; import pyarrow as pa\n"
+        f"stage = pickle.load(open({str(tmp_path / 'stage')!r}, 'rb'))\n"
+        "ids = pa.record_batch([pa.array([0], pa.int64())], names=['id'])\n"
+        "print(sum(b.num_rows for b in stage(iter([ids]))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "3\n", done.stderr
