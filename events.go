@@ -30,14 +30,17 @@ const (
 	EventProgress EventKind = "progress"
 	// EventScan tells how far a table was read for a resolve or a read.
 	EventScan EventKind = "scan"
+	// EventJoin tells how far the join of a resolve is; each pass over its parts
+	// begins anew.
+	EventJoin EventKind = "join"
 )
 
 // Event is something that a store did, for Options.Observe.
 type Event struct {
 	Kind EventKind
 	// Op is what was asked of the storage: stat, read, list, put, create,
-	// delete; of progress read, write, new, stale or orphaned. Key is the
-	// object, below the store's root.
+	// delete; of progress read, write, new, stale or orphaned; of a join
+	// resolve. Key is the object, below the store's root.
 	Op, Key string
 	// Bytes that were read or sent, Took the time of it, Attempt counts from 1.
 	Bytes   int64
@@ -50,7 +53,8 @@ type Event struct {
 	Outcome string
 	// Feature and Rows of progress: rows that went through so far. Of a scan: the
 	// feature whose table is read, rows read so far (more than Total where parts
-	// are read again) and Total, those that the table has.
+	// are read again) and Total, those that the table has. Of a join: the feature
+	// that is resolved, rows of the tables that lead the join, and all of them.
 	Feature     feature.Key
 	Rows, Total int64
 	Err         error
@@ -94,7 +98,7 @@ func (e *Event) log(to *slog.Logger) {
 	}
 	attrs := []slog.Attr{slog.String("op", e.Op)}
 	switch e.Kind {
-	case EventScan:
+	case EventScan, EventJoin:
 		attrs = append(attrs, slog.String("feature", e.Feature.String()), slog.Int64("rows", e.Rows), slog.Int64("total", e.Total))
 	case EventProgress:
 		attrs = append(attrs, slog.String("feature", e.Feature.String()), slog.Int64("rows", e.Rows))

@@ -87,6 +87,8 @@ func TestObserve(t *testing.T) {
 	want(t, strings.Join(commits, ", "), "0 stored")
 	progress := events.of(metaxy.EventProgress, func(e metaxy.Event) string { return fmt.Sprintf("%s %s %d", e.Op, e.Feature, e.Rows) })
 	want(t, strings.Join(progress, ", "), "write root 2, new leaf 2")
+	joined := events.of(metaxy.EventJoin, func(e metaxy.Event) string { return fmt.Sprintf("%s %s %d/%d", e.Op, e.Feature, e.Rows, e.Total) })
+	want(t, joined[0]+", "+joined[len(joined)-1], "resolve leaf 0/2, resolve leaf 2/2")
 	if log := text.String(); !strings.Contains(log, "level=INFO msg=commit") || !strings.Contains(log, "level=WARN msg=retry") || strings.Contains(log, "DEBUG") {
 		t.Errorf("log:\n%s", log)
 	}

@@ -282,6 +282,11 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 		}
 	}
 	req.Options.WithInput, req.Shard = o.Progress, o.Shard
+	if tell := s.opts.observer(); tell != nil {
+		req.Options.Joined = func(done, total int64) {
+			tell(Event{Kind: EventJoin, Op: "resolve", Feature: key, Rows: done, Total: total})
+		}
+	}
 	inc.req = req
 	if o.Reasons {
 		e, err := s.explainer(ctx, g, key, o, false)

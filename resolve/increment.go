@@ -279,8 +279,12 @@ func (inc *Increment) decideNow(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if inc.cut, err = inc.split(ctx, s); err != nil || inc.cut != nil {
+	if inc.cut, err = inc.split(ctx, s); err != nil {
 		return err
+	}
+	if inc.cut != nil {
+		inc.cut.joined = s.leading()
+		return nil
 	}
 	inc.stream = s
 	return s.start(ctx)

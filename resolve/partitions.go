@@ -23,6 +23,8 @@ type cut struct {
 	// readers is how many units are read at once; 0 = as many as without a cut.
 	readers int
 	counted bool
+	// joined is how many rows the join has in all; 0 = not known.
+	joined int64
 	// given has the partitions where they were cut before; the tables are its.
 	given Parts
 }
@@ -214,7 +216,7 @@ func (c *cut) close() {
 // sub is the resolve of one partition; done gives back what it is made from.
 func (inc *Increment) sub(ctx context.Context, p int) (sub *Increment, done func(), err error) {
 	req := *inc.req
-	req.Options.MemoryLimit = 0
+	req.Options.MemoryLimit, req.Options.Joined = 0, inc.joinedOf(p)
 	if inc.cut.readers > 0 {
 		req.Options.Parallel = inc.cut.readers
 	}

@@ -133,6 +133,7 @@ type pass struct {
 	count    Stats
 	found    counts
 	progress *progress
+	joined   joined
 }
 
 func (p *pass) run(ctx context.Context) error {
@@ -140,6 +141,7 @@ func (p *pass) run(ctx context.Context) error {
 	if p.decided == nil {
 		p.progress = p.s.newProgress()
 	}
+	p.joined.begin(p.s)
 	list := make([]*worker, workers(p.s.inc.req.Options.Parallel))
 	for i, l := range p.s.legs {
 		for part := range p.marks.legs[i] {
@@ -182,10 +184,12 @@ func (p *pass) run(ctx context.Context) error {
 
 // unit decides the rows of a unit and gives out those that are wanted.
 func (p *pass) unit(ctx context.Context, w *worker, leg, unit int) error {
+	l := p.s.legs[leg]
+	span, at := l.feed.units[unit].Span(), int64(0)
 	if p.decided != nil && !p.any(leg, unit) {
+		p.joined.add(span)
 		return nil
 	}
-	l := p.s.legs[leg]
 	e := &emitter{pass: p, leg: l, w: w, unit: unit}
 	defer e.release()
 	err := l.feed.live(ctx, unit, l.cols[l.skip:], func(b *picked) error {
@@ -214,12 +218,18 @@ func (p *pass) unit(ctx context.Context, w *worker, leg, unit int) error {
 				return err
 			}
 		}
+		to := min(int64(b.at)+b.Batch.NumRows(), span)
+		p.joined.add(to - at)
+		at = to
 		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = e.flush(ctx)
 	}
-	return e.flush(ctx)
+	if err == nil {
+		p.joined.add(span - at)
+	}
+	return err
 }
 
 // any reports whether an earlier pass found wanted rows in a unit.

@@ -67,3 +67,56 @@ func (p *progress) units() (all, fresh int64) {
 	}
 	return int64(p.index.Len()), fresh
 }
+
+// joined counts the rows of the legs that a pass is done with.
+type joined struct {
+	mu          sync.Mutex
+	done, total int64
+	tell        func(done, total int64)
+}
+
+// begin says that nothing is done yet.
+func (c *joined) begin(s *stream) {
+	if c.tell = s.inc.req.Options.Joined; c.tell == nil {
+		return
+	}
+	c.total = s.leading()
+	c.add(0)
+}
+
+// leading is how many rows the tables have that lead the join; samples have none
+// before they are read.
+func (s *stream) leading() (rows int64) {
+	for _, l := range s.legs {
+		if l.feed != nil {
+			_, span := l.feed.rows()
+			rows += span
+		}
+	}
+	return rows
+}
+
+// add counts rows more.
+func (c *joined) add(rows int64) {
+	if c.tell == nil || c.total == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done += rows
+	c.tell(c.done, c.total)
+}
+
+// joinedOf tells of a partition as a part of the whole: partitions are about
+// equally long, and their rows are fewer than those of the whole where a table
+// has several of an id.
+func (inc *Increment) joinedOf(p int) func(done, total int64) {
+	tell, all := inc.req.Options.Joined, inc.cut.joined
+	if tell == nil || all == 0 {
+		return nil
+	}
+	return func(done, total int64) {
+		share := (float64(p) + float64(done)/float64(total)) / float64(inc.cut.parts)
+		tell(int64(share*float64(all)), all)
+	}
+}

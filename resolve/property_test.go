@@ -33,6 +33,13 @@ func TestResolveIsTheModel(t *testing.T) {
 		req := m.build(t, drawTables(t))
 		req.Options = drawOptions(t, dir)
 		req.Options.WithInput = m.progress
+		all := int64(0)
+		req.Options.Joined = func(done, total int64) {
+			if done < 0 || done > total || all > 0 && total != all {
+				t.Errorf("%d of %d rows are joined, before of %d", done, total, all)
+			}
+			all = total
+		}
 		inc, err := resolve.Update(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)

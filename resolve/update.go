@@ -83,6 +83,10 @@ type Options struct {
 	// WithInput computes Stats.Progress. It costs a hash table over the join
 	// keys.
 	WithInput bool
+	// Joined is told how many rows of the tables that lead the join are done, of
+	// all of them, one call at a time; in partitions about so. Each pass over the
+	// parts begins anew. nil tells nobody.
+	Joined func(done, total int64)
 }
 
 // Part says which part of the increment a batch belongs to.

@@ -104,6 +104,7 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		opts.Samples = &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}
 	}
 	bar := a.startProgress("resolve " + key.String())
+	bar.joins = true
 	defer bar.stop()
 	inc, err := store.ResolveUpdate(ctx, key, opts)
 	if err != nil {

@@ -25,12 +25,17 @@ type progress struct {
 	start      time.Time
 	out        atomic.Int64
 	// shown says that the line stands on the terminal.
-	shown   atomic.Bool
+	shown atomic.Bool
+	// joins says that the run is one resolve, whose join is the rest of it.
+	joins   bool
 	done    chan struct{}
 	stopped sync.WaitGroup
 
 	mu    sync.Mutex
 	scans map[string][2]int64 // rows read and in all, by feature
+	// joined are rows of the join and all of it, joinFrom is when it began.
+	joined   [2]int64
+	joinFrom time.Duration
 }
 
 // firstProgress is when a terminal shows the first line.
@@ -86,6 +91,12 @@ func (p *progress) observe(e metaxy.Event) {
 		p.mu.Lock()
 		p.scans[e.Feature.String()] = [2]int64{e.Rows, e.Total}
 		p.mu.Unlock()
+	case e.Kind == metaxy.EventJoin && p.joins:
+		p.mu.Lock()
+		if p.joined = [2]int64{e.Rows, e.Total}; e.Rows == 0 {
+			p.joinFrom = p.app.now().Sub(p.start)
+		}
+		p.mu.Unlock()
 	case e.Kind == metaxy.EventProgress && e.Op == "write":
 		p.out.Store(e.Rows)
 	}
@@ -99,17 +110,23 @@ func (p *progress) state() terminal.Progress {
 		s.Rows += min(n[0], n[1])
 		s.Total += n[1]
 	}
+	joined, from := p.joined, p.joinFrom
 	p.mu.Unlock()
 	switch {
 	case s.Out > 0:
 		s.Phase = "output"
+	case joined[1] > 0:
+		s.Phase = "join"
 	case s.Total > 0 && s.Rows < s.Total:
 		s.Phase = "keys"
 	case s.Total > 0:
 		s.Phase = "join"
 	}
 	if s.Phase == "join" || s.Phase == "output" {
-		s.Total = 0 // how much of these is done is not known
+		s.Total = 0
+	}
+	if joined[1] > 0 {
+		s.Rows, s.Total, s.Before = joined[0], joined[1], from
 	}
 	return s
 }
