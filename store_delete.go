@@ -24,7 +24,7 @@ type DeleteOptions struct {
 	// Orphaned chooses, of those, the rows of samples that a resolve finds orphaned
 	// now: of an expansion all rows of each group, where the increment has one. It
 	// needs upstream features; a table that others write to meanwhile is a
-	// *txlog.ConflictError.
+	// *txlog.ConflictError. The ids of those samples are held in memory.
 	Orphaned bool
 	// Hard removes rows instead of hiding them behind tombstones.
 	Hard bool
