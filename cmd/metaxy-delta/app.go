@@ -204,7 +204,7 @@ func (a *app) command() *cobra.Command {
 	})
 	f := root.PersistentFlags()
 	g := &a.flags
-	f.StringVar(&g.store, "store", "", "store of the configuration, or its URL: ./folder, s3://, gs://, az://")
+	f.StringVar(&g.store, "store", "", "store: its name in the configuration, or its URL: ./folder, s3://, gs://, az://")
 	f.StringArrayVar(&g.fallbacks, "fallback", nil, "fallback store of a URL store, in order")
 	f.StringVar(&g.layout, "layout", "", "layout of a URL store: nested or flat")
 	f.StringVar(&g.hashAlgorithm, "hash-algorithm", "", "hash algorithm of a URL store")

@@ -25,8 +25,8 @@ func (a *app) copyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "copy KEY...", Short: "Copy rows of features from one store to another",
 		RunE: func(cmd *cobra.Command, args []string) error { return a.copy(cmd.Context(), args, &f) }}
 	fl := cmd.Flags()
-	fl.StringVar(&f.from, "from", "", "source store")
-	fl.StringVar(&f.to, "to", "", "target store")
+	fl.StringVar(&f.from, "from", "", "source store: name or URL")
+	fl.StringVar(&f.to, "to", "", "target store: name or URL")
 	fl.BoolVar(&f.all, "all-features", false, "every feature of the project")
 	fl.StringArrayVar(&f.filters, "filter", nil, "predicate on the rows of every feature")
 	fl.BoolVar(&f.featureHistory, "with-feature-history", true, "rows of every feature version")

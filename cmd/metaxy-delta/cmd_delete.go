@@ -163,7 +163,11 @@ func (a *app) each(keys []feature.Key, said *deletion, run func(feature.Key) (me
 	if len(partial.Failed) > 0 {
 		return partial
 	}
-	if !a.flags.dryRun {
+	switch {
+	case a.flags.dryRun:
+	case !slices.ContainsFunc(out, func(d deletedJSON) bool { return d.Rows > 0 }):
+		a.note("Nothing was deleted: there are no such rows (" + said.mode + ")")
+	default:
 		a.note("✓ " + said.what + " complete (" + said.mode + ")")
 	}
 	return nil

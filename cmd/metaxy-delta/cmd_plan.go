@@ -230,11 +230,16 @@ func planText(list []planJSON, pushed *string, width int) string {
 	}
 	for i := range list {
 		p := &list[i]
-		fmt.Fprintf(&b, "%d. %s  %s", i+1, p.Feature, strings.ReplaceAll(p.State, "_", " "))
+		head := fmt.Sprintf("%d. %s  %s", i+1, p.Feature, strings.ReplaceAll(p.State, "_", " "))
 		if v := p.version(); v != p.Version {
-			b.WriteString("  " + v)
+			head += "  " + v
 		}
-		fmt.Fprintf(&b, "  (%s stored)\n", thousands(p.Rows))
+		head += fmt.Sprintf("  (%s stored)", thousands(p.Rows))
+		if width > 0 && terminal.Cells(head) > width {
+			b.WriteString(terminal.Wrap(head, width, ""))
+		} else {
+			b.WriteString(head + "\n")
+		}
 		for _, text := range p.why() {
 			line(text, "     ")
 		}

@@ -59,7 +59,7 @@ files, parquet by default.
 	fl.BoolVar(&f.skipComparison, "skip-comparison", false, "every expected sample is new")
 	fl.StringVar(&f.part, "part", "", "stream the rows of a part: new, stale, orphaned, all of these, or input")
 	fl.StringVar(&f.summary, "summary", "", "file for the summary as JSON")
-	fl.StringVar(&f.out, "out", "", "folder, or s3://, gs:// or az:// URL, for new, stale and orphaned files")
+	fl.StringVar(&f.out, "out", "", "path or URL (s3://, gs://, az://) of a folder for new, stale and orphaned files")
 	fl.Int64Var(&f.rowsPerFile, "rows-per-file", 0, "with --out, at most that many rows a file: new-00000.parquet and so on")
 	fl.Int64Var(&f.limit, "limit", 0, "at most that many rows of each part; the counts are of all")
 	fl.StringVar(&f.shard, "shard", "", "I/N: the share I, from 1, of N workers; the rows of one aggregation or expansion stay together")

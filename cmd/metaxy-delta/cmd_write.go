@@ -71,7 +71,7 @@ them clears the record.`,
 	fl.BoolVar(&f.cross, "allow-cross-project-writes", false, "write to a feature of another project")
 	fl.BoolVar(&f.AllowNullIDs, "allow-null-ids", false, "store rows whose id columns are null")
 	fl.Int64Var(&f.resolved, "resolved-version", -1, "table version that the rows were resolved from (table_version of resolve --json)")
-	fl.StringVar(&f.manifest, "resolved-manifest", "", "manifest.json of the resolve that the rows come from, or its folder or URL: its table_version is --resolved-version")
+	fl.StringVar(&f.manifest, "resolved-manifest", "", "manifest.json of the resolve that the rows come from, or the path or URL of its folder: its table_version is --resolved-version")
 	fl.StringVar(&f.ifNewer, "if-newer", "", "with --resolved-version or --resolved-manifest, when the table changed since: fail (the default), or drop the rows that others have stored")
 	fl.StringVar(&f.failed, "failed", "", "file of samples that failed, to record")
 	fl.StringVar(&f.AppID, "app-id", "", "application id that makes the write repeatable")

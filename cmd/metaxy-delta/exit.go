@@ -167,7 +167,7 @@ var classes = slices.Concat([]class{
 	{"UNSAFE_STORE", exitUnsupported, is(objstore.ErrNotAtomic), say("`metaxy-delta doctor` says what is wrong; the storage option allow_unsafe_rename says that there is only one writer")},
 	{"TABLE_EXISTS", exitFailure, is(objstore.ErrExists), say("--mode append adds to it, --mode overwrite replaces its rows")},
 	{"PERMISSION", exitPermission, is(fs.ErrPermission), say("`metaxy-delta doctor` tells what may be done in the store")},
-	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), say("check the path or URL")},
+	{"NOT_FOUND", exitNotFound, is(fs.ErrNotExist), absentHint},
 })
 
 // The hints that several kinds of failures share.
@@ -208,6 +208,15 @@ func lockFileHint(err error) string {
 // inputDataHint is for rows that a file has and nobody understands.
 func inputDataHint(err error) string {
 	return "nothing was stored; --input-format says what the file is where its suffix does not, `metaxy-delta table info URL` which types a table has"
+}
+
+// absentHint tells what cannot be made from what cannot be found.
+func absentHint(err error) string {
+	var e *fs.PathError
+	if errors.As(err, &e) && e.Op == "mkdir" {
+		return "no folder can be made there: choose another path"
+	}
+	return "check the path or URL"
 }
 
 func notFound(err error) *metaxy.NotFoundError {

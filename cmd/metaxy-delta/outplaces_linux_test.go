@@ -91,3 +91,11 @@ func TestFullFolder(t *testing.T) {
 		t.Errorf("left %v, %v", left, err)
 	}
 }
+
+// TestNoFolderThere: a folder that cannot be made is not one that cannot be found.
+func TestNoFolderThere(t *testing.T) {
+	p := newPlace(t)
+	p.must("push", "--store", "./store", "--definitions", "definitions.toml")
+	p.must("write", "a/root", "rows.csv", "--store", "./store")
+	p.fails(exitNotFound, "NOT_FOUND", "no folder can be made there", "resolve", "a/leaf", "--store", "./store", "--out", "/proc/nodir/x")
+}

@@ -6,11 +6,14 @@ import (
 	"strings"
 )
 
-// Names returns the known names that look like name, best first, equals in the order given, at most three. The cost is len(name) times the length of all of them.
+// Names returns the known names that look like name, best first, equals in the order given, each once, at most three. The cost is len(name) times the length of all of them.
 func Names(name string, known []string) []string {
 	cost := map[string]int{}
 	var found []string
 	for _, k := range known {
+		if _, again := cost[k]; again {
+			continue
+		}
 		c := distance(name, k)
 		if c <= max(min(2, len(name)-1), len(name)/3) || len(name) > 2 && strings.Contains(k, name) {
 			cost[k] = c

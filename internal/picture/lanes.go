@@ -40,7 +40,11 @@ func (p *Picture) Lanes(style terminal.Style) string {
 		}
 		out = p.fieldLines(out, n, l, at, style.Width)
 	}
-	return style.Paint(terminal.Bold, p.title()) + "\n" + drawLines(out, style)
+	title := p.title()
+	if style.Width > 0 {
+		title = strings.TrimSuffix(terminal.Wrap(title, style.Width, ""), "\n")
+	}
+	return style.Paint(terminal.Bold, title) + "\n" + drawLines(out, style)
 }
 
 // lanesLine is a line of a picture: lanes, and the name of a feature with what
