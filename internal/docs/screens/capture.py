@@ -62,7 +62,7 @@ def plain(text):
 
 
 def svg(text, columns, theme):
-    colours, out, bold, code = themes[theme], [], False, ""
+    colours, out, bold, faint, colour = themes[theme], [], False, False, ""
     lines = text.splitlines()
     width, height = columns * 8 + 24, len(lines) * 18 + 24
     out.append(f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13.3">')
@@ -72,16 +72,22 @@ def svg(text, columns, theme):
         for n, part in enumerate(sgr.split(line)):
             if n % 2:
                 for c in part.split(";"):
-                    if c in ("", "0", "39", "22"):
-                        bold, code = (False, "") if c in ("", "0") else (False, code) if c == "22" else (bold, "")
+                    if c in ("", "0"):
+                        bold, faint, colour = False, False, ""
+                    elif c == "22":
+                        bold = faint = False
+                    elif c == "39":
+                        colour = ""  # tmux says so of faint text, too
                     elif c == "1":
                         bold = True
+                    elif c == "2":
+                        faint = True
                     elif c in colours:
-                        code = c
+                        colour = c
                 continue
             if part:
                 weight = ' font-weight="bold"' if bold else ""
-                spans.append(f'<tspan x="{12 + cell * 8}" textLength="{len(part) * 8}" fill="{colours[code]}"{weight}>{html.escape(part)}</tspan>')
+                spans.append(f'<tspan x="{12 + cell * 8}" textLength="{len(part) * 8}" fill="{colours[colour or ("2" if faint else "")]}"{weight}>{html.escape(part)}</tspan>')
                 cell += len(part)
         out.append(f'<text y="{28 + i * 18}" xml:space="preserve">{"".join(spans)}</text>')
     return "\n".join(out + ["</svg>"]) + "\n"
