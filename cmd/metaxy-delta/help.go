@@ -204,7 +204,7 @@ func defaultOf(f *pflag.Flag) string {
 // valueNames say what the value of a flag is; all others are by type.
 var valueNames = map[string]string{
 	"filter": "EXPR", "global-filter": "EXPR", "target-filter": "EXPR", "stale-if": "EXPR", "where": "SQL",
-	"store": "NAME|URL", "fallback": "NAME|URL", "from": "", "to": "", "out": "DIR", "samples": "FILE", "output": "FILE", "config-file": "FILE", "definitions": "FILE",
+	"store": "NAME|URL", "fallback": "NAME|URL", "from": "", "to": "", "out": "DIR", "samples": "FILE", "failed": "FILE", "summary": "FILE", "resolved-manifest": "FILE", "shard": "I/N", "output": "FILE", "config-file": "FILE", "definitions": "FILE",
 	"columns": "A,B", "column": "NAME", "partition-by": "A,B", "sort-by": "A,B", "memory-limit": "SIZE", "property": "K=V", "tag": "K=V", "unset": "K", "timestamp": "TIME",
 	"project": "NAME", "feature": "NAME", "project-version": "VERSION", "feature-version": "VERSION",
 	"format": "FORMAT", "input-format": "FORMAT", "log-format": "FORMAT", "metrics-file": "FILE", "progress": "HOW",

@@ -51,7 +51,11 @@ func (p *Picture) Lanes(style terminal.Style) string {
 // stands beside it, or what stands below it.
 type lanesLine struct{ left, name, beside string }
 
-// drawLines puts what stands beside names below each other.
+// room is how many cells what stands beside names needs at least, so that it is
+// put below each other.
+const room = 8
+
+// drawLines puts what stands beside names below each other where there is room.
 func drawLines(lines []lanesLine, style terminal.Style) string {
 	widest := 0
 	for _, x := range lines {
@@ -59,11 +63,16 @@ func drawLines(lines []lanesLine, style terminal.Style) string {
 			widest = max(widest, terminal.Cells(x.left+x.name)+2)
 		}
 	}
+	aligned := style.Width == 0 || widest+room <= style.Width
 	var b strings.Builder
 	for _, x := range lines {
 		used := terminal.Cells(x.left + x.name)
 		if x.name != "" && x.beside != "" {
-			x.beside = strings.Repeat(" ", widest-used) + x.beside
+			gap := 2
+			if aligned {
+				gap = widest - used
+			}
+			x.beside = strings.Repeat(" ", gap) + x.beside
 		}
 		if style.Width > 0 {
 			x.beside = terminal.Cut(x.beside, max(style.Width-used, 0))

@@ -202,6 +202,9 @@ func TestLanes(t *testing.T) {
 	if diff := cmp.Diff(want, p.Lanes(terminal.Style{})); diff != "" {
 		t.Error(diff)
 	}
+	if narrow := p.Lanes(terminal.Style{Width: 26}); !strings.Contains(narrow, "● video/summary  N:1 face…\n") {
+		t.Errorf("nothing beside names in 26 columns:\n%s", narrow)
+	}
 	for width := 20; width < 80; width++ {
 		for line := range strings.Lines(p.Lanes(terminal.Style{Width: width})) {
 			if terminal.Cells(strings.TrimSuffix(line, "\n")) > width {
