@@ -16,7 +16,7 @@ from conftest import Control
 
 import metaxy_delta.spark as mxd
 from metaxy_delta import MetaxyDeltaError, ProgramNotFoundError
-from metaxy_delta.spark import _resolve
+from metaxy_delta.spark import _alone, _resolve
 
 RECORDED = (
     "aggregation_ties", "all_optional", "diamond", "expansion_chunks", "id_types", "increment_all_parts", "map_columns",
@@ -122,6 +122,15 @@ def test_the_driver_resolves_alone(spark: Any, awkward_store: awkward.Store) -> 
     assert inc.read_by == "driver"
     assert not same(inc, want)
     assert [inc.stats()[p] for p in want] == [t.num_rows for t in want.values()]
+
+
+def test_the_driver_hands_over(spark: Any, awkward_store: awkward.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than may go through it are for executors, and the increment says who read them."""
+    monkeypatch.setattr(_alone, "MOST", 1000)
+    inc = resolve(spark, awkward_store.root, "rec/norm", distribute=False, reader="direct")
+    assert inc.read_by == "driver"
+    assert not same(inc, awkward_store.resolve("rec/norm"))
+    assert inc.read_by == "program"
 
 
 def test_ids_alone(spark: Any, awkward_store: awkward.Store) -> None:

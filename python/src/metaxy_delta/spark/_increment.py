@@ -25,10 +25,12 @@ class SparkIncrement:
     own carries its sentence in Spark's exception; `stats` and `warnings` raise it as an exception of this package.
     """
 
-    def __init__(self, plan: Plan, task: Task, frame: Callable[[], DataFrame], read_by: str, persist: bool) -> None:
+    def __init__(
+        self, plan: Plan, task: Task, frame: Callable[[], tuple[DataFrame, str]], read_by: str, persist: bool
+    ) -> None:
         self._plan, self._task, self._make = plan, task, frame
         self.read_by = read_by
-        """Who reads the tables: "program", "spark", or "driver" where it resolves alone."""
+        """Who reads the tables: "program", "spark", or "driver" where it resolves alone, until it has handed over to executors."""
         self._persist = persist
         self._frame: DataFrame | None = None
         self._notes: list[dict[str, Any]] | None = None
@@ -37,7 +39,7 @@ class SparkIncrement:
     def frame(self) -> DataFrame:
         """All rows as they come: `part` (0 new, 1 stale, 2 orphaned, -1 a task's counts), `s`, `o` and `note`."""
         if self._frame is None:
-            frame = self._make()
+            frame, self.read_by = self._make()
             self._frame = _kept(frame) if self._persist else frame
         return self._frame
 

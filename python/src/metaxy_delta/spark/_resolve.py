@@ -82,8 +82,8 @@ def resolve_update(
     alone = found.single if distribute is None else not distribute
     if alone and (samples is None or isinstance(samples, pa.Table)):
         return _by_driver(spark, what, found, samples, reader, persist, told=distribute is not None)
-    frame, read_by = _by_executors(spark, what, found, samples, reader)
-    return SparkIncrement(found, task, lambda: frame, read_by, persist)
+    made = _by_executors(spark, what, found, samples, reader)
+    return SparkIncrement(found, task, lambda: made, made[1], persist)
 
 
 def _by_driver(
@@ -95,9 +95,9 @@ def _by_driver(
         )
         warnings.warn(AloneWarning(text), stacklevel=3)
 
-    def frame() -> DataFrame:
+    def frame() -> tuple[DataFrame, str]:
         rows = _alone.resolve(spark, what, found, samples)
-        return rows if rows is not None else _by_executors(spark, what, found, samples, reader)[0]
+        return (rows, "driver") if rows is not None else _by_executors(spark, what, found, samples, reader)
 
     return SparkIncrement(found, what.task(found.worker), frame, "driver", persist)
 
