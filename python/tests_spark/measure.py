@@ -1,7 +1,7 @@
 """Measure a resolve on Spark beside one process, on a store that this makes.
 
 usage: measure.py make ROWS FOLDER, and then measure.py run FOLDER [MASTER]. ROWS samples upstream and as many of the feature, 5 % of them stale. Prints processor seconds of all
-processes by kind, wall seconds, bytes that Spark moved, the largest program; equal or not. Needs what the tests need, and the program.
+processes by kind, wall seconds, bytes that Spark moved, the largest program, first cold and then warm; equal or not. Needs what the tests need, and the program.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ def main() -> None:
                     f"largest program {watch.largest / 1024:.0f} MB, {stats}",
                     flush=True,
                 )
-                if turn == "warm":
-                    print(equal(inc, out))
+                if turn == "cold":
+                    print(equal(inc, out), flush=True)
     finally:
         clusters.end(spark)
         shutil.rmtree(root / "spark", ignore_errors=True)
