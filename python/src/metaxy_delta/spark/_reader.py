@@ -17,8 +17,6 @@ from metaxy_delta.spark._errors import of_task
 from metaxy_delta.spark._plan import Plan, arrow
 from metaxy_delta.spark._task import Task
 
-# What Spark can leave out before rows are moved; the program leaves out the rest. Its SQL is not Spark's, where "x" is a text.
-_VERSION = re.compile(r"\"?metaxy_feature_version\"? = '([^']*)'")
 _REFUSED = (6, 7)  # exit codes: not found, permission
 
 
@@ -87,8 +85,9 @@ class Reader:
             ]
             return self._samples.select(*place, *_members(self._samples, names)), names
         frame = self._spark.read.format("delta").option("versionAsOf", table["version"]).load(table["url"])
-        if only := _VERSION.fullmatch(table.get("where") or ""):
-            frame = frame.where(F.col("metaxy_feature_version") == only[1])
+        if table["where"]:
+            # The plan has no files without such rows, so Spark must not give rows of them. The condition, a feature version or FALSE, is Spark's SQL, too.
+            frame = frame.where(table["where"])
         path = F.col("_metadata.file_path")
         chosen = frame.select(_plain(path).alias("path"), *_place(frame), *_members(frame, names))
         files = [(_told(p), i) for i, p in enumerate(table["paths"])]
