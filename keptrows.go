@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/metaxy-delta/metaxy-delta/frame"
 )
 
 // keptMemory is how many bytes of kept rows stay in memory when there is a directory for the rest.
@@ -65,9 +67,7 @@ func (k *keptRows) all() iter.Seq2[arrow.RecordBatch, error] {
 }
 
 func (k *keptRows) keep(b arrow.RecordBatch) error {
-	for _, c := range b.Columns() {
-		k.bytes += int64(c.Data().SizeInBytes())
-	}
+	k.bytes += frame.Size(b)
 	if k.spill == nil && (k.dir == "" || k.bytes <= keptMemory) {
 		b.Retain()
 		k.batches = append(k.batches, b)

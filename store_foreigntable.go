@@ -116,9 +116,7 @@ func (t *foreignTable) load(ctx context.Context) error {
 
 // keep takes a batch into memory, or into the file.
 func (t *foreignTable) keep(b arrow.RecordBatch) error {
-	for _, c := range b.Columns() {
-		t.bytes += int64(c.Data().SizeInBytes())
-	}
+	t.bytes += frame.Size(b)
 	t.units = append(t.units, frame.Unit{Rows: b.NumRows(), Stats: func(string) (filter.Range, bool) { return filter.Range{}, false }})
 	switch {
 	case t.limit > 0 && t.dir == "" && t.bytes > t.limit:

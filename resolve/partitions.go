@@ -126,10 +126,7 @@ func (inc *Increment) peek() (bytes int64, err error) {
 		}
 		b.Retain()
 		a.held = append(a.held, b)
-		bytes += rowBytes * b.NumRows()
-		for _, c := range b.Columns() {
-			bytes += int64(c.Data().SizeInBytes())
-		}
+		bytes += rowBytes*b.NumRows() + frame.Size(b)
 	}
 	if !ended {
 		bytes = max(bytes*4, inc.req.Options.MemoryLimit*samplesGuess) // how many follow is not known

@@ -296,30 +296,16 @@ func inOrder(ctx context.Context, batches iter.Seq2[arrow.RecordBatch, error]) i
 }
 
 func sortedByRow(ctx context.Context, list []arrow.RecordBatch) (arrow.RecordBatch, error) {
-	rows := int64(0)
-	for _, b := range list {
-		rows += b.NumRows()
+	whole, err := frame.Concat(ctx, list)
+	if err != nil {
+		return nil, err
 	}
-	cols := make([]arrow.Array, list[0].NumCols())
-	for c := range cols {
-		parts := make([]arrow.Array, len(list))
-		for i, b := range list {
-			parts[i] = b.Column(c)
-		}
-		a, err := array.Concatenate(parts, memory.DefaultAllocator)
-		if err != nil {
-			return nil, err
-		}
-		defer a.Release()
-		cols[c] = a
-	}
-	numbers := cols[len(cols)-1].(*array.Uint32).Uint32Values()
-	order := make([]int64, rows)
+	defer whole.Release()
+	numbers := whole.Column(int(whole.NumCols()) - 1).(*array.Uint32).Uint32Values()
+	order := make([]int64, whole.NumRows())
 	for i := range order {
 		order[i] = int64(i)
 	}
 	slices.SortFunc(order, func(a, b int64) int { return cmp.Compare(numbers[a], numbers[b]) })
-	whole := array.NewRecordBatch(list[0].Schema(), cols, rows)
-	defer whole.Release()
 	return takeBatch(ctx, whole, order)
 }

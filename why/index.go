@@ -7,10 +7,10 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
+	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
@@ -244,33 +244,11 @@ func (x *index) table(ctx context.Context, keep func(int) bool) ([]arrow.RecordB
 		if len(rows) == 0 {
 			continue
 		}
-		b, err := take(ctx, x.Batches[n], rows)
+		b, err := frame.Gather(ctx, x.Batches[n], rows)
 		if err != nil {
 			return out, err
 		}
 		out = append(out, b)
 	}
 	return out, nil
-}
-
-func take(ctx context.Context, b arrow.RecordBatch, rows []int64) (arrow.RecordBatch, error) {
-	builder := array.NewInt64Builder(compute.GetAllocator(ctx))
-	defer builder.Release()
-	builder.AppendValues(rows, nil)
-	at := builder.NewArray()
-	defer at.Release()
-	cols := make([]arrow.Array, 0, b.NumCols())
-	defer func() {
-		for _, c := range cols {
-			c.Release()
-		}
-	}()
-	for _, c := range b.Columns() {
-		taken, err := compute.TakeArray(ctx, c, at)
-		if err != nil {
-			return nil, err
-		}
-		cols = append(cols, taken)
-	}
-	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
 }

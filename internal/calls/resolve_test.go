@@ -111,6 +111,14 @@ func (p onePart) Part(context.Context, int) (resolve.PartTables, func(), error) 
 	return t, func() {}, nil
 }
 
+// released lets go of a batch that a call made.
+func released(b batch, err error) error {
+	if err == nil {
+		b.Release()
+	}
+	return err
+}
+
 var resolveRows = []row{
 	{fn: resolve.Algorithm.Validate}, {fn: resolve.Algorithm.Weak}, {fn: (*resolve.InputError).Error}, {fn: resolve.Shard.Check},
 	{fn: (*resolve.PanicError).Error}, {fn: (*resolve.PanicError).Unwrap},
@@ -124,6 +132,21 @@ var resolveRows = []row{
 			}
 			return drained(w, t.Read(ctx, 0, frame.Span{To: 2}, []string{"id"}))
 		}
+	}},
+	{fn: frame.Size, make: func(w *world) call {
+		b := w.batch(1, 2)
+		w.end(b.Release)
+		return func(context.Context) error { frame.Size(b); return nil }
+	}},
+	{fn: frame.Gather, make: func(w *world) call {
+		b := w.batch(1, 2)
+		w.end(b.Release)
+		return func(ctx context.Context) error { return released(frame.Gather(ctx, b, []int64{1, 0, 1})) }
+	}},
+	{fn: frame.Concat, make: func(w *world) call {
+		list := []batch{w.batch(1, 2), w.batch(3)}
+		w.end(func() { list[0].Release(); list[1].Release() })
+		return func(ctx context.Context) error { return released(frame.Concat(ctx, list)) }
 	}},
 	{fn: resolve.Complete, make: func(w *world) call {
 		s, b := w.stream(0)

@@ -32,9 +32,18 @@ func incCall(f func(w *world, i *metaxy.Increment, ctx context.Context) error) f
 
 // recordFailed records every row of the root as failed.
 func recordFailed(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
-	given, err := s.Read(ctx, root, nil)
+	given, err := readBy(ctx, w, s, root)
 	if err != nil {
 		return err
+	}
+	return told(s.WriteFailed(ctx, root, given))
+}
+
+// readBy are the rows of a feature, of a producer that does what a caller may do.
+func readBy(ctx context.Context, w *world, s *metaxy.DeltaStore, key feature.Key) (*metaxy.Rows, error) {
+	given, err := s.Read(ctx, key, nil)
+	if err != nil {
+		return nil, err
 	}
 	batches := given.Batches
 	given.Batches = func(yield func(batch, error) bool) {
@@ -45,7 +54,7 @@ func recordFailed(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
 			}
 		}
 	}
-	return told(s.WriteFailed(ctx, root, given))
+	return given, nil
 }
 
 // opened closes a store that was opened.
@@ -183,18 +192,9 @@ var rootRows = []row{
 		}
 	}},
 	{fn: (*metaxy.DeltaStore).Rebase, make: storeCall(func(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
-		given, err := s.Read(ctx, leaf, nil)
+		given, err := readBy(ctx, w, s, leaf)
 		if err != nil {
 			return err
-		}
-		batches := given.Batches
-		given.Batches = func(yield func(batch, error) bool) {
-			for b, err := range batches {
-				w.inside()
-				if !yield(b, err) {
-					return
-				}
-			}
 		}
 		r, err := s.Rebase(ctx, leaf, given, nil)
 		if err != nil {
@@ -264,18 +264,9 @@ var rootRows = []row{
 		if err := written.Advance(ctx, snap); err != nil {
 			return err
 		}
-		given, err := s.Read(ctx, root, nil)
+		given, err := readBy(ctx, w, s, root)
 		if err != nil {
 			return err
-		}
-		batches := given.Batches
-		given.Batches = func(yield func(batch, error) bool) {
-			for b, err := range batches {
-				w.inside()
-				if !yield(b, err) {
-					return
-				}
-			}
 		}
 		return drainedRows(w, written.Without(ctx, given), nil)
 	})},

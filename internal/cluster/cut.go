@@ -81,7 +81,7 @@ func (j *job) chunk(table int, st stage, to *pieceWriter) *chunk {
 
 // add takes a batch over.
 func (c *chunk) add(ctx context.Context, b arrow.RecordBatch) error {
-	c.held, c.rows, c.bytes = append(c.held, b), c.rows+b.NumRows(), c.bytes+bytesOf(b)
+	c.held, c.rows, c.bytes = append(c.held, b), c.rows+b.NumRows(), c.bytes+frame.Size(b)
 	if c.rows < chunkRows && c.bytes < chunkBytes {
 		return nil
 	}
@@ -94,7 +94,8 @@ func (c *chunk) flush(ctx context.Context) error {
 	}
 	list := c.held
 	c.held, c.rows, c.bytes = nil, 0, 0
-	whole, err := concat(c.job.Tables[c.table].cut, list)
+	whole, err := frame.Concat(ctx, list)
+	release(list)
 	if err != nil {
 		return err
 	}

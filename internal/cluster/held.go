@@ -8,7 +8,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
@@ -33,7 +32,8 @@ func ordered(ctx context.Context, table *Table, list []arrow.RecordBatch) ([]arr
 	if sorted {
 		return list, nil
 	}
-	whole, err := concat(table.cut, list)
+	whole, err := frame.Concat(ctx, list)
+	release(list)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func ordered(ctx context.Context, table *Table, list []arrow.RecordBatch) ([]arr
 			return nil, damaged("two rows of one place of %s: file %d, block %d, row %d", table.Feature, p.file, p.block, p.row)
 		}
 	}
-	out, err := gather(ctx, whole, order)
+	out, err := frame.Gather(ctx, whole, order)
 	if err != nil {
 		return nil, err
 	}
@@ -76,25 +76,6 @@ func ascending(b arrow.RecordBatch) bool {
 		}
 	}
 	return true
-}
-
-func gather(ctx context.Context, b arrow.RecordBatch, rows []int64) (arrow.RecordBatch, error) {
-	ib := array.NewInt64Builder(memory.DefaultAllocator)
-	defer ib.Release()
-	ib.AppendValues(rows, nil)
-	idx := ib.NewArray()
-	defer idx.Release()
-	cols := make([]arrow.Array, b.NumCols())
-	for i, c := range b.Columns() {
-		var err error
-		if _, null := c.(*array.Null); null {
-			cols[i] = array.NewNull(len(rows))
-		} else if cols[i], err = compute.TakeArray(ctx, c, idx); err != nil {
-			return nil, err
-		}
-		defer cols[i].Release()
-	}
-	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
 }
 
 // heldTable is rows in memory with the schema of a table; a column that was not

@@ -83,7 +83,7 @@ func (p *partitions) Part(ctx context.Context, i int) (t resolve.PartTables, don
 			}
 			batches = append(batches, b)
 			keyed = append(keyed, keyedBatch{table, b})
-			bytes, rows = bytes+bytesOf(b), rows+x.rows
+			bytes, rows = bytes+frame.Size(b), rows+x.rows
 		}
 		if limit := p.job.limit(); limit > 0 && bytes*heldFactor > limit {
 			err := p.job.tooLarge(limit, bytes*heldFactor, rows, keyed)
@@ -103,13 +103,6 @@ func (p *partitions) Part(ctx context.Context, i int) (t resolve.PartTables, don
 // heldFactor is how much more memory a resolve of a partition takes than its
 // rows: what is known of each row, and what is given out.
 const heldFactor = 2
-
-func bytesOf(b arrow.RecordBatch) (n int64) {
-	for _, c := range b.Columns() {
-		n += int64(c.Data().SizeInBytes())
-	}
-	return n
-}
 
 // put gives a table of a partition its role.
 func (j *job) put(t *resolve.PartTables, own *Table, units []arrow.RecordBatch) {

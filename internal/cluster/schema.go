@@ -130,40 +130,13 @@ func caster(what string, from, to *arrow.Schema, mem memory.Allocator) (*delta.C
 	return delta.NewCaster(from, to, mem), nil
 }
 
-// concat makes one batch of several; it takes them over.
-func concat(schema *arrow.Schema, list []arrow.RecordBatch) (arrow.RecordBatch, error) {
-	defer release(list)
-	if len(list) == 1 {
-		list[0].Retain()
-		return list[0], nil
-	}
-	cols := make([]arrow.Array, schema.NumFields())
-	rows := int64(0)
-	for _, b := range list {
-		rows += b.NumRows()
-	}
-	for c := range cols {
-		parts := make([]arrow.Array, len(list))
-		for i, b := range list {
-			parts[i] = b.Column(c)
-		}
-		a, err := array.Concatenate(parts, memory.DefaultAllocator)
-		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", schema.Field(c).Name, err)
-		}
-		defer a.Release()
-		cols[c] = a
-	}
-	return array.NewRecordBatch(schema, cols, rows), nil
-}
-
 func release(list []arrow.RecordBatch) {
 	for _, b := range list {
 		b.Release()
 	}
 }
 
-// constant32 and sequence are columns of places.
+// constant32 is a column of one value.
 func constant32(v int32, n int) arrow.Array {
 	b := array.NewInt32Builder(memory.DefaultAllocator)
 	defer b.Release()
@@ -174,6 +147,7 @@ func constant32(v int32, n int) arrow.Array {
 	return b.NewArray()
 }
 
+// numbers is a column of the numbers that at gives.
 func numbers(n int, at func(i int) int64) arrow.Array {
 	b := array.NewInt64Builder(memory.DefaultAllocator)
 	defer b.Release()

@@ -45,7 +45,7 @@ var law = map[string]string{
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/arrowcheck internal/pqcheck internal/pqread internal/nearest",
 	"config": "feature filter internal/nearest",
-	"why":    "feature filter resolve internal/syscol internal/filtereval",
+	"why":    "frame feature filter resolve internal/syscol internal/filtereval",
 
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan txlog feature filter objstore",

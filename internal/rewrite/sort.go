@@ -5,15 +5,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"iter"
 	"math/rand/v2"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
@@ -62,7 +58,7 @@ func (s *sorter) sort(ctx context.Context, in source, yield func(arrow.RecordBat
 		if err != nil {
 			return false, err
 		}
-		if held.bytes+sizeOf(b) > s.limit/3 && len(held.batches) > 0 {
+		if held.bytes+frame.Size(b) > s.limit/3 && len(held.batches) > 0 {
 			perRow := held.bytes/held.rows + 1
 			held.release()
 			return s.spread(ctx, in, perRow, yield)
@@ -128,7 +124,7 @@ func (s *sorter) write(ctx context.Context, disk *hashjoin.Spill, splits [][]byt
 		if len(list) == 0 {
 			continue
 		}
-		rows, err := take(ctx, b, list)
+		rows, err := frame.Gather(ctx, b, list)
 		if err != nil {
 			return err
 		}
@@ -205,7 +201,7 @@ func (h *heldRows) add(b arrow.RecordBatch, by *sortKeys) error {
 	b.Retain()
 	h.batches, h.keys = append(h.batches, b), append(h.keys, ks)
 	h.rows += b.NumRows()
-	h.bytes += sizeOf(b) + int64(len(ks.text)) + 24*b.NumRows()
+	h.bytes += frame.Size(b) + int64(len(ks.text)) + 24*b.NumRows()
 	return nil
 }
 
@@ -244,7 +240,7 @@ func (h *heldRows) sorted(ctx context.Context, yield func(arrow.RecordBatch, err
 		c := bytes.Compare(h.keys[a.batch].at(int(a.row)), h.keys[b.batch].at(int(b.row)))
 		return cmp.Or(c, cmp.Compare(a.batch, b.batch), cmp.Compare(a.row, b.row))
 	})
-	whole, err := concat(h.batches)
+	whole, err := frame.Concat(ctx, h.batches)
 	if err != nil {
 		return false, err
 	}
@@ -254,7 +250,7 @@ func (h *heldRows) sorted(ctx context.Context, yield func(arrow.RecordBatch, err
 		for i, r := range part {
 			list[i] = first[r.batch] + int64(r.row)
 		}
-		b, err := take(ctx, whole, list)
+		b, err := frame.Gather(ctx, whole, list)
 		if err != nil {
 			return false, err
 		}
@@ -264,54 +260,4 @@ func (h *heldRows) sorted(ctx context.Context, yield func(arrow.RecordBatch, err
 		}
 	}
 	return true, nil
-}
-
-// concat joins batches of one schema; the caller releases the result.
-func concat(batches []arrow.RecordBatch) (arrow.RecordBatch, error) {
-	cols := make([]arrow.Array, batches[0].NumCols())
-	rows := int64(0)
-	for _, b := range batches {
-		rows += b.NumRows()
-	}
-	for i := range cols {
-		parts := make([]arrow.Array, len(batches))
-		for n, b := range batches {
-			parts[n] = b.Column(i)
-		}
-		a, err := array.Concatenate(parts, memory.DefaultAllocator)
-		if err != nil {
-			return nil, fmt.Errorf("sort: %w", err)
-		}
-		defer a.Release()
-		cols[i] = a
-	}
-	return array.NewRecordBatch(batches[0].Schema(), cols, rows), nil
-}
-
-// take gathers rows of a batch; the caller releases the result.
-func take(ctx context.Context, b arrow.RecordBatch, rows []int64) (arrow.RecordBatch, error) {
-	list := array.NewInt64Builder(memory.DefaultAllocator)
-	defer list.Release()
-	list.AppendValues(rows, nil)
-	at := list.NewArray()
-	defer at.Release()
-	cols := make([]arrow.Array, b.NumCols())
-	for i, c := range b.Columns() {
-		a, err := compute.TakeArray(ctx, c, at)
-		if err != nil {
-			return nil, fmt.Errorf("sort: column %s: %w", b.ColumnName(i), err)
-		}
-		defer a.Release()
-		cols[i] = a
-	}
-	return array.NewRecordBatch(b.Schema(), cols, int64(len(rows))), nil
-}
-
-// sizeOf is about what a batch takes in memory.
-func sizeOf(b arrow.RecordBatch) int64 {
-	n := int64(0)
-	for _, c := range b.Columns() {
-		n += int64(c.Data().SizeInBytes())
-	}
-	return n
 }
