@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
@@ -47,6 +48,7 @@ type explainer struct {
 	deps    []*located
 	own     *located
 	defined map[string][]why.Cause
+	told    map[*delta.Snapshot]*fileCommits
 }
 
 // explainer looks for the tables that a resolve of a feature would read.
@@ -61,7 +63,7 @@ func (s *DeltaStore) explainer(ctx context.Context, g *feature.Graph, key featur
 	if len(plan.Deps) == 0 || o.Samples != nil {
 		return nil, fmt.Errorf("%w: feature %s is compared with samples from outside, of which nothing is stored: only what has upstream features can be explained", ErrInvalid, key)
 	}
-	e := &explainer{store: s, g: g, plan: plan, o: o, commits: commits, defined: map[string][]why.Cause{}}
+	e := &explainer{store: s, g: g, plan: plan, o: o, commits: commits, defined: map[string][]why.Cause{}, told: map[*delta.Snapshot]*fileCommits{}}
 	for i := range plan.Deps {
 		dep := &plan.Deps[i]
 		l, err := s.locate(ctx, g, dep.Feature, dep.Definition, &ReadOptions{unverified: true})

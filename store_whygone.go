@@ -115,10 +115,10 @@ func (e *explainer) rowsOfGone(ctx context.Context, l *located, r *txlog.Remove,
 func (e *explainer) putGone(ctx context.Context, l *located, gone []goneRow, last map[string]*goneRow, oldest map[string]int64, h *why.History) error {
 	var batches []arrow.RecordBatch
 	var commits []int64
-	removed := map[string]int64{}
+	known := &fileCommits{}
 	if e.commits && len(gone) > 0 {
 		var err error
-		if removed, err = removedBy(ctx, l.snap); err != nil {
+		if known, err = e.commitsOfFiles(ctx, l.snap); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (e *explainer) putGone(ctx context.Context, l *located, gone []goneRow, las
 			continue
 		}
 		commit := int64(-1)
-		if v, ok := removed[g.file]; ok {
+		if v, ok := known.removed[g.file]; ok {
 			commit = v
 		}
 		batches, commits = append(batches, buried(g.batch, g.until)), append(commits, commit)
@@ -144,30 +144,6 @@ func (e *explainer) putGone(ctx context.Context, l *located, gone []goneRow, las
 		h.Schema = batches[0].Schema()
 	}
 	return nil
-}
-
-// removedBy is which of the commits that are left took which file out.
-func removedBy(ctx context.Context, snap *delta.Snapshot) (map[string]int64, error) {
-	out := map[string]int64{}
-	log := snap.Table().Log()
-	for c, err := range log.Commits(ctx, 0) {
-		if err != nil {
-			return nil, err
-		}
-		if c.Version > snap.Version() {
-			break
-		}
-		actions, err := log.ReadCommit(ctx, c.Version)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range actions {
-			if r, ok := a.(*txlog.Remove); ok && r.DataChange {
-				out[r.Path] = c.Version
-			}
-		}
-	}
-	return out, nil
 }
 
 // rowStamp is when a row was written, in microseconds.

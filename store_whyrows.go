@@ -144,7 +144,7 @@ func keyText(columns []arrow.Array, i int) (string, bool) {
 // the version that added them, -1 where nothing tells.
 func (e *explainer) rowsOf(ctx context.Context, l *located, names, by []string, keys map[string]bool, see func(arrow.RecordBatch, []int64, int64) error) error {
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	var origins map[string]int64
+	known := &fileCommits{}
 	files := l.snap.Files()
 	for from := 0; from < len(files); {
 		to := from + 1
@@ -154,12 +154,12 @@ func (e *explainer) rowsOf(ctx context.Context, l *located, names, by []string, 
 		group := files[from:to]
 		from = to
 		err := e.scanRows(ctx, l, group, names, by, keys, func(b arrow.RecordBatch, rows []int64) (err error) {
-			if e.commits && origins == nil && group[0].Version < 0 {
-				if origins, err = addedBy(ctx, l.snap); err != nil {
+			if e.commits && group[0].Version < 0 {
+				if known, err = e.commitsOfFiles(ctx, l.snap); err != nil {
 					return err
 				}
 			}
-			return see(b, rows, commitOf(&group[0], origins))
+			return see(b, rows, commitOf(&group[0], known.added))
 		})
 		if err != nil {
 			return err
@@ -217,16 +217,23 @@ func commitOf(f *delta.File, origins map[string]int64) int64 {
 	return -1
 }
 
-// addedBy reads what is left of the commits below the checkpoint that a
-// snapshot was built on: which of them added which file. One request a commit.
-func addedBy(ctx context.Context, snap *delta.Snapshot) (map[string]int64, error) {
-	out := map[string]int64{}
+// fileCommits is which commit added and which removed a file, as far as commits
+// are left: by its key, and by its path in the log.
+type fileCommits struct{ added, removed map[string]int64 }
+
+// commitsOfFiles reads what is left of the commits of a table up to a snapshot, once
+// for each. One request a commit.
+func (e *explainer) commitsOfFiles(ctx context.Context, snap *delta.Snapshot) (*fileCommits, error) {
+	if known := e.told[snap]; known != nil {
+		return known, nil
+	}
+	out := &fileCommits{added: map[string]int64{}, removed: map[string]int64{}}
 	log := snap.Table().Log()
 	for c, err := range log.Commits(ctx, 0) {
 		if err != nil {
 			return nil, err
 		}
-		if c.Version > snap.State().CheckpointVersion {
+		if c.Version > snap.Version() {
 			break
 		}
 		actions, err := log.ReadCommit(ctx, c.Version)
@@ -234,14 +241,24 @@ func addedBy(ctx context.Context, snap *delta.Snapshot) (map[string]int64, error
 			return nil, err
 		}
 		for _, a := range actions {
-			if add, ok := a.(*txlog.Add); ok && add.DataChange {
-				if key, err := txlog.DecodePath(add.Path); err == nil {
-					out[key] = c.Version
-				}
-			}
+			out.see(a, c.Version)
 		}
 	}
+	e.told[snap] = out
 	return out, nil
+}
+
+func (f *fileCommits) see(a txlog.Action, version int64) {
+	switch a := a.(type) {
+	case *txlog.Add:
+		if key, err := txlog.DecodePath(a.Path); err == nil && a.DataChange {
+			f.added[key] = version
+		}
+	case *txlog.Remove:
+		if a.DataChange {
+			f.removed[a.Path] = version
+		}
+	}
 }
 
 // manyKeys is how many keys a predicate names; of more it gives the bounds.
