@@ -16,8 +16,7 @@ var exitsLine = regexp.MustCompile(`^exits (\d+) (.*)$`)
 
 // TestScriptsShowEveryVerb: of each verb the scripts have a run that succeeds, one
 // that is refused with its exit code, one whose answer is JSON, and of verbs that
-// print rows or lists one in a form of rows. The verbs of a cluster are machines'
-// alone: the cluster's own tests run them.
+// print rows or lists one in a form of rows.
 func TestScriptsShowEveryVerb(t *testing.T) {
 	root := (&app{sys: &system{}, env: map[string]string{}}).command()
 	shown := map[string]*ways{}
@@ -27,7 +26,7 @@ func TestScriptsShowEveryVerb(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if cmd.Runnable() && !cmd.Hidden && !strings.HasPrefix(pathOf(cmd), "cluster ") {
+		if cmd.Runnable() && !cmd.Hidden {
 			shown[pathOf(cmd)], formats[pathOf(cmd)] = &ways{}, formatsOf(cmd)
 		}
 	}
