@@ -175,10 +175,7 @@ schemas of the results. It reads logs and no data files.
 	fl := cmd.Flags()
 	fl.StringVar(&f.samples, "samples", "", "file with the columns of samples to compare with instead of the upstream features (needed for roots)")
 	fl.StringVar(&f.inputFormat, "input-format", "", "format of --samples; default by suffix")
-	fl.StringArrayVar(&f.filters, "filter", nil, "KEY=EXPR: filter on the rows of one feature")
-	fl.StringArrayVar(&f.global, "global-filter", nil, "filter on the rows of every feature")
-	fl.StringArrayVar(&f.target, "target-filter", nil, "filter on the feature's own rows")
-	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
+	f.registerFilters(fl)
 	fl.BoolVar(&f.skipComparison, "skip-comparison", false, "every expected sample is new")
 	fl.StringVar(&f.memoryLimit, "memory-limit", "", "memory of a worker, such as 2GB; default what its machine or container has")
 	fl.Int64Var(&f.partitionRows, "partition-rows", 500_000, "rows of a partition, about, of all tables together")
@@ -227,14 +224,11 @@ func (a *app) clusterPlan(ctx context.Context, text string, f *clusterPlanFlags)
 		return err
 	}
 	defer store.Close()
-	if f.samples != "" {
-		in, done, err := a.readRows(ctx, f.samples, f.inputFormat, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
-		if err != nil {
-			return err
-		}
-		defer done()
-		o.Resolve.Samples = &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}
+	done, err := a.openSamples(ctx, store, key, &f.resolveFlags, &o.Resolve)
+	if err != nil {
+		return err
 	}
+	defer done()
 	p, err := cluster.New(ctx, store, key, o)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
@@ -52,10 +53,7 @@ files, parquet by default.
 	fl := cmd.Flags()
 	fl.StringVar(&f.samples, "samples", "", "file of samples to compare with instead of the upstream features (needed for roots)")
 	fl.StringVar(&f.inputFormat, "input-format", "", "format of --samples; default by suffix")
-	fl.StringArrayVar(&f.filters, "filter", nil, "KEY=EXPR: filter on the rows of one feature")
-	fl.StringArrayVar(&f.global, "global-filter", nil, "filter on the rows of every feature")
-	fl.StringArrayVar(&f.target, "target-filter", nil, "filter on the feature's own rows")
-	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
+	f.registerFilters(fl)
 	fl.BoolVar(&f.skipComparison, "skip-comparison", false, "every expected sample is new")
 	fl.StringVar(&f.part, "part", "", "stream the rows of a part: new, stale, orphaned, all of these, or input")
 	fl.StringVar(&f.summary, "summary", "", "file for the summary as JSON")
@@ -77,6 +75,28 @@ files, parquet by default.
 	return cmd
 }
 
+// registerFilters registers the flags that choose rows.
+func (f *resolveFlags) registerFilters(fl *pflag.FlagSet) {
+	fl.StringArrayVar(&f.filters, "filter", nil, "KEY=EXPR: filter on the rows of one feature")
+	fl.StringArrayVar(&f.global, "global-filter", nil, "filter on the rows of every feature")
+	fl.StringArrayVar(&f.target, "target-filter", nil, "filter on the feature's own rows")
+	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
+}
+
+// openSamples opens the rows of --samples, if there are any, for a resolve. They
+// are let go of by done.
+func (a *app) openSamples(ctx context.Context, store *metaxy.DeltaStore, key feature.Key, f *resolveFlags, o *metaxy.ResolveOptions) (done func(), err error) {
+	if f.samples == "" {
+		return func() {}, nil
+	}
+	in, done, err := a.readRows(ctx, f.samples, f.inputFormat, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
+	if err != nil {
+		return nil, err
+	}
+	o.Samples = &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}
+	return done, nil
+}
+
 func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 	key, err := a.parseKey(text)
 	if err != nil {
@@ -95,14 +115,11 @@ func (a *app) resolve(ctx context.Context, text string, f *resolveFlags) error {
 		return err
 	}
 	defer store.Close()
-	if f.samples != "" {
-		in, done, err := a.readRows(ctx, f.samples, f.inputFormat, func() (rowio.Types, error) { return featureTypes(ctx, store, key) })
-		if err != nil {
-			return err
-		}
-		defer done()
-		opts.Samples = &metaxy.Rows{Schema: in.Schema, Batches: in.Batches}
+	done, err := a.openSamples(ctx, store, key, f, opts)
+	if err != nil {
+		return err
 	}
+	defer done()
 	bar := a.startProgress("resolve " + key.String())
 	bar.joins = true
 	defer bar.stop()

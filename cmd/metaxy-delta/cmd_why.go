@@ -32,10 +32,7 @@ what a vacuum, a hard delete or a compaction took away is said to be unknown. Ex
 	fl := cmd.Flags()
 	fl.BoolVar(&f.allStale, "all-stale", false, "every stale sample")
 	fl.IntVar(&f.limit, "limit", 0, "with --all-stale: no more samples than this; 0 = all")
-	fl.StringArrayVar(&f.filters, "filter", nil, "KEY=EXPR: filter on the rows of one feature")
-	fl.StringArrayVar(&f.global, "global-filter", nil, "filter on the rows of every feature")
-	fl.StringArrayVar(&f.target, "target-filter", nil, "filter on the feature's own rows")
-	fl.StringArrayVar(&f.staleIf, "stale-if", nil, "stored samples for which this is true are stale")
+	f.registerFilters(fl)
 	return cmd
 }
 
