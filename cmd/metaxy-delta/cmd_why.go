@@ -26,8 +26,8 @@ func (a *app) whyCommand() *cobra.Command {
 	var f whyFlags
 	cmd := &cobra.Command{Use: "why KEY ID...", Short: "Why samples are new, stale or orphaned", Args: cobra.MinimumNArgs(1),
 		Long: `Say why samples of a feature are new, stale or orphaned: which upstream version changed, from what to what, since when and by which commit of which table. An
-ID is a value, or column=value,column=value where samples are joined on several columns. The causes are read off the rows that the tables still have:
-what a vacuum, a hard delete or a compaction took away is said to be unknown. Exit code 6 when a sample is neither stored nor upstream.`,
+ID is a value, or column=value,column=value where samples are joined on several columns. The causes are read off the rows that the tables still have,
+those that a hard delete removed too: what a vacuum or a compaction took away is said to be unknown. Exit code 6 when a sample is neither stored nor upstream.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.why(cmd.Context(), args[0], args[1:], &f) }}
 	fl := cmd.Flags()
 	fl.BoolVar(&f.allStale, "all-stale", false, "every stale sample")

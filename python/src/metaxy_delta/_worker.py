@@ -188,11 +188,7 @@ class Worker:
 
     def wait(self) -> int:
         """Return the exit code of a worker that hung up."""
-        try:
-            return self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return self._process.wait()
+        return _wait(self._process)
 
     def said(self) -> list[bytes]:
         """Return the last lines of a worker that ended: an error of the program, or how it crashed."""
@@ -270,21 +266,22 @@ def _let_go(process: subprocess.Popen[bytes], line: socket.socket, parent: int) 
     if os.getpid() != parent:
         return
     line.close()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    _wait(process)
 
 
 def _end_process(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of a process that was told to end; one that does not is killed."""
+    try:
+        return process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _cannot_run(program: str, e: OSError) -> ProgramNotFoundError:
