@@ -111,7 +111,8 @@ func (c *counting) Allocate(size int) []byte {
 	return c.Allocator.Allocate(size)
 }
 
-// TestWatchedTablesLend: a table that is watched gives its blocks the same memory again, as one that is not.
+// TestWatchedTablesLend: a table that is watched gives its blocks the same
+// memory again, as one that is not.
 func TestWatchedTablesLend(t *testing.T) {
 	const n = 300_000
 	ids, versions := array.NewInt64Builder(memory.DefaultAllocator), array.NewStringBuilder(memory.DefaultAllocator)

@@ -82,7 +82,8 @@ func addSystemTypes(g *feature.Graph, def *feature.Definition, types map[string]
 	}
 }
 
-// addTypes adds the column types of a feature's table, if it has one. Only the table's schema is read.
+// addTypes adds the column types of a feature's table, if it has one. Only the
+// table's schema is read.
 func (s *DeltaStore) addTypes(ctx context.Context, key feature.Key, types map[string]arrow.DataType, renamed func(string) string) error {
 	rows, err := s.Read(ctx, key, &ReadOptions{FeatureHistory: true})
 	if errors.Is(err, ErrFeatureNotFound) {

@@ -23,8 +23,10 @@ type CompleteOptions struct {
 	Now time.Time
 }
 
-// Complete returns rows as Write stores them in the table of a feature: with versions, provenance and stamps, in its order of columns. It is for those who
-// write files of one commit in several processes. It streams; rows that Write would refuse end the stream with the same error.
+// Complete returns rows as Write stores them in the table of a feature: with
+// versions, provenance and stamps, in its order of columns. It is for those who
+// write files of one commit in several processes. It streams; rows that Write
+// would refuse end the stream with the same error.
 func Complete(ctx context.Context, plan *feature.Plan, rows *Rows, o *CompleteOptions) (*Rows, error) {
 	in, err := asDeclared(plan.Feature.Spec.Key, rows)
 	if err != nil {

@@ -15,10 +15,12 @@ import (
 type Pinned struct {
 	// Request is what is resolved, with the tables of this process.
 	Request resolve.Request
-	// Definitions are those in force, ProjectVersion and MaterializationID are what a write records.
+	// Definitions are those in force, ProjectVersion and MaterializationID are
+	// what a write records.
 	Definitions                       *feature.Graph
 	ProjectVersion, MaterializationID string
-	// Deps are by dep; Snapshot is nil where the dep has no table, and of all with samples. Current is the feature's own.
+	// Deps are by dep; Snapshot is nil where the dep has no table, and of all
+	// with samples. Current is the feature's own.
 	Deps    []PinnedTable
 	Current PinnedTable
 	// Properties are those of the feature's table where a write makes it, Unwritable
@@ -36,7 +38,8 @@ type PinnedTable struct {
 	Where    filter.Expr
 }
 
-// Pinned returns what the increment is made from. A fallback store that is not a Delta store is a *ForeignError: its rows lie in no files.
+// Pinned returns what the increment is made from. A fallback store that is not
+// a Delta store is a *ForeignError: its rows lie in no files.
 func (i *Increment) Pinned(ctx context.Context) (*Pinned, error) {
 	if err := i.store.open(); err != nil {
 		return nil, err

@@ -66,19 +66,24 @@ func (s *DeltaStore) appendResolved(ctx context.Context, key feature.Key, v *vis
 	}
 }
 
-// Written are the sample versions (ids, feature version and provenance) that a table got after a version: what Resolved.Drop leaves out, for those who write the
-// files of one commit in several processes. It is not safe for concurrent use.
+// Written are the sample versions (ids, feature version and provenance) that a
+// table got after a version: what Resolved.Drop leaves out, for those who write
+// the files of one commit in several processes. It is not safe for concurrent
+// use.
 type Written struct{ w *writtenSince }
 
-// NewWritten are those of a feature with these id columns after a table version, -1 = after there was no table.
+// NewWritten are those of a feature with these id columns after a table
+// version, -1 = after there was no table.
 func NewWritten(ids []string, after int64) *Written { return &Written{newWrittenSince(ids, after)} }
 
-// Advance reads what was written up to a snapshot. A commit that removed rows is a *txlog.ConflictError.
+// Advance reads what was written up to a snapshot. A commit that removed rows
+// is a *txlog.ConflictError.
 func (w *Written) Advance(ctx context.Context, snap *delta.Snapshot) error {
 	return w.w.advance(ctx, snap, 0, nil)
 }
 
-// Without gives completed rows but those that are written. It streams and releases each batch after the step.
+// Without gives completed rows but those that are written. It streams and
+// releases each batch after the step.
 func (w *Written) Without(ctx context.Context, rows *Rows) *Rows {
 	return &Rows{Schema: rows.Schema, Batches: w.w.without(ctx, rows.Schema, rows.Batches)}
 }

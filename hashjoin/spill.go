@@ -18,10 +18,13 @@ import (
 // LimitError is work that would need more memory than allowed and has nowhere else to go.
 type LimitError struct {
 	LimitBytes, NeedBytes int64
-	// Err is why the disk did not take it; nil when there is no spill directory, or when a partition is too large.
+	// Err is why the disk did not take it; nil when there is no spill
+	// directory, or when a partition is too large.
 	Err error
-	// Rows are those of a partition that is too large, of all tables or of one; 0 when it is the whole that is. Share is the
-	// part of them that has the most frequent key, 0 where that is not known. The rows of one key are never divided.
+	// Rows are those of a partition that is too large, of all tables or of one;
+	// 0 when it is the whole that is. Share is the part of them that has the
+	// most frequent key, 0 where that is not known. The rows of one key are
+	// never divided.
 	Rows  int64
 	Share float64
 }

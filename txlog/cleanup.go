@@ -106,7 +106,8 @@ func (l *Log) cutoff(ctx context.Context, ls *listing, before time.Time) (*check
 	return nil, nil
 }
 
-// expired lists the files older than a version, and the compactions that start by it, in ascending order.
+// expired lists the files older than a version, and the compactions that start
+// by it, in ascending order.
 func (l *Log) expired(ctx context.Context, ls *listing, version int64) ([]objstore.Object, error) {
 	files := map[string]objstore.Object{}
 	for _, c := range ls.commits { // those that a listing passes over, too

@@ -31,8 +31,10 @@ type CommitFile struct {
 	tag string // objstore.Object.Tag
 }
 
-// Commits lists the commits from a version on that exist as JSON files, ascending, with their file times. A table without a log has none. A few commits that
-// the listing passed over are looked for by their names, one request each; versions that are still left out are not there.
+// Commits lists the commits from a version on that exist as JSON files,
+// ascending, with their file times. A table without a log has none. A few
+// commits that the listing passed over are looked for by their names, one
+// request each; versions that are still left out are not there.
 func (l *Log) Commits(ctx context.Context, from int64) iter.Seq2[CommitFile, error] {
 	return func(yield func(CommitFile, error) bool) {
 		opts := objstore.ListOptions{Prefix: logDir}

@@ -67,7 +67,8 @@ func TestPassedOver(t *testing.T) {
 	}
 }
 
-// TestCommitsPassedOver lists commits, and cleans them up, although listings leave some out; what is really gone stays out.
+// TestCommitsPassedOver lists commits, and cleans them up, although listings
+// leave some out; what is really gone stays out.
 func TestCommitsPassedOver(t *testing.T) {
 	for name, tc := range map[string]struct{ over, gone, want []int64 }{
 		"one":        {[]int64{3}, nil, []int64{0, 1, 2, 3, 4, 5, 6, 7, 8}},

@@ -90,8 +90,9 @@ func TestSmallFilesAreOffered(t *testing.T) {
 	}
 }
 
-// TestOptimizeSortsFeatures: `optimize` sorts a feature's rows by its ids, leaves them alone after that until a tenth is new, and merges what is small meanwhile;
-// with --as-written it only merges. No read changes.
+// TestOptimizeSortsFeatures: `optimize` sorts a feature's rows by its ids,
+// leaves them alone after that until a tenth is new, and merges what is small
+// meanwhile; with --as-written it only merges. No read changes.
 func TestOptimizeSortsFeatures(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	do := func(want int, args ...string) string {

@@ -101,7 +101,8 @@ func (c *called) end(t *testing.T) (string, int) {
 	return said, end.Code
 }
 
-// TestWorker: calls that run side by side give what the command gives, and the end of the socket is that of the worker.
+// TestWorker: calls that run side by side give what the command gives, and the
+// end of the socket is that of the worker.
 func TestWorker(t *testing.T) {
 	worker, ended := started(t, time.Hour)
 	waiting := ask(t, worker, "table", "write", t.TempDir()+"/t", "-", "--input-format", "csv", "--log-format=json")

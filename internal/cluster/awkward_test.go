@@ -139,7 +139,8 @@ func (a *awkward) rights(from, to int, tag string) *metaxy.Rows {
 
 func (a *awkward) fill(maps bool) {
 	ctx := a.t.Context()
-	// A first write makes the table; its schema goes into one with mapped columns, a partition and deletion vectors.
+	// A first write makes the table; its schema goes into one with mapped
+	// columns, a partition and deletion vectors.
 	a.write("rec/rights", a.rights(0, 2, "x"))
 	first, err := a.s.Table(key(a.t, "rec/rights")).Snapshot(ctx)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"strings"
 )
 
-// Names returns the known names that look like name, best first, equals in the order given, each once, at most three. The cost is len(name) times the length of all of them.
+// Names returns the known names that look like name, best first, equals in the
+// order given, each once, at most three. The cost is len(name) times the length
+// of all of them.
 func Names(name string, known []string) []string {
 	cost := map[string]int{}
 	var found []string

@@ -33,10 +33,13 @@ type OptimizeOptions struct {
 	// SortBy are columns to sort the rows of each partition by, so that a reader who asks for a few keys skips files. Files that are sorted so already, and
 	// hold no key that other files hold too, are left alone.
 	SortBy []string
-	// Lazy leaves sorted files alone as long as what is not sorted beside them, and shares keys with them, is less than a tenth of it; only small files are
-	// merged then. So a table to which little is added is not written again as a whole.
+	// Lazy leaves sorted files alone as long as what is not sorted beside them,
+	// and shares keys with them, is less than a tenth of it; only small files
+	// are merged then. So a table to which little is added is not written again
+	// as a whole.
 	Lazy bool
-	// KeepOrder keeps the tie order of all rows of a partition: small files are merged with their neighbours in that order alone, and newer files, also
+	// KeepOrder keeps the tie order of all rows of a partition: small files are
+	// merged with their neighbours in that order alone, and newer files, also
 	// those that others add meanwhile, are named again in the commit.
 	KeepOrder bool
 	// MemoryLimit is what a sort works in, about; 0 = 512 MiB. What needs more goes to SpillDir; without one it is a *hashjoin.LimitError.
@@ -245,8 +248,9 @@ func (c *compaction) write(ctx context.Context, j *job, rows *delta.Rows, o *del
 	return err
 }
 
-// commit puts removes and adds into one commit. Where order counts, files that others add meanwhile must come behind the rows that were there before: the commit
-// is made again over the newer snapshot then.
+// commit puts removes and adds into one commit. Where order counts, files that
+// others add meanwhile must come behind the rows that were there before: the
+// commit is made again over the newer snapshot then.
 func (c *compaction) commit(ctx context.Context) (OptimizeResult, error) {
 	c.res.FilesAdded = len(c.adds)
 	for _, a := range c.adds {
@@ -274,7 +278,8 @@ func (c *compaction) commit(ctx context.Context) (OptimizeResult, error) {
 // maxOvertaken bounds how often a commit is made again for what others added.
 const maxOvertaken = 20
 
-// holds reports whether a newer snapshot has all that was compacted as it was, and can take the files that were written.
+// holds reports whether a newer snapshot has all that was compacted as it was,
+// and can take the files that were written.
 func (c *compaction) holds(snap *delta.Snapshot) bool {
 	if now, then := snap.State(), c.snap.State(); !reflect.DeepEqual(now.Metadata, then.Metadata) || !reflect.DeepEqual(now.Protocol, then.Protocol) {
 		return false
@@ -316,8 +321,11 @@ func (c *compaction) change() *delta.Change {
 	return ch
 }
 
-// inOrder are the adds of the commit in tie order: written files stand where their rows stood, and files that are newer than one of them are added again behind
-// it, unless they share no key with it, as beside a sort. A written file is as old as its newest source, since the order of a checkpoint is that of the times.
+// inOrder are the adds of the commit in tie order: written files stand where
+// their rows stood, and files that are newer than one of them are added again
+// behind it, unless they share no key with it, as beside a sort. A written file
+// is as old as its newest source, since the order of a checkpoint is that of
+// the times.
 func (c *compaction) inOrder() (out []*txlog.Add) {
 	jobs, left := map[string]*job{}, map[*job]int{}
 	merged := false

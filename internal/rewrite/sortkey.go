@@ -55,8 +55,9 @@ func sortKeysOf(snap *delta.Snapshot, names []string) (*sortKeys, error) {
 	return out, nil
 }
 
-// Sortable are the columns among some, in their order, up to the first that a sort cannot take; partition columns, which are the same in a whole file, are left
-// out.
+// Sortable are the columns among some, in their order, up to the first that a
+// sort cannot take; partition columns, which are the same in a whole file, are
+// left out.
 func Sortable(snap *delta.Snapshot, names []string) []string {
 	var out []string
 	for _, name := range names {

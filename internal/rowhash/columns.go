@@ -84,7 +84,8 @@ func StringsOf(a arrow.Array) (Strings, error) {
 	return s, nil
 }
 
-// Pick views chosen rows: row i is rows[i] of the column, null where that is -1. rows is not copied, unless the column was picked from before.
+// Pick views chosen rows: row i is rows[i] of the column, null where that is
+// -1. rows is not copied, unless the column was picked from before.
 func (s Strings) Pick(rows []int32) Strings {
 	if s.rows != nil {
 		composed := make([]int32, len(rows))

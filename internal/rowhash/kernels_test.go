@@ -74,7 +74,8 @@ func arrowOf(t *rapid.T, list []cell) arrow.Array {
 	return array.NewSlice(a, int64(extra), int64(extra+len(list)))
 }
 
-// column gives cells as input of a kernel, whole, picked, or picked twice, and the cells that it then stands for.
+// column gives cells as input of a kernel, whole, picked, or picked twice, and
+// the cells that it then stands for.
 func column(t *rapid.T, n int) (rowhash.Strings, []cell) {
 	times := rapid.IntRange(0, 2).Draw(t, "picked")
 	if times == 0 {

@@ -9,9 +9,10 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 )
 
-// TestParquetOfOtherWriters: files of apache/parquet-testing (and one of arrow-testing, ARROW-17100) that the Arrow
-// reader refuses, or reads as something else; the values are those of pyarrow
-// and, for far dates, told to give microseconds.
+// TestParquetOfOtherWriters: files of apache/parquet-testing (and one of
+// arrow-testing, ARROW-17100) that the Arrow reader refuses, or reads as
+// something else; the values are those of pyarrow and, for far dates, told to
+// give microseconds.
 func TestParquetOfOtherWriters(t *testing.T) {
 	for name, want := range map[string]string{
 		"old_list_structure": `"a": [[1 2] [3 4]]`,

@@ -151,7 +151,8 @@ type Options struct {
 	Ops []string
 	// Reasons asks every resolve for its reasons, too, which must agree with it.
 	Reasons bool
-	// Again makes every resolve a second time, on what the first one remembered; Remembered counts those that did stand on it.
+	// Again makes every resolve a second time, on what the first one
+	// remembered; Remembered counts those that did stand on it.
 	Again      bool
 	Remembered *atomic.Int64
 	// Resolved is called behind every resolve that is as recorded, also where that
@@ -272,8 +273,9 @@ func newScenario(t *testing.T, dir string, o *Options) *run {
 // reads are the operations that change no store.
 var reads = []string{"read", "resolve_update", "rebase", "history", "has_feature"}
 
-// before lays out the store as it was before a step. A step that follows another finds the copy that the other left, where that is what would be
-// laid out again.
+// before lays out the store as it was before a step. A step that follows
+// another finds the copy that the other left, where that is what would be laid
+// out again.
 func (c *run) before(st *step) (root, fault string) {
 	c.t.Helper()
 	b, was := &st.Before, c.laid

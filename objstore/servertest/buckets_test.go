@@ -92,7 +92,8 @@ func TestClientOfABucket(t *testing.T) {
 	}, &objstoretest.Options{RaceRounds: 20, LargeBytes: 6 << 20})
 }
 
-// bucketOpener serves stores in one bucket: bucket://prefix. They share a driver, since each proves its creates by racing.
+// bucketOpener serves stores in one bucket: bucket://prefix. They share a
+// driver, since each proves its creates by racing.
 type bucketOpener struct{ driver objstore.Driver }
 
 func openerOf(b *blob.Bucket) bucketOpener { return bucketOpener{blobstore.New(b, nil)} }

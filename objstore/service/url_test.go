@@ -42,7 +42,8 @@ func TestFilePath(t *testing.T) {
 	}
 }
 
-// TestPrefixThatIsNoText: services take a key that is no UTF-8 once, and fail to list it ever after.
+// TestPrefixThatIsNoText: services take a key that is no UTF-8 once, and fail
+// to list it ever after.
 func TestPrefixThatIsNoText(t *testing.T) {
 	for raw, ok := range map[string]bool{"s3://b/%E4%BD/t": false, "gs://b/%FF": false, "az://b/t/%C3%28": false, "s3://b/%E4%BD%A0/t": true, "s3://b/你/t": true} {
 		if _, err := service.ParseLocation(raw); (err == nil) != ok || !ok && !errors.Is(err, objstore.ErrInvalidKey) {

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Runs tests on Spark. Without SPARK_PYTHON, a Python with what requirements.txt names, those that a change must pass: they need Java and, the first time,
-# the network; where either is missing it says so and leaves them out. With SPARK_PYTHON all, which fetch the jars of delta-spark, too.
+# Runs tests on Spark. Without SPARK_PYTHON, a Python with what requirements.txt
+# names, those that a change must pass: they need Java and, the first time, the
+# network; where either is missing it says so and leaves them out. With
+# SPARK_PYTHON all, which fetch the jars of delta-spark, too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 left_out() {

@@ -86,7 +86,8 @@ class Reader:
             return self._samples.select(*place, *_members(self._samples, names)), names
         frame = self._spark.read.format("delta").option("versionAsOf", table["version"]).load(table["url"])
         if table["where"]:
-            # The plan has no files without such rows, so Spark must not give rows of them. The condition, a feature version or FALSE, is Spark's SQL, too.
+            # The plan has no files without such rows, so Spark must not give rows of
+            # them. The condition, a feature version or FALSE, is Spark's SQL, too.
             frame = frame.where(table["where"])
         path = F.col("_metadata.file_path")
         chosen = frame.select(_plain(path).alias("path"), *_place(frame), *_members(frame, names))
