@@ -69,6 +69,13 @@ func (inc *Increment) warnWeak(feature string, rows int64) {
 	}
 }
 
+// WeakWarning is the warning of a feature about a table for whose rows the hash is
+// too short, as [Algorithm.Weak] reports.
+func WeakWarning(feature, table string) Warning {
+	w := warning{what: foundWeak, args: []any{table}}
+	return w.text(feature)
+}
+
 // addWarnings adds warnings, and the counts of those that are there.
 func addWarnings(into, from []warning) []warning {
 	for _, w := range from {

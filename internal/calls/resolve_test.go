@@ -120,7 +120,7 @@ func released(b batch, err error) error {
 }
 
 var resolveRows = []row{
-	{fn: resolve.Algorithm.Validate}, {fn: resolve.Algorithm.Weak}, {fn: (*resolve.InputError).Error}, {fn: resolve.Shard.Check},
+	{fn: resolve.Algorithm.Validate}, {fn: resolve.Algorithm.Weak}, {fn: resolve.WeakWarning}, {fn: (*resolve.InputError).Error}, {fn: resolve.Shard.Check},
 	{fn: (*resolve.PanicError).Error}, {fn: (*resolve.PanicError).Unwrap},
 	{fn: resolve.MemTable, make: func(w *world) call {
 		b := w.batch(1, 2)

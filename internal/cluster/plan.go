@@ -261,7 +261,8 @@ func (p *Plan) tables(ctx context.Context, pinned *metaxy.Pinned, o *Options) er
 		d := &p.Tables[len(p.Tables)-1]
 		p.Rows, p.Bytes = p.Rows+d.Rows, p.Bytes+d.Bytes
 		if in.Dep >= 0 && req.Algorithm.Weak(d.Rows) {
-			p.Warnings = append(p.Warnings, Warning{Code: "WEAK_HASH", Count: 0, Message: weakMessage(p.Feature, d.Feature)})
+			w := resolve.WeakWarning(p.Feature, d.Feature)
+			p.Warnings = append(p.Warnings, Warning{Code: w.Code, Message: w.Message})
 		}
 	}
 	p.Single = p.Rows < singleRows
@@ -272,10 +273,6 @@ func (p *Plan) tables(ctx context.Context, pinned *metaxy.Pinned, o *Options) er
 	}
 	p.Worker.Partitions = p.Partitions
 	return nil
-}
-
-func weakMessage(key, table string) string {
-	return fmt.Sprintf("%s: %s has more than a million rows; versions of 8 digits of a 32-bit hash miss about one change in 45 million", key, table)
 }
 
 // table plans one table.
