@@ -85,10 +85,13 @@ func readDeleted(ctx context.Context, t *delta.Table, f *dataFile) (*dv.Bitmap, 
 func deletedPath(t *delta.Table, d *txlog.DeletionVector) (*objstore.Store, string, error) {
 	var key string
 	var err error
-	if d.StorageType == "u" {
+	switch d.StorageType {
+	case "u":
 		key, err = dv.RelativePath(d.PathOrInlineDV)
-	} else {
+	case "p":
 		key, err = txlog.DecodePath(d.PathOrInlineDV)
+	default:
+		err = fmt.Errorf("storage of type %q, known are u, p and i", d.StorageType)
 	}
 	if err != nil {
 		return nil, "", err

@@ -31,7 +31,7 @@ func TestDamagedVectors(t *testing.T) {
 		"size too small":        {told: `"sizeInBytes":`, lie: `"sizeInBytes":1`},
 		"offset of the version": {told: `"offset":1`, lie: `"offset":0`},
 		"offset beyond the end": {told: `"offset":1`, lie: `"offset":100000`},
-		"unknown storage":       {told: `"storageType":"u"`, lie: `"storageType":"x"`},
+		"unknown storage":       {told: `"storageType":"u","pathOrInlineDv":"`, lie: `"storageType":"x","pathOrInlineDv":"/`},
 		"inline bytes":          {told: `"storageType":"u"`, lie: `"storageType":"i"`},
 		"a path as a name":      {told: `"storageType":"u","pathOrInlineDv":"`, lie: `"storageType":"p","pathOrInlineDv":"name","was":"`},
 		"a path out of it":      {told: `"storageType":"u","pathOrInlineDv":"`, lie: `"storageType":"p","pathOrInlineDv":"file:///etc/vector","was":"`, outside: true},
