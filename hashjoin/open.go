@@ -46,6 +46,9 @@ func (x *Index) start(k *Keys, from, to int, p *probes) {
 	known, shift := x.known, x.shift
 	for i := range keys {
 		slot := max(uint32(p.bucket[i]), 1) - 1
+		if uint32(p.bucket[i]>>32) != uint32(p.hash[i]) {
+			slot = 0 // another key, which need not be looked at
+		}
 		p.word[i] = known[uint64(slot)<<shift]
 	}
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -171,7 +172,7 @@ def program(t: Task) -> None:
             for leaf, out in zip(leaves, outs):
                 key = str(leaf.spec().key)
                 text = start("resolve", key, "--out", str(out), "--format", "arrow")
-                found = [int(word.replace(",", "")) for word in text.rsplit(":", 1)[1].split() if word[0].isdigit()]
+                found = [int(n.replace(",", "")) for n in re.search(rf"^{re.escape(key)}: ([\d,]+) new, ([\d,]+) stale", text, re.M).groups()]
                 counts = [c + n for c, n in zip(counts, found)]
                 for n, part in zip(found, ("new", "stale")):
                     if t.mode == "roundtrip" and n:

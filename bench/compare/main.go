@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 
@@ -40,6 +41,7 @@ func main() {
 	target := flag.String("proxy", "", "stand before the server at this URL instead, until standard input ends, and print where")
 	delay := flag.Duration("delay", 0, "how long the proxy lets requests wait")
 	made := flag.String("make", "", "write a store below -store instead, as SHAPE/PHASE/IDS/HASH/ROWS, and print where")
+	profile := flag.String("cpuprofile", "", "write a processor profile to this file")
 	flag.Parse()
 	if *target != "" {
 		exit(serve(*target, *delay, os.Stdin, os.Stdout))
@@ -52,7 +54,17 @@ func main() {
 		c.SpillDir = ""
 	}
 	c.Collect, c.WriteBack, c.Features = *mode == "collect", *mode == "roundtrip", strings.Split(*features, ",")
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			exit(err)
+		}
+	}
 	r, err := p.run(c)
+	pprof.StopCPUProfile()
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(map[string]any{"seconds": r.Seconds, "cpu": r.CPUSeconds, "mb": float64(r.PeakBytes) / (1 << 20), "counts": []int64{r.New, r.Stale}})
 	}

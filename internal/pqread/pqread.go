@@ -23,6 +23,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // Column is a column of one row group, read once from its first row to its
@@ -159,7 +161,7 @@ const slack = 16
 // enough.
 func sized(b []byte, n int) []byte {
 	if cap(b) < n+slack {
-		b = make([]byte, n+slack+n/8)
+		b = slab.Bytes(n + slack + n/8)
 	}
 	return b[:n+slack][:n]
 }
@@ -225,7 +227,7 @@ func Open(src *Source, l *Leaf) (Column, error) {
 	if l.Pages != nil && !l.tiledBy(l.Pages) {
 		return nil, ErrIndex
 	}
-	c := &leafColumn{src: src, leaf: l, form: f, left: l.Rows, whole: !src.Sparse || src.Remote && l.Pages == nil, jumps: src.Sparse && src.Remote}
+	c := &leafColumn{src: src, leaf: l, form: f, left: l.Rows, whole: src.Remote && (!src.Sparse || l.Pages == nil), jumps: src.Sparse && src.Remote}
 	c.sink = sink{typ: l.Type, form: f, mem: src.Values, top: uint8(l.Level)}
 	if src.Values == nil {
 		c.sink.mem = src.Allocator

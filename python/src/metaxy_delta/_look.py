@@ -52,7 +52,7 @@ def _is_foreign(table: DeltaTable) -> bool:
 
 def _rows(table: DeltaTable) -> int:
     """Return about how many rows there are: counted where the log says, else judged by size."""
-    files = pa.record_batch(table.get_add_actions(flatten=True))
+    files = pa.table(table.get_add_actions(flatten=True))  # a batch or a stream of them, by release
     counted, sizes = files.column("num_records").to_pylist(), files.column("size_bytes").to_pylist()
     total = 0
     for rows, size in zip(counted, sizes, strict=True):
