@@ -82,17 +82,21 @@ func readDeleted(ctx context.Context, t *delta.Table, f *dataFile) (*dv.Bitmap, 
 	return b, nil
 }
 
-func deletedPath(t *delta.Table, d *txlog.DeletionVector) (*objstore.Store, string, error) {
-	var key string
-	var err error
+// VectorPath is the path of the file of a deletion vector that is not inline, as
+// the log has it. An error says that its storage is of a type that nobody knows,
+// or that the path cannot be read.
+func VectorPath(d *txlog.DeletionVector) (string, error) {
 	switch d.StorageType {
 	case "u":
-		key, err = dv.RelativePath(d.PathOrInlineDV)
+		return dv.RelativePath(d.PathOrInlineDV)
 	case "p":
-		key, err = txlog.DecodePath(d.PathOrInlineDV)
-	default:
-		err = fmt.Errorf("storage of type %q, known are u, p and i", d.StorageType)
+		return txlog.DecodePath(d.PathOrInlineDV)
 	}
+	return "", fmt.Errorf("storage of type %q, known are u, p and i", d.StorageType)
+}
+
+func deletedPath(t *delta.Table, d *txlog.DeletionVector) (*objstore.Store, string, error) {
+	key, err := VectorPath(d)
 	if err != nil {
 		return nil, "", err
 	}

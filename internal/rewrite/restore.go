@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -119,7 +120,7 @@ func byKey(files []delta.File) map[fileKey]struct{} {
 func present(ctx context.Context, t *delta.Table, f *delta.File) error {
 	keys := []string{f.Key}
 	if v := f.DeletionVector; v != nil && v.StorageType != "i" {
-		key, err := vectorKey(v)
+		key, err := scan.VectorPath(v)
 		if err != nil {
 			return &txlog.CorruptError{Path: f.Key, Err: err}
 		}

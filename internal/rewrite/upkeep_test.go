@@ -244,6 +244,24 @@ func TestVacuum(t *testing.T) {
 	}
 }
 
+// TestVacuumKnowsItsVectors: where the log keeps a deletion vector in a way that
+// nobody knows, its file cannot be told from litter.
+func TestVacuumKnowsItsVectors(t *testing.T) {
+	tb := table(t, &delta.AppendOptions{Configuration: map[string]string{vectors: "true"}})
+	write(t, tb, 0, 3000, nil)
+	if r, err := rewrite.Delete(t.Context(), tb, where(t, "id < 2000 AND p = '1'"), nil); err != nil || r.Vectors == 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	edit(t, tb, commitKey(int(snapshot(t, tb).Version())), func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte(`"storageType":"u"`), []byte(`"storageType":"x"`))
+	})
+	var corrupt *txlog.CorruptError
+	_, err := rewrite.Vacuum(t.Context(), tb, &rewrite.VacuumOptions{Now: time.UnixMilli(now), Retention: 0, Shorter: true})
+	if !errors.As(err, &corrupt) || !strings.Contains(err.Error(), `storage of type "x"`) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestVacuumRefused: a retention below the table's own must be asked for twice, and a table that this build must not write to is not cleaned up.
 func TestVacuumRefused(t *testing.T) {
 	tb := table(t, &delta.AppendOptions{Configuration: map[string]string{"delta.deletedFileRetentionDuration": "interval 3 days"}})

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
-	"github.com/metaxy-delta/metaxy-delta/internal/dv"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
+	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -164,8 +164,8 @@ func inForce(snap *delta.Snapshot, cutoff time.Time) (map[string]bool, error) {
 		if v == nil || v.StorageType == "i" {
 			return nil
 		}
-		if key, err = vectorKey(v); err != nil {
-			return &txlog.CorruptError{Path: raw, Err: fmt.Errorf("vacuum: the path of its deletion vector cannot be read: %w", err)}
+		if key, err = scan.VectorPath(v); err != nil {
+			return &txlog.CorruptError{Path: raw, Err: fmt.Errorf("vacuum: its deletion vector: %w", err)}
 		}
 		hide(keep, snap.Table().Within(key))
 		return nil
@@ -192,14 +192,6 @@ func hide(keep map[string]bool, key string) {
 	if leaves(key) {
 		keep["*/"+path.Base(key)] = true
 	}
-}
-
-// vectorKey is the file of a deletion vector that is not inline.
-func vectorKey(d *txlog.DeletionVector) (string, error) {
-	if d.StorageType == "u" {
-		return dv.RelativePath(d.PathOrInlineDV)
-	}
-	return txlog.DecodePath(d.PathOrInlineDV)
 }
 
 // hidden reports whether a vacuum leaves a file alone by its name.
