@@ -73,7 +73,7 @@ func (l *Layout) Encode(cols []arrow.Array, k *Keys) error {
 	if l.word {
 		return k.oneWord()
 	}
-	k.UUIDs = l.mask.lo != 0 && len(k.cols) == 1 && k.cols[0].column.class == classBytes
+	k.UUIDs = l.mask[0] != 0 && len(k.cols) == 1 && k.cols[0].column.class == classBytes
 	for from := 0; from < n; from += blockRows {
 		if err := k.hash(l, from, min(blockRows, n-from)); err != nil {
 			return err
@@ -156,11 +156,17 @@ func (k *Keys) boundNulls() {
 func (k *Keys) hash(l *Layout, from, n int) error {
 	lo, hi := k.Lo[from:from+n], k.Hi[from:from+n]
 	if len(k.cols) == 1 && k.cols[0].column.class == classBytes {
-		c := &k.cols[0]
+		c, packs := &k.cols[0], l.mask[0] != 0
+		if packs && c.uuids(&l.mask, from, lo, hi) {
+			return nil
+		}
 		c.strings(from, k.texts[:n])
 		for i, s := range k.texts[:n] {
-			var packed bool
-			if lo[i], hi[i], packed = l.mask.pack(s); !packed {
+			packed := false
+			if packs {
+				lo[i], hi[i], packed = pack(&l.mask, s)
+			}
+			if !packed {
 				h := xxh3.HashString128Seed(s, l.seed)
 				lo[i], hi[i], k.UUIDs = h.Lo, h.Hi, false
 			}

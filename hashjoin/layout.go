@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/metaxy-delta/metaxy-delta/internal/uuid"
 )
 
 // Layout says how the key columns of rows become keys. One layout serves all
@@ -14,7 +16,7 @@ import (
 // It is safe for concurrent use.
 type Layout struct {
 	seed uint64
-	mask mask
+	mask uuid.Mask
 	cols []keyColumn
 	word bool
 }
@@ -91,7 +93,7 @@ func NewStableLayout(sides ...[]arrow.DataType) (*Layout, error) { return NewSee
 func NewSeededLayout(seed uint64, sides ...[]arrow.DataType) (*Layout, error) {
 	l, err := NewLayout(sides...)
 	if err == nil {
-		l.seed, l.mask = seed, mask{}
+		l.seed, l.mask = seed, uuid.Mask{}
 	}
 	return l, err
 }
