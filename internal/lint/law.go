@@ -19,6 +19,7 @@ var law = map[string]string{
 	"internal/arrowcheck": "",
 	"internal/rowhash":    "internal/slab",
 	"internal/uuid":       "",
+	"internal/snappy":     "",
 	"internal/machine":    "",
 	"internal/slab":       "",
 	"internal/syscol":     "",
@@ -41,7 +42,7 @@ var law = map[string]string{
 
 	"internal/remember": "frame filter hashjoin",
 
-	"delta":   "txlog objstore filter internal/declared",
+	"delta":   "txlog objstore filter internal/declared internal/snappy",
 	"resolve": "frame internal/syscol internal/slab feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/arrowcheck internal/pqcheck internal/pqread internal/nearest",
