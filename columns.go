@@ -5,15 +5,11 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
 // systemNamespace is the first part of the keys of system tables.
 const systemNamespace = "metaxy-system"
-
-var stampType = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
 
 func sortedKeys[V any](m map[feature.Key]V) []feature.Key {
 	return slices.SortedFunc(maps.Keys(m), feature.Key.Compare)

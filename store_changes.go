@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
@@ -151,7 +152,7 @@ func (u *union) batch(b PartBatch) arrow.RecordBatch {
 		}
 		cols = append(cols, array.MakeArrayOfNull(memory.DefaultAllocator, u.fields[k].Type, int(rows)))
 	}
-	cols = append(cols, constantArray(arrow.BinaryTypes.String, partNames[b.Part], int(rows)))
+	cols = append(cols, intake.Constant(arrow.BinaryTypes.String, partNames[b.Part], int(rows)))
 	defer func() {
 		for _, c := range cols {
 			c.Release()

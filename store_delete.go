@@ -12,6 +12,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -136,12 +137,12 @@ func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key featu
 	return DeleteResult{Rows: w.Rows, Files: w.Files, Bytes: w.Bytes, TableVersion: w.TableVersion, Warnings: append(warnings, w.Warnings...)}, nil
 }
 
-// withTombstones makes sure that the frame has the column that newLayout overwrites with the time of deletion.
+// withTombstones makes sure that the frame has the column that intake.Complete overwrites with the time of deletion.
 func withTombstones(rows *Rows) *Rows {
 	if rows.Schema.HasField(syscol.DeletedAt) {
 		return rows
 	}
-	fields := append(rows.Schema.Fields(), arrow.Field{Name: syscol.DeletedAt, Type: stampType, Nullable: true})
+	fields := append(rows.Schema.Fields(), arrow.Field{Name: syscol.DeletedAt, Type: intake.StampType, Nullable: true})
 	schema := arrow.NewSchema(fields, nil)
 	return &Rows{Schema: schema, Source: rows.Source, Batches: appendNulls(rows, schema)}
 }
@@ -232,7 +233,7 @@ func appendNulls(rows *Rows, schema *arrow.Schema) iter.Seq2[arrow.RecordBatch, 
 			}
 			cols := slices.Clone(b.Columns())
 			for _, f := range schema.Fields()[len(cols):] {
-				nulls := constantArray(f.Type, nil, int(b.NumRows()))
+				nulls := intake.Constant(f.Type, nil, int(b.NumRows()))
 				defer nulls.Release()
 				cols = append(cols, nulls)
 			}

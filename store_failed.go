@@ -17,6 +17,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
@@ -204,8 +205,8 @@ func (s *DeltaStore) WriteFailed(ctx context.Context, key feature.Key, rows *Row
 		return FailedResult{}, err
 	}
 	r.now = arrow.Timestamp(s.opts.Now().UnixMicro())
-	in := rejectNullIDs(key, rows, slices.Concat(plan.JoinColumns(), []string{syscol.Provenance}))
-	return s.appendFailed(ctx, r.before, &delta.Rows{Schema: r.schema, Batches: r.batches(in.Batches)})
+	in := intake.NoNulls(key, rows.Schema, rows.Batches, slices.Concat(plan.JoinColumns(), []string{syscol.Provenance}))
+	return s.appendFailed(ctx, r.before, &delta.Rows{Schema: r.schema, Batches: r.batches(in)})
 }
 
 // planToFail is the plan of a feature that may be written to.
@@ -364,7 +365,7 @@ func newFailedRows(plan *feature.Plan, given *arrow.Schema) (*failedRows, error)
 	}
 	text := arrow.BinaryTypes.String
 	for _, f := range []arrow.Field{{Name: syscol.FeatureVersion, Type: text}, {Name: syscol.Provenance, Type: text}, {Name: colFailedReason, Type: text},
-		{Name: colFailedAttempt, Type: arrow.PrimitiveTypes.Int64}, {Name: colFailedAt, Type: stampType}, {Name: colClearedAt, Type: stampType}} {
+		{Name: colFailedAttempt, Type: arrow.PrimitiveTypes.Int64}, {Name: colFailedAt, Type: intake.StampType}, {Name: colClearedAt, Type: intake.StampType}} {
 		f.Nullable = true
 		fields = append(fields, f)
 	}

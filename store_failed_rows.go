@@ -16,6 +16,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
@@ -65,8 +66,8 @@ func (r *failedRows) batch(b arrow.RecordBatch) (arrow.RecordBatch, error) {
 		reason = b.Column(r.reason)
 		reason.Retain()
 	}
-	cols = append(cols, constantArray(arrow.BinaryTypes.String, r.version, n), provenance, reason, attempts.NewArray(),
-		constantArray(stampType, time.UnixMicro(int64(r.now)).UTC(), n), array.MakeArrayOfNull(mem, stampType, n))
+	cols = append(cols, intake.Constant(arrow.BinaryTypes.String, r.version, n), provenance, reason, attempts.NewArray(),
+		intake.Constant(intake.StampType, time.UnixMicro(int64(r.now)).UTC(), n), array.MakeArrayOfNull(mem, intake.StampType, n))
 	defer func() {
 		for _, c := range cols {
 			c.Release()
@@ -258,7 +259,7 @@ func (c *clearing) done(ctx context.Context, now time.Time) error {
 				return
 			}
 			cols := slices.Clone(b.Columns())
-			cols[last] = constantArray(stampType, now, int(b.NumRows()))
+			cols[last] = intake.Constant(intake.StampType, now, int(b.NumRows()))
 			out := array.NewRecordBatch(sc.Schema(), cols, b.NumRows())
 			cols[last].Release()
 			if !frame.Give(yield, out, out) {

@@ -13,6 +13,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/internal/system"
 )
@@ -327,9 +328,9 @@ func (r *rebase) take(ctx context.Context, b arrow.RecordBatch, mine, theirs []i
 		case name == syscol.ProvenanceByField:
 			c, err = takeRows(ctx, r.byField, theirs)
 		case name == syscol.FeatureVersion:
-			c = constantArray(arrow.BinaryTypes.String, r.featureVersion, n)
+			c = intake.Constant(arrow.BinaryTypes.String, r.featureVersion, n)
 		case name == syscol.ProjectVersion:
-			c = constantArray(arrow.BinaryTypes.String, r.projectVersion, n)
+			c = intake.Constant(arrow.BinaryTypes.String, r.projectVersion, n)
 		case name == syscol.DataVersion || name == syscol.DataVersionByField:
 			c, err = takeRows(ctx, b.Column(src), kept)
 		default:

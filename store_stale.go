@@ -9,6 +9,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/internal/filtereval"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
@@ -63,7 +64,7 @@ func checkStaleIf(def *feature.Definition, increment *arrow.Schema, exprs []filt
 	fields := increment.Fields()
 	for _, name := range []string{syscol.FeatureVersion, syscol.ProjectVersion, syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt, syscol.MaterializationID} {
 		if !increment.HasField(name) {
-			fields = append(fields, arrow.Field{Name: name, Type: systemType(name), Nullable: true})
+			fields = append(fields, arrow.Field{Name: name, Type: intake.SystemType(name), Nullable: true})
 		}
 	}
 	schema := arrow.NewSchema(fields, nil)

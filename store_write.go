@@ -3,18 +3,13 @@ package metaxy
 import (
 	"context"
 	"fmt"
-	"iter"
 	"strconv"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
-	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
-	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 )
 
@@ -73,7 +68,7 @@ func (s *DeltaStore) Write(ctx context.Context, key feature.Key, rows *Rows, opt
 		if err != nil {
 			return WriteResult{}, fmt.Errorf("write %s: %w", key, err)
 		}
-		return s.append(ctx, key, v, rows, &delta.AppendOptions{}, false)
+		return s.append(ctx, key, v, &resolve.Rows{Schema: rows.Schema, Batches: rows.Batches}, &delta.AppendOptions{}, false)
 	}
 	if err := o.validate(); err != nil {
 		return WriteResult{}, err
@@ -104,7 +99,7 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if err != nil {
 		return WriteResult{}, err
 	}
-	if err := checkFrame(plan, rows.Schema); err != nil {
+	if err := intake.Check(plan, rows.Schema); err != nil {
 		return WriteResult{}, err
 	}
 	projectVersion, err := s.projectVersion(g)
@@ -133,12 +128,11 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	if st.MaterializationID == "" {
 		st.MaterializationID = s.opts.MaterializationID
 	}
-	out, err := complete(ctx, plan, in, &CompleteOptions{ProjectVersion: projectVersion, MapDatatype: s.opts.MapDatatype, AllowNullIDs: st.AllowNullIDs,
-		Algorithm: resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation}}, st)
+	out, lacking, err := intake.Complete(ctx, plan, &resolve.Rows{Schema: in.Schema, Batches: in.Batches}, s.intakeOf(projectVersion, st))
 	if err != nil {
 		return WriteResult{}, err
 	}
-	found = append(found, out.Warnings...)
+	found = append(found, lacking...)
 	out.Batches = s.progress(key, "write", out.Batches)
 	ao := &delta.AppendOptions{Configuration: s.hashProperties(), AppID: st.AppID, AppVersion: st.AppVersion}
 	var res WriteResult
@@ -154,6 +148,15 @@ func (s *DeltaStore) write(ctx context.Context, g *feature.Graph, key feature.Ke
 	}
 	res.Warnings = append(found, res.Warnings...)
 	return res, err
+}
+
+// intakeOf says how the rows of a write are completed.
+func (s *DeltaStore) intakeOf(projectVersion string, st *stamps) *intake.Options {
+	return &intake.Options{
+		ProjectVersion: projectVersion, Algorithm: resolve.Algorithm{Name: s.opts.HashAlgorithm, Truncation: s.opts.HashTruncation},
+		MapDatatype: s.opts.MapDatatype, MaterializationID: st.MaterializationID, AllowNullIDs: st.AllowNullIDs,
+		PreserveVersions: st.PreserveVersions, Now: st.now, Tombstone: st.tombstone,
+	}
 }
 
 // notCleared tells that samples that were stored are still recorded as failed.
@@ -176,7 +179,7 @@ func (o *WriteOptions) validate() error {
 // are converted to its own. Without rows it makes the table, or adds the
 // columns, unless it is for rows only; where nothing is to be done it commits
 // nothing.
-func (s *DeltaStore) append(ctx context.Context, key feature.Key, v *visit, rows *Rows, o *delta.AppendOptions, rowsOnly bool) (WriteResult, error) {
+func (s *DeltaStore) append(ctx context.Context, key feature.Key, v *visit, rows *resolve.Rows, o *delta.AppendOptions, rowsOnly bool) (WriteResult, error) {
 	o.MergeSchema, o.Cast, o.ExactNames = true, true, true
 	var r delta.Result
 	staged, err := s.Table(key).Stage(ctx, v.snap, &delta.Rows{Schema: rows.Schema, Batches: rows.Batches}, o)
@@ -219,206 +222,4 @@ const (
 
 func (s *DeltaStore) hashProperties() map[string]string {
 	return map[string]string{propHashAlgorithm: s.opts.HashAlgorithm, propHashTruncation: strconv.Itoa(s.opts.HashTruncation)}
-}
-
-// checkFrame finds what a write cannot do without.
-func checkFrame(plan *feature.Plan, schema *arrow.Schema) error {
-	key := plan.Feature.Spec.Key.String()
-	f, ok := schema.FieldsByName(syscol.ProvenanceByField)
-	if !ok {
-		return &resolve.InputError{Feature: key, Column: syscol.ProvenanceByField, Msg: "a write needs it"}
-	}
-	switch f[0].Type.ID() {
-	case arrow.STRUCT, arrow.MAP:
-	default:
-		return &resolve.InputError{Feature: key, Column: syscol.ProvenanceByField, Msg: fmt.Sprintf("want a struct or a map, got %s", f[0].Type)}
-	}
-	for _, id := range plan.Feature.Spec.IDColumns {
-		if !schema.HasField(id) {
-			return &resolve.InputError{Feature: key, Column: id, Msg: "id column is missing"}
-		}
-	}
-	seen := map[string]bool{}
-	for _, f := range schema.Fields() {
-		if seen[f.Name] {
-			return &resolve.InputError{Feature: key, Column: f.Name, Msg: "occurs twice"}
-		}
-		seen[f.Name] = true
-	}
-	return nil
-}
-
-// rejectNullIDs fails the stream at the first null id, before its batch is stored; the append then leaves nothing.
-func rejectNullIDs(key feature.Key, rows *Rows, ids []string) *Rows {
-	var cols []int
-	for _, id := range ids {
-		cols = append(cols, rows.Schema.FieldIndices(id)...)
-	}
-	return &Rows{Schema: rows.Schema, Batches: func(yield func(arrow.RecordBatch, error) bool) {
-		row := int64(0)
-		for b, err := range rows.Batches {
-			if err == nil {
-				err = firstNull(key, b, cols, row)
-				row += b.NumRows()
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !yield(b, nil) {
-				return
-			}
-		}
-	}}
-}
-
-func firstNull(key feature.Key, b arrow.RecordBatch, cols []int, base int64) error {
-	for _, c := range cols {
-		col := b.Column(c)
-		if col.NullN() == 0 {
-			continue
-		}
-		for i := range col.Len() {
-			if col.IsNull(i) {
-				return &resolve.InputError{Feature: key.String(), Column: b.ColumnName(c), Msg: fmt.Sprintf("id is null in row %d; nothing was written (nulls are stored only when allowed)", base+int64(i))}
-			}
-		}
-	}
-	return nil
-}
-
-// layout is the column order that Metaxy gives a written frame, and the constants it adds.
-type layout struct {
-	schema *arrow.Schema
-	source []int         // column of the completed batch, -1 = a constant
-	fixed  []any         // string, time.Time or nil for each constant
-	made   []arrow.Array // of the constants, as long as the longest batch so far
-}
-
-// newLayout orders columns: those given, versions, provenance, created, updated, deleted, materialization, data versions; what was given keeps its
-// place, but for version columns that are rewritten.
-func newLayout(given, completed *arrow.Schema, featureVersion, projectVersion string, st *stamps) *layout {
-	l := &layout{}
-	var fields []arrow.Field
-	done := map[string]bool{}
-	put := func(f arrow.Field, src int, v any) {
-		if done[f.Name] {
-			return
-		}
-		done[f.Name] = true
-		fields, l.source, l.fixed = append(fields, f), append(l.source, src), append(l.fixed, v)
-	}
-	constant := func(name string, t arrow.DataType, v any) {
-		put(arrow.Field{Name: name, Type: t, Nullable: true}, -1, v)
-	}
-	copyOf := func(name string) {
-		for _, i := range completed.FieldIndices(name) {
-			f := completed.Field(i)
-			f.Nullable = true
-			put(f, i, nil)
-		}
-	}
-	keep := st.PreserveVersions && given.HasField(syscol.FeatureVersion) && given.HasField(syscol.ProjectVersion)
-	var matID any
-	if st.MaterializationID != "" {
-		matID = st.MaterializationID
-	}
-	for _, f := range given.Fields() {
-		switch {
-		case (f.Name == syscol.FeatureVersion || f.Name == syscol.ProjectVersion) && !keep:
-		case f.Name == syscol.UpdatedAt && !st.tombstone:
-			constant(f.Name, stampType, st.now)
-		case f.Name == syscol.DeletedAt && st.tombstone:
-			constant(f.Name, stampType, st.now)
-		case f.Name == syscol.MaterializationID:
-			constant(f.Name, arrow.BinaryTypes.String, matID)
-		case f.Type.ID() == arrow.NULL && systemType(f.Name) != nil:
-			constant(f.Name, systemType(f.Name), nil)
-		default:
-			copyOf(f.Name)
-		}
-	}
-	constant(syscol.FeatureVersion, arrow.BinaryTypes.String, featureVersion)
-	constant(syscol.ProjectVersion, arrow.BinaryTypes.String, projectVersion)
-	copyOf(syscol.Provenance)
-	constant(syscol.CreatedAt, stampType, st.now)
-	constant(syscol.UpdatedAt, stampType, st.now)
-	if st.tombstone {
-		constant(syscol.DeletedAt, stampType, st.now)
-	}
-	constant(syscol.DeletedAt, stampType, nil)
-	constant(syscol.MaterializationID, arrow.BinaryTypes.String, matID)
-	for _, f := range completed.Fields() {
-		copyOf(f.Name)
-	}
-	l.schema = arrow.NewSchema(fields, nil)
-	return l
-}
-
-// systemType is the type of a system column that a frame may bring as all null; nil for others.
-func systemType(name string) arrow.DataType {
-	switch name {
-	case syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt:
-		return stampType
-	case syscol.Provenance, syscol.DataVersion, syscol.FeatureVersion, syscol.ProjectVersion, syscol.MaterializationID:
-		return arrow.BinaryTypes.String
-	}
-	return nil
-}
-
-func (l *layout) apply(in iter.Seq2[arrow.RecordBatch, error]) iter.Seq2[arrow.RecordBatch, error] {
-	return func(yield func(arrow.RecordBatch, error) bool) {
-		defer l.release()
-		for b, err := range in {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			out := l.batch(b)
-			ok := frame.Give(yield, out, out)
-			if !ok {
-				return
-			}
-		}
-	}
-}
-
-func (l *layout) batch(b arrow.RecordBatch) arrow.RecordBatch {
-	cols := make([]arrow.Array, len(l.source))
-	for i, src := range l.source {
-		if src >= 0 {
-			cols[i] = b.Column(src)
-			cols[i].Retain()
-			continue
-		}
-		cols[i] = l.constant(i, b.NumRows())
-	}
-	out := array.NewRecordBatch(l.schema, cols, b.NumRows())
-	for _, c := range cols {
-		c.Release()
-	}
-	return out
-}
-
-// constant returns n rows of a constant column. Batches share the memory.
-func (l *layout) constant(i int, n int64) arrow.Array {
-	if l.made == nil {
-		l.made = make([]arrow.Array, len(l.source))
-	}
-	if a := l.made[i]; a == nil || int64(a.Len()) < n {
-		if a != nil {
-			a.Release()
-		}
-		l.made[i] = constantArray(l.schema.Field(i).Type, l.fixed[i], int(n))
-	}
-	return array.NewSlice(l.made[i], 0, n)
-}
-
-func (l *layout) release() {
-	for _, a := range l.made {
-		if a != nil {
-			a.Release()
-		}
-	}
-	l.made = nil
 }

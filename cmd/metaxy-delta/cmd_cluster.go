@@ -14,6 +14,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 	"github.com/metaxy-delta/metaxy-delta/internal/cluster"
+	"github.com/metaxy-delta/metaxy-delta/internal/pinned"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowio"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -274,5 +275,5 @@ var clusterClasses = []class{
 	{"INPUT_CUT_OFF", exitCutOff, as[*cluster.CutOffError], say("run the task again: whoever sent the input was stopped")},
 	{"PLAN_REFUSED", exitUsage, as[*cluster.RefusedError], say("internal/docs/cluster.md is the protocol")},
 	{"MEMORY_LIMIT", exitFailure, as[*hashjoin.LimitError], say("--memory-limit says how much memory there is; `cluster plan` takes --partition-rows, too")},
-	{"FOREIGN_STORE", exitUnsupported, as[*metaxy.ForeignError], say("resolve it in one process, which reads such stores too: `metaxy-delta resolve`")},
+	{"FOREIGN_STORE", exitUnsupported, as[*pinned.ForeignError], say("resolve it in one process, which reads such stores too: `metaxy-delta resolve`")},
 }

@@ -9,7 +9,6 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/config"
-	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -238,38 +237,6 @@ var rootRows = []row{
 	{fn: (*metaxy.Increment).Stats, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Stats(); return nil })},
 	{fn: (*metaxy.Increment).LeftOut, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.LeftOut(); return nil })},
 	{fn: (*metaxy.Increment).Remembered, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Remembered(); return nil })},
-	{fn: metaxy.Complete, make: incCall(func(w *world, i *metaxy.Increment, ctx context.Context) error {
-		p, err := i.Pinned(ctx)
-		if err != nil {
-			return err
-		}
-		rootPlan, err := p.Definitions.Plan(root)
-		if err != nil {
-			return err
-		}
-		rows, err := metaxy.Complete(ctx, rootPlan, w.rows(20), &metaxy.CompleteOptions{ProjectVersion: p.ProjectVersion, Algorithm: p.Request.Algorithm})
-		return drainedRows(w, rows, err)
-	})},
-	{fn: metaxy.NewWritten, make: plainCall(func() { metaxy.NewWritten([]string{"id"}, -1) })},
-	{fn: (*metaxy.Written).Dropped, make: plainCall(func() { metaxy.NewWritten([]string{"id"}, -1).Dropped() })},
-	{fn: (*metaxy.Written).Advance, make: snapCall(func(_ *world, s *delta.Snapshot, ctx context.Context) error {
-		return metaxy.NewWritten([]string{"id"}, -1).Advance(ctx, s)
-	})},
-	{fn: (*metaxy.Written).Without, make: storeCall(func(w *world, s *metaxy.DeltaStore, ctx context.Context) error {
-		snap, err := s.Table(root).Snapshot(ctx)
-		if err != nil {
-			return err
-		}
-		written := metaxy.NewWritten([]string{"id"}, -1)
-		if err := written.Advance(ctx, snap); err != nil {
-			return err
-		}
-		given, err := readBy(ctx, w, s, root)
-		if err != nil {
-			return err
-		}
-		return drainedRows(w, written.Without(ctx, given), nil)
-	})},
 	{fn: (*metaxy.Increment).Pinned, make: incCall(func(_ *world, i *metaxy.Increment, ctx context.Context) error { return told(i.Pinned(ctx)) })},
 	{fn: (*metaxy.Increment).Sources, make: incCall(func(_ *world, i *metaxy.Increment, _ context.Context) error { i.Sources(); return nil })},
 	{fn: (*metaxy.Writer).Put, make: writerCall(func(w *world, b *metaxy.Writer, _ context.Context) error {
@@ -280,7 +247,7 @@ var rootRows = []row{
 	{fn: (*metaxy.Writer).Flush, make: writerCall(func(_ *world, b *metaxy.Writer, ctx context.Context) error { return b.Flush(ctx) })},
 	{fn: (*metaxy.Writer).Close, make: writerCall(func(_ *world, b *metaxy.Writer, ctx context.Context) error { return told(b.Close(ctx)) })},
 	{fn: (*metaxy.Writer).Abort, make: writerCall(func(_ *world, b *metaxy.Writer, _ context.Context) error { b.Abort(); return nil })},
-	{fn: (*metaxy.ForeignError).Error}, {fn: (*metaxy.NotFoundError).Error}, {fn: (*metaxy.NotFoundError).Unwrap}, {fn: (*metaxy.PartialError).Error}, {fn: (*metaxy.PartialError).Unwrap}, {fn: (*metaxy.Status).NeedsUpdate}, {fn: (*metaxy.Status).Verdict},
+	{fn: (*metaxy.NotFoundError).Error}, {fn: (*metaxy.NotFoundError).Unwrap}, {fn: (*metaxy.PartialError).Error}, {fn: (*metaxy.PartialError).Unwrap}, {fn: (*metaxy.Status).NeedsUpdate}, {fn: (*metaxy.Status).Verdict},
 }
 
 // from is a store that runs code of the caller before each batch that it gives.

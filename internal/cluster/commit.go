@@ -10,8 +10,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -76,7 +76,7 @@ func (w *Worker) Commit(ctx context.Context, env *Env, in io.Reader, o *CommitOp
 		since = p.Version
 	}
 	if o.Drop {
-		g.written = metaxy.NewWritten(plan.Feature.Spec.IDColumns, since)
+		g.written = intake.NewWritten(plan.Feature.Spec.IDColumns, since)
 	}
 	for try := 0; ; try++ {
 		c, seen, err := w.commit(ctx, table, g, o, since)
@@ -114,7 +114,7 @@ func (w *Worker) commit(ctx context.Context, table *delta.Table, g *gathered, o 
 		return nil, -1, err
 	}
 	if o.Drop && snap != nil {
-		if err := g.written.Advance(ctx, snap); err != nil {
+		if err := g.written.Advance(ctx, snap, 0, nil); err != nil {
 			return nil, -1, err
 		}
 		since = seen
@@ -154,7 +154,7 @@ type gathered struct {
 	rows   int64
 	warn   []Warning
 	// written is what others have written; nil = that does not matter.
-	written *metaxy.Written
+	written *intake.Written
 	dropped int64
 }
 
@@ -244,13 +244,13 @@ func (g *gathered) drop(ctx context.Context, table *delta.Table, snap *delta.Sna
 	}
 	var adds []*txlog.Add
 	for _, f := range own.Files() {
-		before := g.written.Dropped()
+		before := g.written.Dropped
 		for _, err := range g.rowsOf(ctx, own, f) {
 			if err != nil {
 				return err
 			}
 		}
-		n := g.written.Dropped() - before
+		n := g.written.Dropped - before
 		if n == 0 {
 			adds = append(adds, f.Add)
 			continue
@@ -272,5 +272,5 @@ func (g *gathered) rowsOf(ctx context.Context, own *delta.Snapshot, f delta.File
 	if err != nil {
 		return func(yield func(arrow.RecordBatch, error) bool) { yield(nil, err) }
 	}
-	return g.written.Without(ctx, &metaxy.Rows{Schema: sc.Schema(), Batches: sc.Batches(ctx)}).Batches
+	return g.written.Without(ctx, sc.Schema(), sc.Batches(ctx))
 }

@@ -18,6 +18,7 @@ import (
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/cluster"
+	"github.com/metaxy-delta/metaxy-delta/internal/pinned"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
 
@@ -318,7 +319,7 @@ func TestForeign(t *testing.T) {
 	}
 	defer here.Close()
 	_, err = newEngine(t, here, key(t, "a/leaf"), &cluster.Options{}, 1)
-	var no *metaxy.ForeignError
+	var no *pinned.ForeignError
 	if !errors.As(err, &no) || no.Store != there.Name() || no.Feature != "a/root" {
 		t.Errorf("%v", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/pinned"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/scan"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
@@ -113,7 +114,7 @@ const (
 )
 
 // New plans a resolve of a feature. It reads logs and no data files. A fallback
-// store that is no Delta store is a *metaxy.ForeignError.
+// store that is no Delta store is a *pinned.ForeignError.
 func New(ctx context.Context, s *metaxy.DeltaStore, key feature.Key, o *Options) (*Plan, error) {
 	ro := o.Resolve
 	ro.NoRemember, ro.Progress = true, false
@@ -122,19 +123,19 @@ func New(ctx context.Context, s *metaxy.DeltaStore, key feature.Key, o *Options)
 		return nil, err
 	}
 	defer inc.Close()
-	pinned, err := inc.Pinned(ctx)
+	from, err := inc.Pinned(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Format: Format, Build: o.Build, Run: uuid.NewString(), Feature: key.String(), FeatureVersion: inc.FeatureVersion, Project: pinned.Request.Plan.Feature.Project,
+	p := &Plan{Format: Format, Build: o.Build, Run: uuid.NewString(), Feature: key.String(), FeatureVersion: inc.FeatureVersion, Project: from.Request.Plan.Feature.Project,
 		Warnings: []Warning{}, Sources: []Source{}, Tasks: []Task{}, Results: map[string]string{}}
 	if inc.TableVersion >= 0 {
 		p.TableVersion = &inc.TableVersion
 	}
-	if err := p.worker(s, pinned, o); err != nil {
+	if err := p.worker(s, from, o); err != nil {
 		return nil, err
 	}
-	if err := p.tables(ctx, pinned, o); err != nil {
+	if err := p.tables(ctx, from, o); err != nil {
 		return nil, err
 	}
 	for _, w := range inc.Warnings() {
@@ -172,27 +173,27 @@ func (p *Plan) judge(ctx context.Context, o *Options) error {
 var partNames = [...]string{metaxy.New: "new", metaxy.Stale: "stale", metaxy.Orphaned: "orphaned"}
 
 // worker makes what workers get, without tables.
-func (p *Plan) worker(s *metaxy.DeltaStore, pinned *metaxy.Pinned, o *Options) error {
-	req := &pinned.Request
+func (p *Plan) worker(s *metaxy.DeltaStore, from *pinned.Increment, o *Options) error {
+	req := &from.Request
 	w := &Worker{Format: Format, Build: p.Build, Run: p.Run, Feature: p.Feature, FeatureVersion: p.FeatureVersion,
-		Project: p.Project, ProjectVersion: pinned.ProjectVersion, Algorithm: req.Algorithm.Name, Truncation: req.Algorithm.Truncation, Maps: req.MapMode,
+		Project: p.Project, ProjectVersion: from.ProjectVersion, Algorithm: req.Algorithm.Name, Truncation: req.Algorithm.Truncation, Maps: req.MapMode,
 		Filters: make([][]string, len(req.Plan.Deps)), TargetFilters: sqlOf(req.Current.Filters), StaleIf: sqlOf(req.StaleIf), SkipComparison: req.SkipComparison,
 		IDsOnly: o.IDsOnly, MemoryLimit: o.MemoryLimit}
 	for i := range req.Deps {
 		w.Filters[i] = sqlOf(req.Deps[i].Filters)
 	}
-	if pinned.Unjudged != nil {
-		w.Unjudged = pinned.Unjudged.Error()
+	if from.Unjudged != nil {
+		w.Unjudged = from.Unjudged.Error()
 	}
-	w.Target = target{URL: s.TableURL(req.Plan.Feature.Spec.Key), Properties: pinned.Properties, MaterializationID: pinned.MaterializationID}
-	if snap := pinned.Current.Snapshot; snap != nil {
+	w.Target = target{URL: s.TableURL(req.Plan.Feature.Spec.Key), Properties: from.Properties, MaterializationID: from.MaterializationID}
+	if snap := from.Current.Snapshot; snap != nil {
 		w.Target.Pinned, w.Target.URL = pin(snap), snap.Table().Store().URL()
 	}
-	if pinned.Unwritable != nil {
-		w.Target.Refused = pinned.Unwritable.Error()
+	if from.Unwritable != nil {
+		w.Target.Refused = from.Unwritable.Error()
 	}
-	need := closure(pinned.Definitions, req.Plan.Feature.Spec.Key)
-	for _, d := range pinned.Definitions.Definitions() {
+	need := closure(from.Definitions, req.Plan.Feature.Spec.Key)
+	for _, d := range from.Definitions.Definitions() {
 		if need[d.Spec.Key] {
 			w.Definitions = append(w.Definitions, d.Stored())
 		}
@@ -235,8 +236,8 @@ func (t bare) Read(context.Context, int, frame.Span, []string) iter.Seq2[frame.B
 type noRows = iter.Seq2[arrow.RecordBatch, error]
 
 // tables plans what is cut, and the tasks.
-func (p *Plan) tables(ctx context.Context, pinned *metaxy.Pinned, o *Options) error {
-	req := pinned.Request
+func (p *Plan) tables(ctx context.Context, from *pinned.Increment, o *Options) error {
+	req := from.Request
 	req.Deps = slices.Clone(req.Deps)
 	for i := range req.Deps {
 		if req.Deps[i].Table != nil {
@@ -255,7 +256,7 @@ func (p *Plan) tables(ctx context.Context, pinned *metaxy.Pinned, o *Options) er
 		return err
 	}
 	for _, in := range inputs {
-		if err := p.table(pinned, &in, o); err != nil {
+		if err := p.table(from, &in, o); err != nil {
 			return err
 		}
 		d := &p.Tables[len(p.Tables)-1]
@@ -276,7 +277,7 @@ func (p *Plan) tables(ctx context.Context, pinned *metaxy.Pinned, o *Options) er
 }
 
 // table plans one table.
-func (p *Plan) table(pinned *metaxy.Pinned, in *resolve.Input, o *Options) error {
+func (p *Plan) table(from *pinned.Increment, in *resolve.Input, o *Options) error {
 	index := len(p.Tables)
 	t := &Table{Dep: in.Dep, IDs: in.IDs, Keys: in.Keys, Columns: in.Deciding, NewestFirst: in.NewestFirst()}
 	if !o.IDsOnly {
@@ -287,7 +288,7 @@ func (p *Plan) table(pinned *metaxy.Pinned, in *resolve.Input, o *Options) error
 		}
 	}
 	d := Described{Index: index, Version: -1, NewestFirst: t.NewestFirst, Columns: t.Columns, Paths: []string{}, Feature: p.Feature}
-	at := pinned.Current
+	at := from.Current
 	switch {
 	case in.Dep == resolve.SamplesInput:
 		d.Role = "samples"
@@ -307,8 +308,8 @@ func (p *Plan) table(pinned *metaxy.Pinned, in *resolve.Input, o *Options) error
 	case in.Dep == resolve.CurrentInput:
 		d.Role = "current"
 	default:
-		d.Role, at = "dep", pinned.Deps[in.Dep]
-		d.Feature = pinned.Request.Plan.Deps[in.Dep].Feature.String()
+		d.Role, at = "dep", from.Deps[in.Dep]
+		d.Feature = from.Request.Plan.Deps[in.Dep].Feature.String()
 	}
 	t.Feature = d.Feature
 	if in.Dep != resolve.SamplesInput {

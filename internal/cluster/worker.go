@@ -57,7 +57,7 @@ type Worker struct {
 type target struct {
 	URL string `json:"url"`
 	// Pinned is nil where there is no table.
-	Pinned *pinned `json:"pinned,omitempty"`
+	Pinned *pinnedTable `json:"pinned,omitempty"`
 	// Properties are those of a table that is made.
 	Properties        map[string]string `json:"properties,omitempty"`
 	MaterializationID string            `json:"materialization_id,omitempty"`
@@ -65,8 +65,8 @@ type target struct {
 	Refused string `json:"refused,omitempty"`
 }
 
-// pinned is delta.Pinned without files.
-type pinned struct {
+// pinnedTable is delta.Pinned without files.
+type pinnedTable struct {
 	Version  int64                            `json:"version"`
 	Protocol *txlog.Protocol                  `json:"protocol"`
 	Metadata *txlog.Metadata                  `json:"metadata"`
@@ -76,10 +76,10 @@ type pinned struct {
 // Table is a table that is cut.
 type Table struct {
 	// Dep is the index of the dep, resolve.CurrentInput or resolve.SamplesInput.
-	Dep     int     `json:"dep"`
-	Feature string  `json:"feature"`
-	URL     string  `json:"url,omitempty"`
-	Pinned  *pinned `json:"pinned,omitempty"`
+	Dep     int          `json:"dep"`
+	Feature string       `json:"feature"`
+	URL     string       `json:"url,omitempty"`
+	Pinned  *pinnedTable `json:"pinned,omitempty"`
 	// Where is the condition on rows, "" = all.
 	Where string `json:"where,omitempty"`
 	// Samples is the schema of samples.
@@ -246,12 +246,12 @@ func (t *Table) withWhere() (*arrow.Schema, error) {
 	return cutSchema(t.full, columns)
 }
 
-func pin(s *delta.Snapshot) *pinned {
+func pin(s *delta.Snapshot) *pinnedTable {
 	p := s.Pinned()
-	return &pinned{p.Version, p.Protocol, p.Metadata, p.Domains}
+	return &pinnedTable{p.Version, p.Protocol, p.Metadata, p.Domains}
 }
 
-func (p *pinned) with(adds []*txlog.Add) *delta.Pinned {
+func (p *pinnedTable) with(adds []*txlog.Add) *delta.Pinned {
 	return &delta.Pinned{Version: p.Version, Protocol: p.Protocol, Metadata: p.Metadata, Domains: p.Domains, Adds: adds}
 }
 

@@ -9,9 +9,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
-	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/frame"
+	"github.com/metaxy-delta/metaxy-delta/internal/intake"
 	"github.com/metaxy-delta/metaxy-delta/resolve"
 	"github.com/metaxy-delta/metaxy-delta/txlog"
 )
@@ -43,8 +43,12 @@ func (w *Worker) Write(ctx context.Context, env *Env, in io.Reader) error {
 		return err
 	}
 	defer rows.in.r.Release()
-	completed, err := metaxy.Complete(ctx, plan, &metaxy.Rows{Schema: rows.schema, Batches: rows.batches()}, &metaxy.CompleteOptions{ProjectVersion: w.ProjectVersion,
-		Algorithm: resolve.Algorithm{Name: w.Algorithm, Truncation: w.Truncation}, MapDatatype: w.Maps, MaterializationID: w.Target.MaterializationID, Now: env.Table.Now()})
+	if err := intake.Check(plan, rows.schema); err != nil {
+		return err
+	}
+	completed, lacking, err := intake.Complete(ctx, plan, &resolve.Rows{Schema: rows.schema, Batches: rows.batches()}, &intake.Options{
+		ProjectVersion: w.ProjectVersion, Algorithm: resolve.Algorithm{Name: w.Algorithm, Truncation: w.Truncation}, MapDatatype: w.Maps,
+		MaterializationID: w.Target.MaterializationID, Now: env.Table.Now()})
 	if err != nil {
 		return err
 	}
@@ -67,7 +71,7 @@ func (w *Worker) Write(ctx context.Context, env *Env, in io.Reader) error {
 		st.Discard()
 		return refused("the rows have columns that the table of %s lacks, and it has column mapping: its tasks would name them each in its own way; add them by a write of one process first", w.Feature)
 	}
-	texts, err := w.texts(completed, st)
+	texts, err := w.texts(completed.Schema, lacking, st)
 	if err == nil {
 		err = writeTexts(env.Out, "add", texts, fmt.Sprint(len(texts)))
 	}
@@ -78,8 +82,8 @@ func (w *Worker) Write(ctx context.Context, env *Env, in io.Reader) error {
 }
 
 // texts are what a commit needs to know of staged files.
-func (w *Worker) texts(rows *metaxy.Rows, st *delta.Staged) ([]string, error) {
-	schema, err := schemaText(rows.Schema)
+func (w *Worker) texts(columns *arrow.Schema, lacking []resolve.Warning, st *delta.Staged) ([]string, error) {
+	schema, err := schemaText(columns)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func (w *Worker) texts(rows *metaxy.Rows, st *delta.Staged) ([]string, error) {
 	for _, add := range st.Change.Adds {
 		list = append(list, staged{Run: w.Run, Add: add})
 	}
-	for _, f := range rows.Warnings {
+	for _, f := range lacking {
 		list = append(list, staged{Run: w.Run, Warn: &Warning{Code: f.Code, Message: f.Message}})
 	}
 	for _, f := range st.Warnings {

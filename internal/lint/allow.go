@@ -22,7 +22,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	".": {64, "one idea: a store, with an options and a result type a verb, and what processes that share one tell each other"},
+	".": {57, "one idea: a store, with an options and a result type a verb"},
 }
 
 func allowed(rule, file string) bool {

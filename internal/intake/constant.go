@@ -1,4 +1,4 @@
-package metaxy
+package intake
 
 import (
 	"time"
@@ -8,8 +8,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// constantArray is n times v: nil, a string, or a time of a microsecond timestamp type.
-func constantArray(t arrow.DataType, v any, n int) arrow.Array {
+// Constant is n times v: nil, a string, or a time of a microsecond timestamp type.
+// The caller releases it.
+func Constant(t arrow.DataType, v any, n int) arrow.Array {
 	switch v := v.(type) {
 	case string:
 		b := array.NewStringBuilder(memory.DefaultAllocator)
