@@ -152,7 +152,7 @@ func TestD32OptionalMissing(t *testing.T) {
 	got, warnings := b.update("leaf", nil)
 	want(t, got, "1 new, 0 stale, 0 orphaned")
 	want(t, warnings, []string{"OPTIONAL_MISSING"})
-	b.opts.Switches.OptionalMissingIsError = true
+	b.opts.OptionalMissingIsError = true
 	b.reopen()
 	_, err := b.store.ResolveUpdate(t.Context(), mustKey(t, "leaf"), nil)
 	fails(t, err, "extra")

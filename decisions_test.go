@@ -326,7 +326,7 @@ func TestD11HashRecord(t *testing.T) {
 	}
 	_, warnings := b.update("leaf", nil)
 	want(t, slices.Contains(warnings, "HASH_MISMATCH"), true)
-	b.opts.Switches.IgnoreHashRecord = true
+	b.opts.IgnoreHashRecord = true
 	b.reopen()
 	want(t, b.put("root", []string{"id int", byField + "{x}"}, `[{"id": 2, "metaxy_provenance_by_field": {"x": "1"}}]`), []string{"HASH_MISMATCH"})
 }

@@ -34,7 +34,7 @@ func TestEverythingHasAnExample(t *testing.T) {
 		}
 		have[e.Name] = true
 	}
-	wanted := []string{"", "Open", "OpenConfig", "OpenStorage", "ExamineTable", "Rows", "MetadataStore", "NotFoundError", "PartialError"}
+	wanted := []string{"", "Open", "OpenConfig", "OpenStorage", "Rows", "MetadataStore", "NotFoundError", "PartialError"}
 	for _, of := range []any{&metaxy.DeltaStore{}, &metaxy.Increment{}, &metaxy.Writer{}, &metaxy.Options{}, &metaxy.Status{}} {
 		typ := reflect.TypeOf(of)
 		for i := range typ.NumMethod() {

@@ -380,7 +380,7 @@ func ExampleDeltaStore_WriteFailed() {
 	ctx := context.Background()
 	store := filled(ctx)
 	inc := must(store.ResolveUpdate(ctx, key("transcript"), nil))
-	fmt.Println(must(store.WriteFailed(ctx, key("transcript"), inc.New(ctx))).Failed, "failed")
+	fmt.Println(must(store.WriteFailed(ctx, key("transcript"), inc.New(ctx))).Rows, "failed")
 	later := must(store.ResolveUpdate(ctx, key("transcript"), &metaxy.ResolveOptions{Failed: &metaxy.FailedOptions{After: time.Hour}}))
 	fmt.Println(later.Count(ctx), later.Stats().New)
 	// Output:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -328,17 +327,6 @@ func ExampleDeltaStore_Examine() {
 		fmt.Println(w.Code)
 	}
 	// Output: VERSION_SEPARATOR
-}
-
-func ExampleExamineTable() {
-	ctx := context.Background()
-	store := filled(ctx)
-	snap := must(store.Table(key("video")).Snapshot(ctx))
-	before := time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC) // a clock that is slow
-	for _, w := range must(metaxy.ExamineTable(ctx, "videos", snap, &metaxy.ExamineOptions{Now: before})) {
-		fmt.Println(w.Code)
-	}
-	// Output: CLOCK_BEHIND
 }
 
 func ExampleDeltaStore_Storage() {

@@ -102,21 +102,17 @@ type Options struct {
 	// Observe is called with the same events, from the goroutines that made them: it must be safe for concurrent use and return soon. nil = nobody; then
 	// nothing is measured.
 	Observe func(Event)
-	// Switches restore Metaxy's answer where this store deliberately gives another.
-	Switches Switches
+	// IgnoreHashRecord writes although the recorded hash settings differ, as Metaxy
+	// does (D11).
+	IgnoreHashRecord bool
+	// OptionalMissingIsError fails when the table of an optional dep is missing, as
+	// Metaxy does (D32).
+	OptionalMissingIsError bool
 
 	// force and doubt are those of resolve.Options, for tests: they never change
 	// an answer.
 	force hashjoin.Strategy
 	doubt bool
-}
-
-// Switches restore Metaxy's own behaviour; each names the decision it undoes.
-type Switches struct {
-	// IgnoreHashRecord writes although the recorded hash settings differ (D11).
-	IgnoreHashRecord bool
-	// OptionalMissingIsError fails when the table of an optional dep is missing (D32).
-	OptionalMissingIsError bool
 }
 
 // Validate reports every fault of the options at once.

@@ -49,14 +49,6 @@ type FailedOptions struct {
 	After time.Duration
 }
 
-// FailedResult is what WriteFailed recorded. TableVersion is that of the table of
-// failures, -1 where it has none.
-type FailedResult struct {
-	Feature      feature.Key
-	Failed       int64
-	TableVersion int64
-}
-
 // FailedTable is the Delta table of the samples of a feature that failed, which
 // need not exist. It is read-only where the store is.
 func (s *DeltaStore) FailedTable(key feature.Key) *delta.Table {
@@ -183,26 +175,27 @@ func idOf(k *hashjoin.Keys, i int) [2]uint64 {
 // the same version. A write that stores the sample clears the record.
 //
 // The records are a Delta table in the folder of the feature's own, which nothing
-// but this module reads. No rows commit nothing. It holds one record of each
-// sample that failed before.
-func (s *DeltaStore) WriteFailed(ctx context.Context, key feature.Key, rows *Rows) (FailedResult, error) {
+// but this module reads. The result is about that table: its TableVersion is the
+// newest, also where no rows came, which commit nothing, and -1 without a table. It
+// holds one record of each sample that failed before.
+func (s *DeltaStore) WriteFailed(ctx context.Context, key feature.Key, rows *Rows) (WriteResult, error) {
 	if err := s.openToWrite(false); err != nil {
-		return FailedResult{}, err
+		return WriteResult{}, err
 	}
 	rows, err := asDeclared(key, rows)
 	if err != nil {
-		return FailedResult{}, err
+		return WriteResult{}, err
 	}
 	plan, err := s.planToFail(ctx, key)
 	if err != nil {
-		return FailedResult{}, err
+		return WriteResult{}, err
 	}
 	r, err := newFailedRows(plan, rows.Schema)
 	if err != nil {
-		return FailedResult{}, err
+		return WriteResult{}, err
 	}
 	if r.before, err = s.readFailures(ctx, plan, typesOf(rows.Schema, plan.JoinColumns())); err != nil {
-		return FailedResult{}, err
+		return WriteResult{}, err
 	}
 	r.now = arrow.Timestamp(s.opts.Now().UnixMicro())
 	in := intake.NoNulls(key, rows.Schema, rows.Batches, slices.Concat(plan.JoinColumns(), []string{syscol.Provenance}))
@@ -232,14 +225,14 @@ func (s *DeltaStore) planToFail(ctx context.Context, key feature.Key) (*feature.
 }
 
 // appendFailed adds records to the table of failures, if there are any.
-func (s *DeltaStore) appendFailed(ctx context.Context, f *failures, rows *delta.Rows) (FailedResult, error) {
-	out := FailedResult{Feature: f.key, TableVersion: -1}
+func (s *DeltaStore) appendFailed(ctx context.Context, f *failures, rows *delta.Rows) (WriteResult, error) {
+	out := WriteResult{Feature: f.key, TableVersion: -1}
 	if f.snap != nil {
 		out.TableVersion = f.snap.Version()
 	}
 	staged, err := s.FailedTable(f.key).Stage(ctx, f.snap, rows, &delta.AppendOptions{MergeSchema: true, Cast: true, ExactNames: true})
 	if err != nil {
-		return FailedResult{}, fmt.Errorf("failures of %s: %w", f.key, err)
+		return WriteResult{}, fmt.Errorf("failures of %s: %w", f.key, err)
 	}
 	if staged.Rows == 0 {
 		staged.Discard()
@@ -247,9 +240,9 @@ func (s *DeltaStore) appendFailed(ctx context.Context, f *failures, rows *delta.
 	}
 	r, err := staged.Commit(ctx)
 	if err != nil {
-		return FailedResult{}, fmt.Errorf("failures of %s: %w", f.key, err)
+		return WriteResult{}, fmt.Errorf("failures of %s: %w", f.key, err)
 	}
-	out.Failed, out.TableVersion = r.Rows, r.Version
+	out.Rows, out.Files, out.Bytes, out.TableVersion = r.Rows, r.Files, r.Bytes, r.Version
 	return out, nil
 }
 

@@ -132,7 +132,7 @@ func (f *failingStore) some(feature string, reason bool, ids ...string) *metaxy.
 
 func (f *failingStore) fail(feature string, ids ...string) {
 	f.t.Helper()
-	if r, err := f.WriteFailed(f.t.Context(), key(feature), f.some(feature, true, ids...)); err != nil || r.Failed != int64(len(ids)) {
+	if r, err := f.WriteFailed(f.t.Context(), key(feature), f.some(feature, true, ids...)); err != nil || r.Rows != int64(len(ids)) {
 		f.t.Fatal(r, err)
 	}
 }
@@ -287,7 +287,7 @@ func TestFailedRowsThatAreNone(t *testing.T) {
 		}
 	}
 	none := &metaxy.Rows{Schema: arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.BinaryTypes.String}, {Name: "metaxy_provenance", Type: arrow.BinaryTypes.String}}, nil), Batches: eachOf()}
-	if r, err := f.WriteFailed(t.Context(), key("transcript"), none); err != nil || r.Failed != 0 || r.TableVersion != -1 {
+	if r, err := f.WriteFailed(t.Context(), key("transcript"), none); err != nil || r.Rows != 0 || r.TableVersion != -1 {
 		t.Errorf("no rows: %+v, %v", r, err)
 	}
 	if _, err := f.Failed(t.Context(), key("transcript")); !errors.Is(err, metaxy.ErrFeatureNotFound) {

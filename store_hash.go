@@ -8,8 +8,7 @@ import (
 
 	"github.com/metaxy-delta/metaxy-delta/delta"
 	"github.com/metaxy-delta/metaxy-delta/feature"
-	"github.com/metaxy-delta/metaxy-delta/filter"
-	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
+	"github.com/metaxy-delta/metaxy-delta/internal/examine"
 )
 
 // hashMismatch compares a table's record of its hash settings with those in force; "" when they agree or there is none (D11).
@@ -30,30 +29,13 @@ func (s *DeltaStore) checkTable(key feature.Key, v *visit, now time.Time) ([]War
 	if v.snap == nil {
 		return nil, nil
 	}
-	var out []Warning
-	if newest := newestStamp(v.snap); newest.After(now) {
-		out = append(out, clockBehind(key.String(), newest, now))
-	}
+	out := examine.Clock(key.String(), v.snap, now)
 	m := s.hashMismatch(v.snap)
 	switch {
 	case m == "":
 		return out, nil
-	case s.opts.Switches.IgnoreHashRecord:
+	case s.opts.IgnoreHashRecord:
 		return append(out, Warning{Code: "HASH_MISMATCH", Message: key.String() + ": " + m}), nil
 	}
 	return nil, fmt.Errorf("%w: %s: %s", ErrHashMismatch, key, m)
-}
-
-// newestStamp is the greatest updated_at that the statistics prove; they may be up to a millisecond above it, which is taken off.
-func newestStamp(snap *delta.Snapshot) time.Time {
-	var newest time.Time
-	files := snap.Files()
-	for i := range files {
-		if max, ok := files[i].Range([]string{syscol.UpdatedAt}).Max.(filter.Timestamp); ok {
-			if at := time.UnixMicro(int64(max)).Add(-time.Millisecond); at.After(newest) {
-				newest = at
-			}
-		}
-	}
-	return newest
 }

@@ -387,7 +387,7 @@ func (s *DeltaStore) resolveDeps(ctx context.Context, g *feature.Graph, plan *fe
 		src := resolve.Source{IDs: dep.Definition.Spec.IDColumns, Filters: slices.Concat(o.Filters[key], o.GlobalFilters)}
 		l, err := s.locate(ctx, g, key, dep.Definition, &ReadOptions{unverified: true, at: seen[key]})
 		switch {
-		case isNotFound(err) && dep.Optional && !s.opts.Switches.OptionalMissingIsError:
+		case isNotFound(err) && dep.Optional && !s.opts.OptionalMissingIsError:
 			inc.warnings = append(inc.warnings, Warning{Code: "OPTIONAL_MISSING", Message: fmt.Sprintf("optional upstream feature %s has no table: its fields count as absent", key)})
 			req.Deps = append(req.Deps, src)
 			found = append(found, nil)

@@ -67,7 +67,7 @@ func (s *DeltaStore) explainer(ctx context.Context, g *feature.Graph, key featur
 	for i := range plan.Deps {
 		dep := &plan.Deps[i]
 		l, err := s.locate(ctx, g, dep.Feature, dep.Definition, &ReadOptions{unverified: true})
-		if isNotFound(err) && dep.Optional && !s.opts.Switches.OptionalMissingIsError {
+		if isNotFound(err) && dep.Optional && !s.opts.OptionalMissingIsError {
 			l, err = nil, nil
 		}
 		if err != nil {

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/internal/examine"
 	"github.com/metaxy-delta/metaxy-delta/internal/rewrite"
 	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
@@ -18,7 +18,7 @@ func (a *app) examineMetaxyTable(ctx context.Context, url string, t *delta.Table
 	if err != nil {
 		return fmt.Errorf("table %s: %w", url, err)
 	}
-	warnings, err := metaxy.ExamineTable(ctx, url, snap, &metaxy.ExamineOptions{Now: a.now()})
+	warnings, err := examine.Table(ctx, url, snap, &examine.Options{Now: a.now()})
 	a.warn(warnings)
 	return err
 }

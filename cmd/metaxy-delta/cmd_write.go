@@ -170,5 +170,5 @@ func (a *app) writeFailed(cmd *cobra.Command, keyText string, f *writeFlags) err
 	if err != nil {
 		return err
 	}
-	return a.printJSON(members{member("feature", key.String()), member("failed", r.Failed), member("table_version", r.TableVersion)})
+	return a.printJSON(members{member("feature", key.String()), member("failed", r.Rows), member("table_version", r.TableVersion)})
 }

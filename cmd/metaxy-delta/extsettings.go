@@ -39,10 +39,10 @@ func (a *app) extOptions(c *configuration, o *metaxy.Options) error {
 	}
 	for key, set := range map[string]func(bool){
 		"prefer_native":             func(on bool) { o.PreferNative = &on },
-		"optional_missing_is_error": func(on bool) { o.Switches.OptionalMissingIsError = on },
+		"optional_missing_is_error": func(on bool) { o.OptionalMissingIsError = on },
 		"read_only":                 func(on bool) { o.ReadOnly = on },
 		"remember":                  func(on bool) { o.NoRemember = !on },
-		"ignore_hash_record":        func(on bool) { o.Switches.IgnoreHashRecord = on },
+		"ignore_hash_record":        func(on bool) { o.IgnoreHashRecord = on },
 	} {
 		v, ok := own[key]
 		if !ok {

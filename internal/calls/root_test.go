@@ -108,10 +108,6 @@ var rootRows = []row{
 		}
 	}},
 	{fn: (*metaxy.Options).Validate, quiet: lazyOptions},
-	{fn: metaxy.ExamineTable, make: func(w *world) call {
-		s := w.snapshot()
-		return func(ctx context.Context) error { return told(metaxy.ExamineTable(ctx, "t", s, nil)) }
-	}, alone: "a snapshot is for one goroutine"},
 	{fn: (*metaxy.DeltaStore).AllowCrossProjectWrites, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { s.AllowCrossProjectWrites(); return nil })},
 	{fn: (*metaxy.DeltaStore).Name, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { _ = s.Name(); return nil })},
 	{fn: (*metaxy.DeltaStore).URL, make: storeCall(func(_ *world, s *metaxy.DeltaStore, _ context.Context) error { _ = s.URL(); return nil })},

@@ -22,7 +22,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	".": {57, "one idea: a store, with an options and a result type a verb"},
+	".": {54, "one idea: a store, with an options and a result type a verb"},
 }
 
 func allowed(rule, file string) bool {

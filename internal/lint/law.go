@@ -49,13 +49,14 @@ var law = map[string]string{
 	"config": "feature filter internal/nearest",
 	"why":    "frame feature filter resolve internal/syscol internal/filtereval",
 
-	"internal/intake": "frame delta scan hashjoin txlog feature resolve internal/syscol",
-	"internal/pinned": "delta feature filter resolve",
+	"internal/intake":  "frame delta scan hashjoin txlog feature resolve internal/syscol",
+	"internal/examine": "delta scan resolve filter internal/syscol",
+	"internal/pinned":  "delta feature filter resolve",
 
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan txlog feature filter objstore",
 
-	".": "why frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/intake internal/pinned internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
+	".": "why frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/examine internal/intake internal/pinned internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
 
 	"internal/cluster": ". internal/arrowcheck internal/filtereval internal/intake internal/machine internal/pinned internal/rewrite internal/syscol delta feature filter frame hashjoin objstore resolve scan txlog",
 
@@ -74,7 +75,7 @@ var law = map[string]string{
 
 	"internal/docs": "",
 
-	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve hashjoin frame internal/rewrite internal/cluster internal/pinned internal/nearest internal/atomicfile internal/rowio internal/rowview internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve hashjoin frame internal/rewrite internal/cluster internal/examine internal/pinned internal/nearest internal/atomicfile internal/rowio internal/rowview internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
@@ -102,7 +103,7 @@ var outside = []struct {
 	{
 		"Arrow", "definitions, predicates, storage and the grammar of the log hold no rows",
 		[]string{"github.com/apache/arrow-go"},
-		"frame internal/remember internal/declared internal/intake delta scan hashjoin resolve why . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/cluster internal/system internal/deltatest internal/scenariotest internal/rowio internal/rowview bench cmd/metaxy-delta",
+		"frame internal/remember internal/declared internal/examine internal/intake delta scan hashjoin resolve why . internal/rowhash internal/filtereval internal/pqread internal/rewrite internal/cluster internal/system internal/deltatest internal/scenariotest internal/rowio internal/rowview bench cmd/metaxy-delta",
 	},
 	{
 		"Parquet", "a room that reads no files reads no Parquet",
