@@ -5,113 +5,31 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
-	"log/slog"
 	"regexp"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/frame"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
-// EventKind says what an Event is about.
-type EventKind string
-
-// The kinds of events. A commit is told with its request, a retry before the
-// request that is one.
-const (
-	EventRequest  EventKind = "request"
-	EventRetry    EventKind = "retry"
-	EventCommit   EventKind = "commit"
-	EventProgress EventKind = "progress"
-	// EventScan tells how far a table was read for a resolve or a read.
-	EventScan EventKind = "scan"
-	// EventJoin tells how far the join of a resolve is; each pass over its parts
-	// begins anew.
-	EventJoin EventKind = "join"
-)
-
-// Event is something that a store did, for Options.Observe.
-type Event struct {
-	Kind EventKind
-	// Op is what was asked of the storage: stat, read, list, put, create,
-	// delete; of progress read, write, new, stale or orphaned; of a join
-	// resolve. Key is the object, below the store's root.
-	Op, Key string
-	// Bytes that were read or sent, Took the time of it, Attempt counts from 1.
-	Bytes   int64
-	Took    time.Duration
-	Attempt int
-	// Version is that of a commit, and Outcome what became of it: stored, lost
-	// to another writer, or unknown, when its answer was lost; the store then
-	// reads it back, and says ErrOutcomeUnknown where that does not tell.
-	Version int64
-	Outcome string
-	// Feature and Rows of progress: rows that went through so far. Of a scan: the
-	// feature whose table is read, rows read so far (more than Total where parts
-	// are read again) and Total, those that the table has. Of a join: the feature
-	// that is resolved, rows of the tables that lead the join, and all of them.
-	Feature     feature.Key
-	Rows, Total int64
-	Err         error
-}
-
-// The outcomes of commits.
-const (
-	outcomeStored  = "stored"
-	outcomeLost    = "lost"
-	outcomeUnknown = "unknown"
-)
-
 // observer is where a store tells what it does; nil = nowhere.
-func (o *Options) observer() func(Event) {
+func (o *Options) observer() func(event.Event) {
 	tell, log := o.Observe, o.Logger
 	switch {
 	case log == nil:
 		return tell
 	case tell == nil:
-		return func(e Event) { e.log(log) }
+		return func(e event.Event) { e.Log(log) }
 	}
-	return func(e Event) {
-		e.log(log)
+	return func(e event.Event) {
+		e.Log(log)
 		tell(e)
 	}
-}
-
-// log writes an event: what failed or is tried again as a warning, commits as
-// information, the rest for debugging.
-func (e *Event) log(to *slog.Logger) {
-	level := slog.LevelDebug
-	switch {
-	case e.Kind == EventRetry, e.Outcome == outcomeUnknown:
-		level = slog.LevelWarn
-	case e.Kind == EventCommit:
-		level = slog.LevelInfo
-	}
-	var ctx context.Context // none: the logger takes the empty one
-	if !to.Enabled(ctx, level) {
-		return
-	}
-	attrs := []slog.Attr{slog.String("op", e.Op)}
-	switch e.Kind {
-	case EventScan, EventJoin:
-		attrs = append(attrs, slog.String("feature", e.Feature.String()), slog.Int64("rows", e.Rows), slog.Int64("total", e.Total))
-	case EventProgress:
-		attrs = append(attrs, slog.String("feature", e.Feature.String()), slog.Int64("rows", e.Rows))
-	case EventCommit:
-		attrs = append(attrs, slog.Int64("version", e.Version), slog.String("outcome", e.Outcome))
-		fallthrough
-	default:
-		attrs = append(attrs, slog.String("key", e.Key), slog.Int64("bytes", e.Bytes), slog.Duration("took", e.Took), slog.Int("attempt", e.Attempt))
-	}
-	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", e.Err.Error()))
-	}
-	to.LogAttrs(ctx, level, string(e.Kind), attrs...)
 }
 
 // commitName is the key of a commit.
@@ -124,15 +42,15 @@ func observed(d objstore.Driver, o *Options) objstore.Driver {
 		return d
 	}
 	return objstore.Observe(d, o.Now, func(r objstore.Request) {
-		e := Event{Kind: EventRequest, Op: r.Op, Key: r.Key, Bytes: r.Bytes, Took: r.Took, Attempt: r.Attempt, Err: r.Err}
+		e := event.Event{Kind: event.Request, Op: r.Op, Key: r.Key, Bytes: r.Bytes, Took: r.Took, Attempt: r.Attempt, Err: r.Err}
 		if r.Attempt > 1 {
 			again := e
-			again.Kind = EventRetry
+			again.Kind = event.Retry
 			tell(again)
 		}
 		tell(e)
 		if m := commitName.FindStringSubmatch(r.Key); m != nil && r.Op == "create" {
-			e.Kind = EventCommit
+			e.Kind = event.Commit
 			e.Version, _ = strconv.ParseInt(m[2], 10, 64) // 20 digits that a log can have
 			e.Outcome = outcomeOf(r.Err)
 			tell(e)
@@ -143,11 +61,11 @@ func observed(d objstore.Driver, o *Options) objstore.Driver {
 func outcomeOf(err error) string {
 	switch {
 	case err == nil:
-		return outcomeStored
+		return event.Stored
 	case errors.Is(err, fs.ErrExist), errors.Is(err, objstore.ErrNotAtomic):
-		return outcomeLost
+		return event.Lost
 	}
-	return outcomeUnknown
+	return event.Unknown
 }
 
 // progress tells how many rows of a stream went through.
@@ -160,7 +78,7 @@ func (s *DeltaStore) progress(key feature.Key, op string, in iter.Seq2[arrow.Rec
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		for b, err := range in {
 			if err == nil {
-				tell(Event{Kind: EventProgress, Op: op, Feature: key, Rows: rows.Add(b.NumRows())})
+				tell(event.Event{Kind: event.Progress, Op: op, Feature: key, Rows: rows.Add(b.NumRows())})
 			}
 			if !yield(b, err) {
 				return
@@ -180,7 +98,7 @@ func (i *Increment) watched(in iter.Seq2[PartBatch, error]) iter.Seq2[PartBatch,
 		for b, err := range in {
 			if err == nil {
 				rows[b.Part] += b.Batch.NumRows()
-				tell(Event{Kind: EventProgress, Op: partNames[b.Part], Feature: i.key, Rows: rows[b.Part]})
+				tell(event.Event{Kind: event.Progress, Op: partNames[b.Part], Feature: i.key, Rows: rows[b.Part]})
 			}
 			if !yield(b, err) {
 				return
@@ -196,7 +114,7 @@ var partNames = [...]string{New: "new", Stale: "stale", Orphaned: "orphaned"}
 type watchedTable struct {
 	frame.Table
 	key         feature.Key
-	tell        func(Event)
+	tell        func(event.Event)
 	rows, total atomic.Int64
 }
 
@@ -220,7 +138,7 @@ func (t *watchedTable) Units(ctx context.Context) ([]frame.Unit, error) {
 		total += u.Rows
 	}
 	if err == nil && t.total.Swap(total) != total {
-		t.tell(Event{Kind: EventScan, Op: "read", Feature: t.key, Rows: t.rows.Load(), Total: total})
+		t.tell(event.Event{Kind: event.Scan, Op: "read", Feature: t.key, Rows: t.rows.Load(), Total: total})
 	}
 	return units, err
 }
@@ -242,7 +160,7 @@ func (t *watchedTable) told(in iter.Seq2[frame.Block, error]) iter.Seq2[frame.Bl
 	return func(yield func(frame.Block, error) bool) {
 		for b, err := range in {
 			if err == nil {
-				t.tell(Event{Kind: EventScan, Op: "read", Feature: t.key, Rows: t.rows.Add(b.Batch.NumRows()), Total: t.total.Load()})
+				t.tell(event.Event{Kind: event.Scan, Op: "read", Feature: t.key, Rows: t.rows.Add(b.Batch.NumRows()), Total: t.total.Load()})
 			}
 			if !yield(b, err) {
 				return

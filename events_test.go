@@ -14,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 	"github.com/metaxy-delta/metaxy-delta/objstore/objstoretest"
 )
@@ -21,17 +22,17 @@ import (
 // recorder keeps events.
 type recorder struct {
 	mu   sync.Mutex
-	list []metaxy.Event
+	list []event.Event
 }
 
-func (r *recorder) tell(e metaxy.Event) {
+func (r *recorder) tell(e event.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(r.list, e)
 }
 
 // of are the events of a kind, each as a line.
-func (r *recorder) of(kind metaxy.EventKind, line func(e metaxy.Event) string) (out []string) {
+func (r *recorder) of(kind event.Kind, line func(e event.Event) string) (out []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.list {
@@ -67,27 +68,27 @@ func TestObserve(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if told, made := len(events.of(metaxy.EventRequest, func(e metaxy.Event) string { return e.Op })), len(driver.Requests()); told != made {
+	if told, made := len(events.of(event.Request, func(e event.Event) string { return e.Op })), len(driver.Requests()); told != made {
 		t.Errorf("%d requests were told of %d", told, made)
 	}
 	var read, sent int64
 	for _, e := range events.list {
-		if e.Kind == metaxy.EventRequest && e.Op == "read" {
+		if e.Kind == event.Request && e.Op == "read" {
 			read += e.Bytes
-		} else if e.Kind == metaxy.EventRequest {
+		} else if e.Kind == event.Request {
 			sent += e.Bytes
 		}
 	}
 	if read == 0 || sent == 0 {
 		t.Errorf("%d bytes read, %d sent", read, sent)
 	}
-	retries := events.of(metaxy.EventRetry, func(e metaxy.Event) string { return fmt.Sprintf("%s %d %v", e.Op, e.Attempt, e.Err) })
+	retries := events.of(event.Retry, func(e event.Event) string { return fmt.Sprintf("%s %d %v", e.Op, e.Attempt, e.Err) })
 	want(t, strings.Join(retries, ", "), "read 2 <nil>")
-	commits := events.of(metaxy.EventCommit, func(e metaxy.Event) string { return fmt.Sprintf("%d %s", e.Version, e.Outcome) })
+	commits := events.of(event.Commit, func(e event.Event) string { return fmt.Sprintf("%d %s", e.Version, e.Outcome) })
 	want(t, strings.Join(commits, ", "), "0 stored")
-	progress := events.of(metaxy.EventProgress, func(e metaxy.Event) string { return fmt.Sprintf("%s %s %d", e.Op, e.Feature, e.Rows) })
+	progress := events.of(event.Progress, func(e event.Event) string { return fmt.Sprintf("%s %s %d", e.Op, e.Feature, e.Rows) })
 	want(t, strings.Join(progress, ", "), "write root 2, new leaf 2")
-	joined := events.of(metaxy.EventJoin, func(e metaxy.Event) string { return fmt.Sprintf("%s %s %d/%d", e.Op, e.Feature, e.Rows, e.Total) })
+	joined := events.of(event.Join, func(e event.Event) string { return fmt.Sprintf("%s %s %d/%d", e.Op, e.Feature, e.Rows, e.Total) })
 	want(t, joined[0]+", "+joined[len(joined)-1], "resolve leaf 0/2, resolve leaf 2/2")
 	if log := text.String(); !strings.Contains(log, "level=INFO msg=commit") || !strings.Contains(log, "level=WARN msg=retry") || strings.Contains(log, "DEBUG") {
 		t.Errorf("log:\n%s", log)
@@ -96,7 +97,7 @@ func TestObserve(t *testing.T) {
 	if _, err := s.Delete(t.Context(), root, &metaxy.DeleteOptions{Filters: must(parseAll("id = 1"))}); err != nil {
 		t.Fatal(err)
 	}
-	commits = events.of(metaxy.EventCommit, func(e metaxy.Event) string { return fmt.Sprintf("%d %s", e.Version, e.Outcome) })
+	commits = events.of(event.Commit, func(e event.Event) string { return fmt.Sprintf("%d %s", e.Version, e.Outcome) })
 	want(t, strings.Join(commits, ", "), "0 stored, 1 unknown")
 }
 
@@ -141,7 +142,7 @@ func TestWatchedTablesLend(t *testing.T) {
 		return mem.bytes.Load() - before
 	}
 	alone := resolved(&metaxy.Options{})
-	if watched := resolved(&metaxy.Options{Observe: func(metaxy.Event) {}}); alone == 0 || watched > alone+alone/10 {
+	if watched := resolved(&metaxy.Options{Observe: func(event.Event) {}}); alone == 0 || watched > alone+alone/10 {
 		t.Errorf("%d bytes allocated, %d when nobody watches", watched, alone)
 	}
 }

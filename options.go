@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
@@ -101,7 +102,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Observe is called with the same events, from the goroutines that made them: it must be safe for concurrent use and return soon. nil = nobody; then
 	// nothing is measured.
-	Observe func(Event)
+	Observe func(event.Event)
 	// IgnoreHashRecord writes although the recorded hash settings differ, as Metaxy
 	// does (D11).
 	IgnoreHashRecord bool

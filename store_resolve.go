@@ -8,6 +8,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
@@ -284,7 +285,7 @@ func (s *DeltaStore) resolveIn(ctx context.Context, g *feature.Graph, key featur
 	req.Options.WithInput, req.Shard = o.Progress, o.Shard
 	if tell := s.opts.observer(); tell != nil {
 		req.Options.Joined = func(done, total int64) {
-			tell(Event{Kind: EventJoin, Op: "resolve", Feature: key, Rows: done, Total: total})
+			tell(event.Event{Kind: event.Join, Op: "resolve", Feature: key, Rows: done, Total: total})
 		}
 	}
 	inc.req = req

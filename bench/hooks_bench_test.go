@@ -9,6 +9,7 @@ import (
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
 	"github.com/metaxy-delta/metaxy-delta/bench"
+	"github.com/metaxy-delta/metaxy-delta/event"
 )
 
 // BenchmarkHooks resolves a store with nobody watching and with its events
@@ -25,7 +26,7 @@ func BenchmarkHooks(b *testing.B) {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the runs begin with a collected heap and are too short to need more
 	var events atomic.Int64
-	watch := &metaxy.Options{Logger: slog.New(slog.DiscardHandler), Observe: func(metaxy.Event) { events.Add(1) }}
+	watch := &metaxy.Options{Logger: slog.New(slog.DiscardHandler), Observe: func(event.Event) { events.Add(1) }}
 	run := func(o *metaxy.Options) float64 {
 		r, err := bench.ResolveConfig{Store: path, Parallel: 1, Logger: o.Logger, Observe: o.Observe}.Run(b.Context())
 		if err != nil {
@@ -62,7 +63,7 @@ func quantile(values []float64, share float64) float64 {
 // BenchmarkEvent is what a request of a store in memory costs, with nobody
 // watching, and with its event counted and given to a log that drops it.
 func BenchmarkEvent(b *testing.B) {
-	for name, opts := range map[string]*metaxy.Options{"off": nil, "on": {Logger: slog.New(slog.DiscardHandler), Observe: func(metaxy.Event) {}}} {
+	for name, opts := range map[string]*metaxy.Options{"off": nil, "on": {Logger: slog.New(slog.DiscardHandler), Observe: func(event.Event) {}}} {
 		b.Run(name, func(b *testing.B) {
 			objects, err := metaxy.OpenStorage(b.Context(), "mem://", opts)
 			if err != nil {

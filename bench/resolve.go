@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
@@ -41,7 +42,7 @@ type ResolveConfig struct {
 	SpillDir    string
 	Parallel    int
 	Logger      *slog.Logger
-	Observe     func(metaxy.Event)
+	Observe     func(event.Event)
 }
 
 // Result of a run. Bytes are those asked of the storage; PeakBytes is the

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/internal/atomicfile"
 )
 
@@ -59,19 +59,19 @@ func (m *metrics) upTo(name, feature, op string, sum int64) {
 }
 
 // count is told what a store does, by many goroutines.
-func (m *metrics) count(e metaxy.Event) {
+func (m *metrics) count(e event.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch e.Kind {
-	case metaxy.EventProgress:
+	case event.Progress:
 		m.upTo("metaxy_delta_rows_total", e.Feature.String(), e.Op, e.Rows)
-	case metaxy.EventScan:
+	case event.Scan:
 		m.upTo("metaxy_delta_scanned_rows_total", e.Feature.String(), "", e.Rows)
-	case metaxy.EventRetry:
+	case event.Retry:
 		m.add("metaxy_delta_retries_total", featureOf(e.Key), e.Op, 1)
-	case metaxy.EventCommit:
+	case event.Commit:
 		m.add("metaxy_delta_commits_total", featureOf(e.Key), e.Outcome, 1)
-	case metaxy.EventRequest:
+	case event.Request:
 		m.add("metaxy_delta_requests_total", featureOf(e.Key), e.Op, 1)
 		m.add("metaxy_delta_request_seconds_total", featureOf(e.Key), e.Op, e.Took.Seconds())
 		if e.Bytes > 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 )
 
@@ -20,16 +20,16 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &metrics{}
-	for _, e := range []metaxy.Event{
-		{Kind: metaxy.EventRequest, Op: "read", Key: "video/raw.delta/part.parquet", Bytes: 100, Took: time.Second},
-		{Kind: metaxy.EventRequest, Op: "read", Key: "video/raw.delta/part.parquet", Bytes: 50, Took: time.Second},
-		{Kind: metaxy.EventRequest, Op: "list", Key: "a\"b\\c\nd.delta/_delta_log/"},
-		{Kind: metaxy.EventRetry, Op: "read", Key: "video__raw.delta/part.parquet"},
-		{Kind: metaxy.EventCommit, Op: "create", Key: "video/raw.delta/_delta_log/0.json", Outcome: "stored"},
-		{Kind: metaxy.EventProgress, Op: "new", Feature: key, Rows: 10},
-		{Kind: metaxy.EventProgress, Op: "new", Feature: key, Rows: 25},
-		{Kind: metaxy.EventProgress, Op: "new", Feature: key, Rows: 5}, // another stream
-		{Kind: metaxy.EventScan, Op: "read", Feature: key, Rows: 7, Total: 9},
+	for _, e := range []event.Event{
+		{Kind: event.Request, Op: "read", Key: "video/raw.delta/part.parquet", Bytes: 100, Took: time.Second},
+		{Kind: event.Request, Op: "read", Key: "video/raw.delta/part.parquet", Bytes: 50, Took: time.Second},
+		{Kind: event.Request, Op: "list", Key: "a\"b\\c\nd.delta/_delta_log/"},
+		{Kind: event.Retry, Op: "read", Key: "video__raw.delta/part.parquet"},
+		{Kind: event.Commit, Op: "create", Key: "video/raw.delta/_delta_log/0.json", Outcome: "stored"},
+		{Kind: event.Progress, Op: "new", Feature: key, Rows: 10},
+		{Kind: event.Progress, Op: "new", Feature: key, Rows: 25},
+		{Kind: event.Progress, Op: "new", Feature: key, Rows: 5}, // another stream
+		{Kind: event.Scan, Op: "read", Feature: key, Rows: 7, Total: 9},
 	} {
 		m.count(e)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/internal/orderedjson"
 	"github.com/metaxy-delta/metaxy-delta/internal/terminal"
 )
@@ -85,19 +85,19 @@ func (p *progress) run(every time.Duration) {
 }
 
 // observe is told what a store does.
-func (p *progress) observe(e metaxy.Event) {
+func (p *progress) observe(e event.Event) {
 	switch {
-	case e.Kind == metaxy.EventScan:
+	case e.Kind == event.Scan:
 		p.mu.Lock()
 		p.scans[e.Feature.String()] = [2]int64{e.Rows, e.Total}
 		p.mu.Unlock()
-	case e.Kind == metaxy.EventJoin && p.joins:
+	case e.Kind == event.Join && p.joins:
 		p.mu.Lock()
 		if p.joined = [2]int64{e.Rows, e.Total}; e.Rows == 0 {
 			p.joinFrom = p.app.now().Sub(p.start)
 		}
 		p.mu.Unlock()
-	case e.Kind == metaxy.EventProgress && e.Op == "write":
+	case e.Kind == event.Progress && e.Op == "write":
 		p.out.Store(e.Rows)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	metaxy "github.com/metaxy-delta/metaxy-delta"
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/objstore"
 )
 
@@ -18,11 +18,11 @@ type traffic struct {
 
 // observer is where stores tell what they do; nil with --quiet, unless somebody
 // asks.
-func (a *app) observer() func(metaxy.Event) {
+func (a *app) observer() func(event.Event) {
 	if a.flags.quiet && a.flags.metricsFile == "" {
 		return nil
 	}
-	return func(e metaxy.Event) {
+	return func(e event.Event) {
 		if a.flags.verbose {
 			a.traffic.count(e)
 		}
@@ -35,13 +35,13 @@ func (a *app) observer() func(metaxy.Event) {
 	}
 }
 
-func (t *traffic) count(e metaxy.Event) {
+func (t *traffic) count(e event.Event) {
 	switch e.Kind {
-	case metaxy.EventRetry:
+	case event.Retry:
 		t.retries.Add(1)
-	case metaxy.EventCommit:
+	case event.Commit:
 		t.commits.Add(1)
-	case metaxy.EventRequest:
+	case event.Request:
 		t.requests.Add(1)
 		if e.Op == "read" {
 			t.read.Add(e.Bytes)

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write internal/docs/calls.md")
 
 // public are the packages whose calls have rows.
 var public = []string{
-	".", "config", "delta", "feature", "filter", "frame", "hashjoin", "objstore", "objstore/azurestore", "objstore/blobstore", "objstore/gcsstore", "objstore/s3store", "objstore/service", "resolve", "scan", "txlog", "why",
+	".", "config", "delta", "event", "feature", "filter", "frame", "hashjoin", "objstore", "objstore/azurestore", "objstore/blobstore", "objstore/gcsstore", "objstore/s3store", "objstore/service", "resolve", "scan", "txlog", "why",
 }
 
 var rows = slices.Concat(rootRows, deltaRows, scanRows, resolveRows, joinRows, logRows, objectRows, valueRows)

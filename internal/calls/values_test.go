@@ -2,9 +2,11 @@ package calls_test
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/metaxy-delta/metaxy-delta/config"
 	"github.com/metaxy-delta/metaxy-delta/delta"
+	"github.com/metaxy-delta/metaxy-delta/event"
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/filter"
 	"github.com/metaxy-delta/metaxy-delta/frame"
@@ -171,6 +173,10 @@ var valueRows = []row{
 	{fn: service.Temporary},
 	{fn: objstore.Unanswered},
 	{fn: objstore.ValidKey},
+	{fn: (*event.Event).Log, make: func(w *world) call {
+		log := slog.New(logs{slog.DiscardHandler, w})
+		return func(context.Context) error { (&event.Event{Kind: event.Retry}).Log(log); return nil }
+	}},
 	{fn: feature.Diff, make: func(w *world) call {
 		old, changed := graph(), graph()
 		return func(context.Context) error {
@@ -187,6 +193,15 @@ var valueRows = []row{
 		return func(context.Context) error { filter.MayMatch(sample(filter.Parse("a = 1")), bounds{w}); return nil }
 	}},
 }
+
+// logs are a handler of the caller.
+type logs struct {
+	slog.Handler
+	w *world
+}
+
+func (l logs) Enabled(context.Context, slog.Level) bool  { return true }
+func (l logs) Handle(context.Context, slog.Record) error { l.w.inside(); return nil }
 
 // bounds are statistics of the caller.
 type bounds struct{ w *world }

@@ -1,6 +1,8 @@
 package lint
 
-import "strings"
+import (
+	"strings"
+)
 
 // exception lets files break a rule. Files are a path, or a folder that ends in a slash.
 type exception struct{ rule, files, reason string }
@@ -22,7 +24,7 @@ var faces = map[string]struct {
 	names  int
 	reason string
 }{
-	".": {54, "one idea: a store, with an options and a result type a verb"},
+	".": {52, "one idea: a store, with an options and a result type a verb"},
 }
 
 func allowed(rule, file string) bool {

@@ -46,6 +46,7 @@ var law = map[string]string{
 	"resolve": "frame internal/syscol internal/slab feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/arrowcheck internal/pqcheck internal/pqread internal/nearest",
+	"event":  "feature",
 	"config": "feature filter internal/nearest",
 	"why":    "frame feature filter resolve internal/syscol internal/filtereval",
 
@@ -56,7 +57,7 @@ var law = map[string]string{
 	"internal/rewrite": "frame delta scan hashjoin txlog filter objstore internal/dv internal/filtereval",
 	"internal/system":  "delta scan txlog feature filter objstore",
 
-	".": "why frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/examine internal/intake internal/pinned internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
+	".": "why event frame internal/syscol internal/machine feature filter config objstore txlog delta scan hashjoin resolve internal/remember internal/examine internal/intake internal/pinned internal/rewrite internal/system internal/filtereval internal/declared internal/nearest objstore/service objstore/blobstore",
 
 	"internal/cluster": ". internal/arrowcheck internal/filtereval internal/intake internal/machine internal/pinned internal/rewrite internal/syscol delta feature filter frame hashjoin objstore resolve scan txlog",
 
@@ -69,13 +70,13 @@ var law = map[string]string{
 	"internal/orderedjson": "internal/rowio",
 	"internal/picture":     "feature internal/terminal",
 
-	"bench": ". frame feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
+	"bench": ". event frame feature filter config objstore txlog delta scan hashjoin resolve internal/rowhash internal/filtereval",
 
 	"bench/compare": "bench objstore objstore/s3store",
 
 	"internal/docs": "",
 
-	"cmd/metaxy-delta": ". why internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve hashjoin frame internal/rewrite internal/cluster internal/examine internal/pinned internal/nearest internal/atomicfile internal/rowio internal/rowview internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
+	"cmd/metaxy-delta": ". why event internal/docs bench config feature filter objstore objstore/service objstore/s3store objstore/gcsstore objstore/azurestore txlog delta scan resolve hashjoin frame internal/rewrite internal/cluster internal/examine internal/pinned internal/nearest internal/atomicfile internal/rowio internal/rowview internal/outdir internal/dotenv internal/orderedjson internal/picture internal/terminal",
 
 	// For tests only: no line above names them.
 	"objstore/objstoretest": "objstore",
