@@ -1,9 +1,10 @@
-// Package event is what a store tells of its work: a request, a retry, a commit, how
-// far a table was read and how many rows went through.
+// Package event is what a store tells of its work: a request, a retry, a
+// commit, how far a table was read and how many rows went through.
 //
-// A store calls metaxy.Options.Observe with each Event, from the goroutine that made
-// it. Times are those of the store's clock, bytes those of the storage, rows those
-// of one stream so far. Err is what went wrong; an Event itself cannot fail.
+// A store calls metaxy.Options.Observe with each Event, from the goroutine that
+// made it. Times are those of the store's clock, bytes those of the storage,
+// rows those of one stream so far. Err is what went wrong; an Event itself
+// cannot fail.
 package event
 
 import (
@@ -44,13 +45,15 @@ type Event struct {
 	Attempt int
 	// Version is that of a commit, and Outcome what became of it: Stored, Lost
 	// to another writer, or Unknown, when its answer was lost; the store then
-	// reads it back, and says metaxy.ErrOutcomeUnknown where that does not tell.
+	// reads it back, and says metaxy.ErrOutcomeUnknown where that does not
+	// tell.
 	Version int64
 	Outcome string
-	// Feature and Rows of progress: rows that went through so far. Of a scan: the
-	// feature whose table is read, rows read so far (more than Total where parts
-	// are read again) and Total, those that the table has. Of a join: the feature
-	// that is resolved, rows of the tables that lead the join, and all of them.
+	// Feature and Rows of progress: rows that went through so far. Of a scan:
+	// the feature whose table is read, rows read so far (more than Total where
+	// parts are read again) and Total, those that the table has. Of a join: the
+	// feature that is resolved, rows of the tables that lead the join, and all
+	// of them.
 	Feature     feature.Key
 	Rows, Total int64
 	Err         error
@@ -63,8 +66,8 @@ const (
 	Unknown = "unknown"
 )
 
-// Log writes an event: what is tried again, and a commit of which nobody knows, as a
-// warning, other commits as information, the rest for debugging.
+// Log writes an event: what is tried again, and a commit of which nobody knows,
+// as a warning, other commits as information, the rest for debugging.
 func (e *Event) Log(to *slog.Logger) {
 	level := slog.LevelDebug
 	switch {

@@ -1,8 +1,9 @@
 // Package examine tells what is doubtful in a table that has Metaxy's columns
 // although everything can be read; of other tables it tells nothing.
 //
-// It looks at statistics for stamps and at the stored versions of every row. What it
-// finds are warnings, each with a code; only what cannot be read is an error.
+// It looks at statistics for stamps and at the stored versions of every row.
+// What it finds are warnings, each with a code; only what cannot be read is an
+// error.
 package examine
 
 import (
@@ -25,16 +26,16 @@ import (
 type Options struct {
 	// Now is this machine's clock; zero leaves the stamps alone.
 	Now time.Time
-	// MaxRows bounds the rows whose stored versions are read, 0 = no bound. A table
-	// with more keeps its versions unread, which is a warning.
+	// MaxRows bounds the rows whose stored versions are read, 0 = no bound. A
+	// table with more keeps its versions unread, which is a warning.
 	MaxRows int64
 }
 
 // Table tells of CLOCK_BEHIND when the newest stamp lies after opts.Now (D25),
-// VERSION_SEPARATOR when stored versions contain the | that separates them in what
-// is hashed, so that different versions may hash alike (D17), and
-// VERSIONS_NOT_READ when the table is too large to look. Name is what messages call
-// it. It reads the versions by field of every row.
+// VERSION_SEPARATOR when stored versions contain the | that separates them in
+// what is hashed, so that different versions may hash alike (D17), and
+// VERSIONS_NOT_READ when the table is too large to look. Name is what messages
+// call it. It reads the versions by field of every row.
 func Table(ctx context.Context, name string, snap *delta.Snapshot, opts *Options) ([]resolve.Warning, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -98,8 +99,8 @@ func versionColumns(snap *delta.Snapshot) (columns []string) {
 	return columns
 }
 
-// Clock tells when the newest row of a table is of the future, by its statistics:
-// CLOCK_BEHIND, or nothing.
+// Clock tells when the newest row of a table is of the future, by its
+// statistics: CLOCK_BEHIND, or nothing.
 func Clock(name string, snap *delta.Snapshot, now time.Time) []resolve.Warning {
 	newest := newestStamp(snap)
 	if !newest.After(now) {
@@ -110,8 +111,8 @@ func Clock(name string, snap *delta.Snapshot, now time.Time) []resolve.Warning {
 		newest.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))}}
 }
 
-// newestStamp is the greatest updated_at that the statistics prove; they may be up
-// to a millisecond above it, which is taken off.
+// newestStamp is the greatest updated_at that the statistics prove; they may be
+// up to a millisecond above it, which is taken off.
 func newestStamp(snap *delta.Snapshot) time.Time {
 	var newest time.Time
 	files := snap.Files()

@@ -8,8 +8,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// Constant is n times v: nil, a string, or a time of a microsecond timestamp type.
-// The caller releases it.
+// Constant is n times v: nil, a string, or a time of a microsecond timestamp
+// type. The caller releases it.
 func Constant(t arrow.DataType, v any, n int) arrow.Array {
 	switch v := v.(type) {
 	case string:

@@ -1,12 +1,12 @@
-// Package intake makes of rows that somebody gives the rows that a feature's table
-// takes in: with versions, provenance and stamps, in Metaxy's order of columns,
-// and without those that others have stored meanwhile.
+// Package intake makes of rows that somebody gives the rows that a feature's
+// table takes in: with versions, provenance and stamps, in Metaxy's order of
+// columns, and without those that others have stored meanwhile.
 //
-// It does so for a write of one process and for tasks that write the files of one
-// commit. Check judges a schema, Complete gives a stream, and Written holds sample
-// versions, a few words each, against what comes. Streams release each batch after
-// the step. Rows that do not fit are a *resolve.InputError, a table from which
-// rows were removed is a *txlog.ConflictError.
+// It does so for a write of one process and for tasks that write the files of
+// one commit. Check judges a schema, Complete gives a stream, and Written holds
+// sample versions, a few words each, against what comes. Streams release each
+// batch after the step. Rows that do not fit are a *resolve.InputError, a table
+// from which rows were removed is a *txlog.ConflictError.
 package intake
 
 import (
@@ -31,17 +31,18 @@ type Options struct {
 	MapDatatype       bool
 	MaterializationID string
 	AllowNullIDs      bool
-	// PreserveVersions keeps both version columns of the rows when both are there.
+	// PreserveVersions keeps both version columns of the rows when both are
+	// there.
 	PreserveVersions bool
-	// Now is what rows are stamped with. Tombstones have it as the time of their
-	// deletion, and keep when they were updated.
+	// Now is what rows are stamped with. Tombstones have it as the time of
+	// their deletion, and keep when they were updated.
 	Now       time.Time
 	Tombstone bool
 }
 
-// Complete returns rows that passed Check as the table of a feature stores them.
-// It streams; a null id ends the stream, unless it is allowed. Warnings are those
-// of the schema.
+// Complete returns rows that passed Check as the table of a feature stores
+// them. It streams; a null id ends the stream, unless it is allowed. Warnings
+// are those of the schema.
 func Complete(ctx context.Context, plan *feature.Plan, rows *resolve.Rows, o *Options) (
 	completed *resolve.Rows, found []resolve.Warning, err error) {
 	key := plan.Feature.Spec.Key
@@ -61,8 +62,8 @@ func Complete(ctx context.Context, plan *feature.Plan, rows *resolve.Rows, o *Op
 	return &resolve.Rows{Schema: lay.schema, Batches: lay.apply(completed.Batches)}, found, nil
 }
 
-// Check finds what rows cannot do without, by their schema: versions by field as a
-// struct or a map, every id column, and no name twice. What is wrong is a
+// Check finds what rows cannot do without, by their schema: versions by field
+// as a struct or a map, every id column, and no name twice. What is wrong is a
 // *resolve.InputError.
 func Check(plan *feature.Plan, schema *arrow.Schema) error {
 	key := plan.Feature.Spec.Key.String()
@@ -93,8 +94,8 @@ func Check(plan *feature.Plan, schema *arrow.Schema) error {
 
 type batches = iter.Seq2[arrow.RecordBatch, error]
 
-// NoNulls fails a stream at the first null in one of the columns, before its batch
-// is stored; the append then leaves nothing.
+// NoNulls fails a stream at the first null in one of the columns, before its
+// batch is stored; the append then leaves nothing.
 func NoNulls(key feature.Key, schema *arrow.Schema, in batches, columns []string) batches {
 	var cols []int
 	for _, c := range columns {

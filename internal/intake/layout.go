@@ -11,8 +11,8 @@ import (
 // StampType is the type of times in system columns.
 var StampType = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
 
-// layout is the column order that Metaxy gives a written frame, and the constants
-// it adds.
+// layout is the column order that Metaxy gives a written frame, and the
+// constants it adds.
 type layout struct {
 	schema *arrow.Schema
 	source []int         // column of the completed batch, -1 = a constant
@@ -20,9 +20,9 @@ type layout struct {
 	made   []arrow.Array // of the constants, as long as the longest batch so far
 }
 
-// newLayout orders columns: those given, versions, provenance, created, updated,
-// deleted, materialization, data versions; what was given keeps its place, but for
-// version columns that are rewritten.
+// newLayout orders columns: those given, versions, provenance, created,
+// updated, deleted, materialization, data versions; what was given keeps its
+// place, but for version columns that are rewritten.
 func newLayout(given, completed *arrow.Schema, featureVersion string, o *Options) *layout {
 	l := &layout{}
 	var fields []arrow.Field
@@ -81,8 +81,8 @@ func newLayout(given, completed *arrow.Schema, featureVersion string, o *Options
 	return l
 }
 
-// SystemType is the type of a system column that a frame may bring as all null; nil
-// for others.
+// SystemType is the type of a system column that a frame may bring as all null;
+// nil for others.
 func SystemType(name string) arrow.DataType {
 	switch name {
 	case syscol.CreatedAt, syscol.UpdatedAt, syscol.DeletedAt:

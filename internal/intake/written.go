@@ -28,8 +28,8 @@ type Written struct {
 	columns []string
 	seen    *hashjoin.Join
 	from    int64
-	// schema is of the columns in the table; nil = none of its rows can equal one
-	// of ours.
+	// schema is of the columns in the table; nil = none of its rows can equal
+	// one of ours.
 	schema *arrow.Schema
 }
 
