@@ -105,6 +105,23 @@ def test_lazy_read(graph: FeatureGraph, root: Path) -> None:
             store.read("video/raw", feature_version="x")
 
 
+@pytest.mark.usefixtures("every_size")
+def test_a_read_looks_once(graph: FeatureGraph, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a table costs milliseconds, on a bucket round trips; what was seen is for one read alone."""
+    opened: list[str] = []
+    inner = DeltaMetadataStore._open_delta_table
+
+    def counted(self: DeltaMetadataStore, feature: Any, **kw: Any) -> Any:
+        opened.append(self._resolve_feature_key(feature).to_string())
+        return inner(self, feature, **kw)
+
+    monkeypatch.setattr(DeltaMetadataStore, "_open_delta_table", counted)
+    with DeltaMetadataStore(root, strict=True) as store:
+        for count in (1, 2):
+            assert polars(store.read("video/raw")).height == 40
+            assert opened == ["video/raw"] * count
+
+
 def test_fallback_reads(graph: FeatureGraph, root: Path, tmp_path: Path) -> None:
     other = DeltaMetadataStore(root)
     store = DeltaMetadataStore(tmp_path / "dev", fallback_stores=[other])

@@ -29,6 +29,8 @@ from metaxy_delta._scan import Scan
 
 # What a write is made conditional on, while Metaxy's own code completes its rows.
 _conditions: ContextVar[Sequence[str]] = ContextVar("metaxy_delta_conditions", default=())
+# What a read found its table to be like, while Metaxy's own code reads: it asks twice more, and each look opens the table.
+_looked: ContextVar[tuple[object, FeatureKey, Table | None] | None] = ContextVar("metaxy_delta_looked", default=None)
 
 # Metaxy knows more expressions, and has words of its own for wrong ones.
 _FILTER_FAULTS = ("FILTER_ERROR", "UNKNOWN_COLUMN")
@@ -246,24 +248,26 @@ class DeltaMetadataStore(ProgramStore):
         """
         self._check_open()
         key = self._resolve_feature_key(feature)
-        table = (
-            None if self._is_system_table(key) or (feature_version and not with_feature_history) else self._table(key)
-        )
+        table = None if feature_version and not with_feature_history else self._table(key)
 
         def metaxys(filters: Sequence[nw.Expr] | None, columns: Sequence[str] | None, with_store_info: bool) -> Any:
-            return super(DeltaMetadataStore, self).read(  # type: ignore[call-overload]
-                feature,
-                feature_version=feature_version,
-                filters=filters,
-                columns=columns,
-                allow_fallback=allow_fallback,
-                with_feature_history=with_feature_history,
-                with_sample_history=with_sample_history,
-                include_soft_deleted=include_soft_deleted,
-                with_store_info=with_store_info,
-            )
+            before = _looked.set((self, key, table))
+            try:
+                return super(DeltaMetadataStore, self).read(  # type: ignore[call-overload]
+                    feature,
+                    feature_version=feature_version,
+                    filters=filters,
+                    columns=columns,
+                    allow_fallback=allow_fallback,
+                    with_feature_history=with_feature_history,
+                    with_sample_history=with_sample_history,
+                    include_soft_deleted=include_soft_deleted,
+                    with_store_info=with_store_info,
+                )
+            finally:
+                _looked.reset(before)
 
-        if table is None or not (table.foreign or table.rows > LARGE):
+        if table is None or self._is_system_table(key) or not (table.foreign or table.rows > LARGE):
             return metaxys(filters, columns, with_store_info)
         if MetaxyConfig.get(_allow_default_config=True).sync:
             sync_external_features(self)
@@ -312,6 +316,9 @@ class DeltaMetadataStore(ProgramStore):
         return self._table(self._resolve_feature_key(feature)) is not None
 
     def _table(self, key: FeatureKey) -> Table | None:
+        known = _looked.get()
+        if known is not None and known[0] is self and known[1] == key:
+            return known[2]
         return look(lambda: self._open_delta_table(key))
 
     def _scan_table(self, uri: str) -> Scan:
