@@ -1,5 +1,9 @@
 package slab
 
+// leastHuge is the size from which an array is asked to lie in huge pages: what
+// is read at random places then costs no walk through the tables of pages.
+const leastHuge = 4 << 20
+
 // Cutter is an allocator of Arrow memory for many buffers that are made one
 // after another and kept: it cuts them from chunks of the collected heap that
 // ask for huge pages. Memory that is touched for the first time then costs one
