@@ -138,6 +138,7 @@ var valueRows = []row{
 	{fn: (*scan.FileError).Error},
 	{fn: (*scan.FileError).Unwrap},
 	{fn: (*scan.Plan).String},
+	{fn: scan.VectorPath},
 	{fn: (*txlog.CommitError).Error},
 	{fn: (*txlog.CommitError).Is},
 	{fn: (*txlog.CommitError).Unwrap},
