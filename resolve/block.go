@@ -4,11 +4,11 @@ import (
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/metaxy-delta/metaxy-delta/feature"
 	"github.com/metaxy-delta/metaxy-delta/hashjoin"
 	"github.com/metaxy-delta/metaxy-delta/internal/rowhash"
-	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 	"github.com/metaxy-delta/metaxy-delta/internal/syscol"
 )
 
@@ -38,7 +38,6 @@ type worker struct {
 	found   counts
 	scratch [3][]int32
 	text    []byte
-	out     slab.Cutter // for what is given out
 }
 
 // counts are what warnings tell.
@@ -338,7 +337,7 @@ func (w *worker) print(j int) (p print, null bool) {
 func (w *worker) texts(rows []int32) []arrow.Array {
 	var out []arrow.Array
 	for _, t := range append(slices.Clone(w.members), w.total) {
-		out = append(out, t.Array(&w.out, rows))
+		out = append(out, t.Array(memory.DefaultAllocator, rows))
 	}
 	return out
 }

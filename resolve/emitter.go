@@ -171,12 +171,11 @@ func keptColumn(ctx context.Context, a arrow.Array, rows []int32, t arrow.DataTy
 // ids are those of joined rows, which their slots give back.
 func (e *emitter) ids(ctx context.Context, picks []int32, t arrow.DataType) (arrow.Array, error) {
 	const size = len("00000000-0000-0000-0000-000000000000")
-	slots, offsets := make([]int32, len(picks)), arrow.Int32Traits.CastFromBytes(e.w.out.Allocate(arrow.Int32SizeBytes*(len(picks)+1)))
-	offsets[0] = 0
+	slots, offsets := make([]int32, len(picks)), make([]int32, len(picks)+1)
 	for k, j := range picks {
 		slots[k], offsets[k+1] = e.w.slots[j], int32(size*(k+1))
 	}
-	texts := e.w.out.Allocate(size * len(picks))
+	texts := make([]byte, size*len(picks))
 	e.pass.s.index().UUIDs(slots, texts)
 	d := array.NewData(arrow.BinaryTypes.String, len(picks), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets)), memory.NewBufferBytes(texts)}, nil, 0, 0)
 	defer d.Release()

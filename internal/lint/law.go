@@ -30,7 +30,7 @@ var law = map[string]string{
 
 	"feature":             "filter internal/nearest internal/syscol",
 	"txlog":               "objstore internal/pqcheck",
-	"internal/pqread":     "internal/pqcheck internal/slab",
+	"internal/pqread":     "internal/pqcheck",
 	"internal/filtereval": "filter internal/nearest",
 	"objstore/service":    "objstore internal/nearest",
 	"objstore/s3store":    "objstore objstore/service",

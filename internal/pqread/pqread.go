@@ -23,8 +23,6 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
-
-	"github.com/metaxy-delta/metaxy-delta/internal/slab"
 )
 
 // Column is a column of one row group, read once from its first row to its
@@ -161,7 +159,7 @@ const slack = 16
 // enough.
 func sized(b []byte, n int) []byte {
 	if cap(b) < n+slack {
-		b = slab.Bytes(n + slack + n/8)
+		b = make([]byte, n+slack+n/8)
 	}
 	return b[:n+slack][:n]
 }

@@ -16,4 +16,8 @@ func reserve(size int) []byte {
 	return m
 }
 
+// leastHuge is the size from which an array is asked to lie in huge pages: what
+// is read at random places then costs no walk through the tables of pages.
+const leastHuge = 4 << 20
+
 func unmap(m []byte) { _ = syscall.Munmap(m) }
