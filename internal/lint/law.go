@@ -19,7 +19,6 @@ var law = map[string]string{
 	"internal/arrowcheck": "",
 	"internal/rowhash":    "internal/slab",
 	"internal/uuid":       "",
-	"internal/snappy":     "",
 	"internal/machine":    "",
 	"internal/slab":       "",
 	"internal/syscol":     "",
@@ -42,7 +41,7 @@ var law = map[string]string{
 
 	"internal/remember": "frame filter hashjoin",
 
-	"delta":   "txlog objstore filter internal/declared internal/snappy",
+	"delta":   "txlog objstore filter internal/declared",
 	"resolve": "frame internal/syscol internal/slab feature filter hashjoin internal/rowhash internal/filtereval internal/nearest internal/declared",
 
 	"scan":   "frame delta txlog objstore filter internal/filtereval internal/dv internal/arrowcheck internal/pqcheck internal/pqread internal/nearest",
