@@ -80,8 +80,11 @@
 //
 // # Watching
 //
-// Options.Logger and Options.Observe are told what a store does, each call of the storage with bytes, time and attempt, each retry, each commit with its outcome, and the rows that go through reads,
-// writes and increments: an [event.Event]. Retries inside a cloud's own client are part of a request. Without them nothing is measured.
+// Options.Logger and Options.Observe are told what a store does, each time by an
+// [event.Event]: each call of the storage with bytes, time and attempt, each
+// retry, each commit with its outcome, and the rows that go through reads, writes
+// and increments. Retries inside a cloud's own client are part of a request.
+// Without them nothing is measured.
 //
 // # Errors
 //

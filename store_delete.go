@@ -137,7 +137,8 @@ func (s *DeltaStore) deleteSoft(ctx context.Context, g *feature.Graph, key featu
 	return DeleteResult{Rows: w.Rows, Files: w.Files, Bytes: w.Bytes, TableVersion: w.TableVersion, Warnings: append(warnings, w.Warnings...)}, nil
 }
 
-// withTombstones makes sure that the frame has the column that intake.Complete overwrites with the time of deletion.
+// withTombstones makes sure that the frame has the column that intake.Complete
+// overwrites with the time of deletion.
 func withTombstones(rows *Rows) *Rows {
 	if rows.Schema.HasField(syscol.DeletedAt) {
 		return rows

@@ -23,12 +23,12 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/scan"
 )
 
-// failedPath is where the table of failures lies in a feature's own table, whose
-// readers leave folders alone that begin with an underscore.
+// failedPath is where the table of failures lies in a feature's own table,
+// whose readers leave folders alone that begin with an underscore.
 const failedPath = "/_metaxy_delta/failed"
 
-// The columns of a table of failures behind the input ids, the feature version and
-// the provenance.
+// The columns of a table of failures behind the input ids, the feature version
+// and the provenance.
 const (
 	colFailedReason  = "metaxy_failed_reason"
 	colFailedAttempt = "metaxy_failed_attempt"
@@ -36,10 +36,10 @@ const (
 	colClearedAt     = "metaxy_cleared_at"
 )
 
-// FailedOptions say which of the samples that failed a resolve leaves out: those
-// whose newest attempt at the same version (WriteFailed) meets one of the
-// conditions. Samples that never failed, or whose version is another by now, come
-// as always.
+// FailedOptions say which of the samples that failed a resolve leaves out:
+// those whose newest attempt at the same version (WriteFailed) meets one of the
+// conditions. Samples that never failed, or whose version is another by now,
+// come as always.
 type FailedOptions struct {
 	// Skip leaves out all of them.
 	Skip bool
@@ -80,8 +80,9 @@ type failures struct {
 	open    int // of them, those that are not cleared
 }
 
-// readFailures reads what is recorded of a feature. types are those of the input
-// ids that will be looked up. It holds one record of each sample that failed.
+// readFailures reads what is recorded of a feature. types are those of the
+// input ids that will be looked up. It holds one record of each sample that
+// failed.
 func (s *DeltaStore) readFailures(ctx context.Context, plan *feature.Plan, types []arrow.DataType) (*failures, error) {
 	key := plan.Feature.Spec.Key
 	f := &failures{store: s, key: key, on: plan.JoinColumns(), version: plan.FeatureVersion, byKey: map[[2]uint64]failure{}}
@@ -167,17 +168,19 @@ func idOf(k *hashjoin.Keys, i int) [2]uint64 {
 	return [2]uint64{k.Lo[i], k.Hi[i]}
 }
 
-// WriteFailed records that samples failed, so that a resolve can leave them out or
-// bring them back later (ResolveOptions.Failed). Rows need the input ids of the
-// feature, by which a resolve joins upstream, and metaxy_provenance, as New and
-// Stale give them; columns reason (text) and attempt (whole numbers) may come with
-// them, and an attempt that does not is one more than that of the last failure of
-// the same version. A write that stores the sample clears the record.
+// WriteFailed records that samples failed, so that a resolve can leave them out
+// or bring them back later (ResolveOptions.Failed). Rows need the input ids of
+// the feature, by which a resolve joins upstream, and metaxy_provenance, as New
+// and Stale give them; columns reason (text) and attempt (whole numbers) may
+// come with them, and an attempt that does not is one more than that of the
+// last failure of the same version. A write that stores the sample clears the
+// record.
 //
-// The records are a Delta table in the folder of the feature's own, which nothing
-// but this module reads. The result is about that table: its TableVersion is the
-// newest, also where no rows came, which commit nothing, and -1 without a table. It
-// holds one record of each sample that failed before.
+// The records are a Delta table in the folder of the feature's own, which
+// nothing but this module reads. The result is about that table: its
+// TableVersion is the newest, also where no rows came, which commit nothing,
+// and -1 without a table. It holds one record of each sample that failed
+// before.
 func (s *DeltaStore) WriteFailed(ctx context.Context, key feature.Key, rows *Rows) (WriteResult, error) {
 	if err := s.openToWrite(false); err != nil {
 		return WriteResult{}, err
@@ -246,10 +249,11 @@ func (s *DeltaStore) appendFailed(ctx context.Context, f *failures, rows *delta.
 	return out, nil
 }
 
-// Failed gives the samples of a feature that failed and were not stored since: the
-// input ids, metaxy_feature_version, metaxy_provenance, metaxy_failed_reason,
-// metaxy_failed_attempt and metaxy_failed_at, one row each. Where nothing was ever
-// recorded it is a *NotFoundError. It holds one record of each.
+// Failed gives the samples of a feature that failed and were not stored since:
+// the input ids, metaxy_feature_version, metaxy_provenance,
+// metaxy_failed_reason, metaxy_failed_attempt and metaxy_failed_at, one row
+// each. Where nothing was ever recorded it is a *NotFoundError. It holds one
+// record of each.
 func (s *DeltaStore) Failed(ctx context.Context, key feature.Key) (*Rows, error) {
 	if err := s.open(); err != nil {
 		return nil, err
@@ -285,7 +289,8 @@ func (s *DeltaStore) Failed(ctx context.Context, key feature.Key) (*Rows, error)
 	return &Rows{Schema: arrow.NewSchema(sc.Schema().Fields()[:n], nil), Source: Source{Feature: key, Store: s.name, TableVersion: f.snap.Version()}, Batches: f.newest(ctx, sc, func(_ [2]uint64, one failure) bool { return !one.cleared }, n)}, nil
 }
 
-// newest gives the first columns of the newest record of each sample that is wanted.
+// newest gives the first columns of the newest record of each sample that is
+// wanted.
 func (f *failures) newest(ctx context.Context, sc *scan.Scan, want func([2]uint64, failure) bool, columns int) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		given := map[[2]uint64]bool{}

@@ -6,9 +6,10 @@ import (
 	"github.com/metaxy-delta/metaxy-delta/internal/pinned"
 )
 
-// Pinned returns what the increment is made from, the tables at their versions, for
-// those who have other processes read them. A fallback store that is not a Delta
-// store is an error: its rows lie in no files. Nothing is read but the definitions.
+// Pinned returns what the increment is made from, the tables at their versions,
+// for those who have other processes read them. A fallback store that is not a
+// Delta store is an error: its rows lie in no files. Nothing is read but the
+// definitions.
 func (i *Increment) Pinned(ctx context.Context) (*pinned.Increment, error) {
 	if err := i.store.open(); err != nil {
 		return nil, err

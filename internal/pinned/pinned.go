@@ -1,10 +1,10 @@
-// Package pinned is what an increment is made from, before anything is read: what
-// is asked, and the tables at their versions.
+// Package pinned is what an increment is made from, before anything is read:
+// what is asked, and the tables at their versions.
 //
-// A store gives it to those who have other processes read its tables; it holds no
-// rows, and nothing in it changes. An Increment is that of one feature, and its
-// tables are those of the deps in their order, and the feature's own. What cannot
-// be read by other processes is a *ForeignError.
+// A store gives it to those who have other processes read its tables; it holds
+// no rows, and nothing in it changes. An Increment is that of one feature, and
+// its tables are those of the deps in their order, and the feature's own. What
+// cannot be read by other processes is a *ForeignError.
 package pinned
 
 import (
@@ -28,12 +28,12 @@ type Increment struct {
 	// with samples. Current is the feature's own.
 	Deps    []Table
 	Current Table
-	// Properties are those of the feature's table where a write makes it, Unwritable
-	// is why a write to it is refused; nil for nothing.
+	// Properties are those of the feature's table where a write makes it,
+	// Unwritable is why a write to it is refused; nil for nothing.
 	Properties map[string]string
 	Unwritable error
-	// Unjudged is what is wrong with Request.StaleIf once there are new samples;
-	// nil for nothing.
+	// Unjudged is what is wrong with Request.StaleIf once there are new
+	// samples; nil for nothing.
 	Unjudged error
 }
 

@@ -1,10 +1,10 @@
 // Package uuid reads and writes UUIDs in their usual form, 36 characters with
 // small letters, many at once.
 //
-// A UUID is two words under a mask: lo has its last 8 bytes, hi its first 8, each
-// with the earliest byte lowest. Nothing here allocates or fails but by saying
-// that a text is no UUID. On amd64 sixteen digits are read or written at once;
-// the build tag purego leaves that out.
+// A UUID is two words under a mask: lo has its last 8 bytes, hi its first 8,
+// each with the earliest byte lowest. Nothing here allocates or fails but by
+// saying that a text is no UUID. On amd64 sixteen digits are read or written at
+// once; the build tag purego leaves that out.
 package uuid
 
 import "encoding/binary"
@@ -16,7 +16,8 @@ const Len = 36
 type Mask [2]uint64
 
 // Parse reads texts that lie one behind another, one for each element of lo and
-// hi. It reports whether all of them are UUIDs; otherwise lo and hi mean nothing.
+// hi. It reports whether all of them are UUIDs; otherwise lo and hi mean
+// nothing.
 func (m *Mask) Parse(text []byte, lo, hi []uint64) bool {
 	if len(text) != Len*len(lo) || len(hi) != len(lo) {
 		return false

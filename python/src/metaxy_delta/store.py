@@ -29,7 +29,8 @@ from metaxy_delta._scan import Scan
 
 # What a write is made conditional on, while Metaxy's own code completes its rows.
 _conditions: ContextVar[Sequence[str]] = ContextVar("metaxy_delta_conditions", default=())
-# What a read found its table to be like, while Metaxy's own code reads: it asks twice more, and each look opens the table.
+# What a read found its table to be like, while Metaxy's own code reads. That
+# asks twice more, and each look opens the table.
 _looked: ContextVar[tuple[object, FeatureKey, Table | None] | None] = ContextVar("metaxy_delta_looked", default=None)
 
 # Metaxy knows more expressions, and has words of its own for wrong ones.
